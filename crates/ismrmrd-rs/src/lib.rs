@@ -1,0 +1,24 @@
+//! The ISMRMRD / MRD raw data format.
+//!
+//! Headers, flags, the XML header, meta attributes, the wire protocol in both of its dialects
+//! (Gadgetron and the Python server) and HDF5 files.
+
+mod acquisition;
+pub mod flags;
+mod header;
+mod image;
+mod meta;
+mod recon_data;
+mod waveform;
+pub mod xml;
+
+pub use acquisition::Acquisition;
+pub use flags::{AcquisitionFlags, ImageFlags};
+pub use header::{AcquisitionHeader, EncodingCounters, ImageHeader, MAX_CHANNELS, WaveformHeader};
+pub use image::{DataType, Image, ImageType, Pixels};
+pub use meta::{Meta, MetaError, MetaValue};
+pub use recon_data::{
+    Bucket, ImageArray, KSpaceBuffer, ReconBit, SamplingDescription, SamplingLimit,
+};
+pub use waveform::Waveform;
+pub use xml::{Header, HeaderError};
