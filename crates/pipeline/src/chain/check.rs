@@ -1,0 +1,231 @@
+//! The check of a whole chain when it is loaded, before any data.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Kinds;
+use crate::chain::file::{ChainFile, GadgetStep, Step};
+use crate::chain::{ChainError, ChainFault};
+use crate::registry::{Configured, Registry, nearest};
+use crate::runtime::{Branch, Merge};
+
+/// A chain whose gadgets exist, whose properties fit, and whose order makes sense: ready to run
+/// any number of scans.
+#[derive(Clone)]
+pub struct Chain {
+    /// File name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Kinds that it is fed with.
+    pub input: Kinds,
+    /// Kinds that go to the client.
+    pub output: Kinds,
+    pub(crate) steps: Arc<[Planned]>,
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chain").field("name", &self.name).field("steps", &self.steps.len()).finish()
+    }
+}
+
+/// One checked step.
+#[derive(Clone)]
+pub(crate) enum Planned {
+    Gadget(PlannedGadget),
+    Parallel { branch: Branch, merge: Merge, streams: Vec<(String, Vec<Planned>)> },
+    ParallelProcess { workers: usize, steps: Vec<Planned> },
+}
+
+#[derive(Clone)]
+pub(crate) struct PlannedGadget {
+    /// Its name in this chain.
+    pub name: String,
+    pub input: Kinds,
+    pub output: Kinds,
+    pub heavy: bool,
+    pub configured: Arc<dyn Configured>,
+}
+
+impl Chain {
+    /// Looks up every gadget, reads every property and checks that each gadget can get what it
+    /// takes.
+    ///
+    /// # Errors
+    /// All faults at once, each with its line.
+    pub fn check(file: &ChainFile, registry: &Registry) -> Result<Self, ChainError> {
+        let mut check = Check { registry, faults: Vec::new() };
+        let input = file.input.unwrap_or_else(|| check.default_input(&file.steps));
+        let mut flow = Flow { kinds: input, last: None };
+        let steps = check.steps(&file.steps, &mut flow);
+        if check.faults.is_empty() {
+            Ok(Self {
+                name: file.name.clone(),
+                description: file.description.clone(),
+                input,
+                output: file.output.unwrap_or(Kinds::IMAGE),
+                steps: steps.into(),
+            })
+        } else {
+            Err(ChainError { chain: file.name.clone(), faults: check.faults })
+        }
+    }
+
+    /// Names of the gadgets in order, nested ones too.
+    pub fn gadget_names(&self) -> Vec<&str> {
+        fn collect<'a>(steps: &'a [Planned], names: &mut Vec<&'a str>) {
+            for step in steps {
+                match step {
+                    Planned::Gadget(gadget) => names.push(&gadget.name),
+                    Planned::Parallel { streams, .. } => {
+                        streams.iter().for_each(|(_, steps)| collect(steps, names));
+                    }
+                    Planned::ParallelProcess { steps, .. } => collect(steps, names),
+                }
+            }
+        }
+        let mut names = Vec::new();
+        collect(&self.steps, &mut names);
+        names
+    }
+}
+
+struct Check<'r> {
+    registry: &'r Registry,
+    faults: Vec<ChainFault>,
+}
+
+/// What can arrive at a place of the chain, and from whom.
+#[derive(Clone)]
+struct Flow {
+    kinds: Kinds,
+    last: Option<(String, usize, Kinds)>,
+}
+
+impl Check<'_> {
+    /// Readouts and waveforms, or images for a chain that begins with them.
+    fn default_input(&self, steps: &[Step]) -> Kinds {
+        let first = steps.iter().find_map(|step| match step {
+            Step::Gadget(step) => self.registry.get(&step.gadget),
+            _ => None,
+        });
+        match first {
+            Some(entry) if !entry.input.intersects(Kinds::ACQUISITION) => entry.input,
+            _ => Kinds::ACQUISITION.union(Kinds::WAVEFORM),
+        }
+    }
+
+    fn steps(&mut self, steps: &[Step], flow: &mut Flow) -> Vec<Planned> {
+        steps.iter().filter_map(|step| self.step(step, flow)).collect()
+    }
+
+    fn step(&mut self, step: &Step, flow: &mut Flow) -> Option<Planned> {
+        match step {
+            Step::Gadget(gadget) => self.gadget(gadget, flow).map(Planned::Gadget),
+            Step::Parallel(parallel) => {
+                let branch = Branch::from_name(&parallel.branch);
+                let merge = Merge::from_name(&parallel.merge);
+                if branch.is_none() {
+                    self.unknown_part(parallel.line, "branch", &parallel.branch, Branch::NAMES);
+                }
+                if merge.is_none() {
+                    self.unknown_part(parallel.line, "merge", &parallel.merge, Merge::NAMES);
+                }
+                if parallel.streams.is_empty() {
+                    self.faults.push(ChainFault::new(
+                        parallel.line,
+                        "`parallel` without streams",
+                        "give it at least one stream with a key",
+                    ));
+                }
+                let mut after = Flow { kinds: Kinds::NONE, last: flow.last.clone() };
+                let mut streams = Vec::new();
+                for (key, steps) in &parallel.streams {
+                    let mut inner = flow.clone();
+                    streams.push((key.clone(), self.steps(steps, &mut inner)));
+                    after.kinds = after.kinds.union(inner.kinds);
+                }
+                *flow = after;
+                Some(Planned::Parallel { branch: branch?, merge: merge?, streams })
+            }
+            Step::ParallelProcess(process) => {
+                if process.workers > 256 {
+                    self.faults.push(ChainFault::new(
+                        process.line,
+                        format!("{} workers are too many", process.workers),
+                        "take at most 256, or 0 for as many as the machine has processors",
+                    ));
+                }
+                let steps = self.steps(&process.steps, flow);
+                Some(Planned::ParallelProcess { workers: process.workers, steps })
+            }
+        }
+    }
+
+    fn gadget(&mut self, step: &GadgetStep, flow: &mut Flow) -> Option<PlannedGadget> {
+        let Some(entry) = self.registry.get(&step.gadget) else {
+            if !step.gadget.is_empty() {
+                let remedy = match self.registry.nearest(&step.gadget) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "`boreside chains list --gadgets` names all of them".to_owned(),
+                };
+                self.faults.push(ChainFault::new(
+                    step.line,
+                    format!("there is no gadget `{}`", step.gadget),
+                    remedy,
+                ));
+            }
+            // Whatever it is, it may give anything: no further faults because of it.
+            flow.kinds = Kinds::ALL;
+            return None;
+        };
+        if !entry.input.intersects(flow.kinds) {
+            let (source, gives) = match &flow.last {
+                Some((name, line, kinds)) => (format!("`{name}` (line {line})"), *kinds),
+                None => ("the chain's input".to_owned(), flow.kinds),
+            };
+            self.faults.push(ChainFault::new(
+                step.line,
+                format!("`{}` takes {}, {source} gives {gives}", entry.name, entry.input),
+                "put a gadget that makes the one from the other between them, or change the order",
+            ));
+        }
+        flow.kinds = flow.kinds.without(entry.input).union(entry.output);
+        flow.last = Some((entry.name.to_owned(), step.line, entry.output));
+        match entry.read(&step.properties) {
+            Ok(configured) => Some(PlannedGadget {
+                name: step.name.clone().unwrap_or_else(|| entry.name.to_owned()),
+                input: entry.input,
+                output: entry.output,
+                heavy: entry.heavy,
+                configured,
+            }),
+            Err(error) => {
+                let property = error.index.and_then(|index| step.properties.get(index));
+                let line = property.map(|property| property.line).filter(|line| *line > 0);
+                let what = match property {
+                    Some(property) if !error.what.contains("unknown field") => {
+                        format!("`{}`: property `{}`: {}", entry.name, property.name, error.what)
+                    }
+                    _ => format!("`{}`: {}", entry.name, error.what.replace("field", "property")),
+                };
+                self.faults.push(ChainFault::new(
+                    line.unwrap_or(step.line),
+                    what,
+                    format!("`boreside chains schema {}` lists its properties", entry.name),
+                ));
+                None
+            }
+        }
+    }
+
+    fn unknown_part(&mut self, line: usize, part: &str, name: &str, known: &[(&str, &str)]) {
+        let names = known.iter().flat_map(|(ours, theirs)| [*ours, *theirs]);
+        let remedy = match nearest(name, names.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("take one of {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        self.faults.push(ChainFault::new(line, format!("there is no {part} `{name}`"), remedy));
+    }
+}

@@ -1,0 +1,131 @@
+//! A chain file as it was written, before anything in it is looked up.
+
+use serde_json::Value;
+
+use crate::Kinds;
+use crate::chain::{ChainError, gadgetron_xml, native_toml};
+use crate::properties::Property;
+
+/// A chain file, parsed but not checked.
+#[derive(Clone, Debug)]
+pub struct ChainFile {
+    /// Its file name, for messages.
+    pub name: String,
+    /// What the chain is for.
+    pub description: Option<String>,
+    /// Kinds that it is fed with, [`None`] where the file does not say.
+    pub input: Option<Kinds>,
+    /// Kinds that are sent to the client, [`None`] where the file does not say.
+    pub output: Option<Kinds>,
+    /// Its steps in order.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a chain file.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A gadget.
+    Gadget(GadgetStep),
+    /// Streams side by side.
+    Parallel(ParallelStep),
+    /// Steps that several workers do for different messages at the same time.
+    ParallelProcess(ParallelProcessStep),
+}
+
+/// A gadget and its properties.
+#[derive(Clone, Debug)]
+pub struct GadgetStep {
+    /// Line of the file, from 1.
+    pub line: usize,
+    /// Name or alias of the gadget.
+    pub gadget: String,
+    /// Its own name in this chain, for references and reports.
+    pub name: Option<String>,
+    /// Its properties in order.
+    pub properties: Vec<Property>,
+}
+
+/// Streams side by side.
+#[derive(Clone, Debug)]
+pub struct ParallelStep {
+    /// Line of the file, from 1.
+    pub line: usize,
+    /// Decides which streams a message goes to.
+    pub branch: String,
+    /// Joins what the streams give.
+    pub merge: String,
+    /// The streams by their keys. An empty one passes everything.
+    pub streams: Vec<(String, Vec<Step>)>,
+}
+
+/// Steps that several workers do for different messages at the same time.
+#[derive(Clone, Debug)]
+pub struct ParallelProcessStep {
+    /// Line of the file, from 1.
+    pub line: usize,
+    /// Number of workers, 0 for as many as the machine has processors.
+    pub workers: usize,
+    /// What each of them does.
+    pub steps: Vec<Step>,
+}
+
+impl ChainFile {
+    /// Parses a chain file: XML if it starts with `<`, TOML otherwise.
+    ///
+    /// # Errors
+    /// Everything that is wrong with its form, with lines.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ChainError> {
+        if text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).starts_with('<') {
+            gadgetron_xml::parse(name, text)
+        } else {
+            native_toml::parse(name, text)
+        }
+    }
+
+    /// Sets a property wherever a gadget of the chain is asked for it: `property`, or
+    /// `gadget.property` for one gadget (its name in the chain or in the registry). Text is read
+    /// as the property's type. For parameters from a scanner's interface.
+    pub fn set_property(
+        &mut self,
+        parameter: &str,
+        value: &Value,
+        has: &dyn Fn(&str, &str) -> bool,
+    ) -> bool {
+        let (target, property) = match parameter.rsplit_once('.') {
+            Some((gadget, property)) => (Some(gadget), property),
+            None => (None, parameter),
+        };
+        let mut found = false;
+        for_each_gadget(&mut self.steps, &mut |step| {
+            let is_target = target
+                .is_none_or(|target| step.gadget == target || step.name.as_deref() == Some(target));
+            if !is_target || !has(&step.gadget, property) {
+                return;
+            }
+            found = true;
+            step.properties.retain(|known| known.name != property);
+            step.properties.push(Property {
+                name: property.to_owned(),
+                value: value.clone(),
+                text_is_untyped: true,
+                line: 0,
+            });
+        });
+        found
+    }
+}
+
+/// Visits all gadgets, nested ones too, in the order of the file.
+pub(crate) fn for_each_gadget(steps: &mut [Step], visit: &mut dyn FnMut(&mut GadgetStep)) {
+    for step in steps {
+        match step {
+            Step::Gadget(gadget) => visit(gadget),
+            Step::Parallel(parallel) => {
+                for (_, steps) in &mut parallel.streams {
+                    for_each_gadget(steps, visit);
+                }
+            }
+            Step::ParallelProcess(process) => for_each_gadget(&mut process.steps, visit),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What a Boreside gadget is, the messages that flow between gadgets, chain files and the
+//! runtime that carries a scan through a chain.
+//!
+//! The crate knows no socket and no reconstruction: the messages' types come from [`ismrmrd`],
+//! the gadgets from the crates above.
+
+pub mod chain;
+mod counter;
+mod gadget;
+mod image_series;
+mod k_space;
+mod message;
+mod parametric_map;
+pub mod properties;
+mod registry;
+mod runtime;
+mod scan;
+
+pub use chain::{Chain, ChainError, ChainLibrary};
+pub use counter::Counter;
+pub use gadget::{Gadget, Remedy, Sink, run_gadget};
+pub use image_series::ImageSeries;
+pub use ismrmrd::{Acquisition, Bucket, Image, Waveform};
+pub use k_space::KSpace;
+pub use message::{Accept, Give, Kinds, Message, Place};
+pub use parametric_map::{ParametricMap, Unit, Verdict};
+pub use registry::{GadgetEntry, Registry, nearest};
+pub use runtime::{Canceller, Fault, GadgetStatistics, Run, Severity, Statistics};
+pub use scan::{Scan, ScanError};

@@ -1,0 +1,138 @@
+//! The gadgets that chains can name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::{Schema, SchemaGenerator};
+
+use crate::properties::{Property, PropertyError, read_config};
+use crate::runtime::{ErasedGadget, Fault, TypedGadget};
+use crate::{Accept, Gadget, Give, Kinds, Remedy, Scan};
+
+/// All gadgets by name. One function of the program lists them, a line each:
+/// `Registry::new().with::<mapping::MapT2Star>()`.
+#[derive(Clone, Default)]
+pub struct Registry {
+    gadgets: BTreeMap<&'static str, GadgetEntry>,
+    aliases: BTreeMap<&'static str, &'static str>,
+}
+
+/// A gadget's properties, read and ready to make gadgets for scans.
+pub(crate) trait Configured: Send + Sync {
+    /// A gadget for one scan.
+    fn build(&self, scan: &Scan) -> Result<Box<dyn ErasedGadget>, Fault>;
+}
+
+/// What the registry knows of a gadget.
+#[derive(Clone)]
+pub struct GadgetEntry {
+    /// Its name in chain files.
+    pub name: &'static str,
+    /// Other names it answers to.
+    pub aliases: &'static [&'static str],
+    /// What it takes.
+    pub input: Kinds,
+    /// What it gives.
+    pub output: Kinds,
+    /// Whether it starts a stage of its own.
+    pub heavy: bool,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+    read: ReadProperties,
+}
+
+type ReadProperties = fn(&[Property]) -> Result<Arc<dyn Configured>, PropertyError>;
+
+impl GadgetEntry {
+    /// JSON Schema of its properties.
+    pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        (self.schema)(generator)
+    }
+
+    /// Reads its properties.
+    pub(crate) fn read(
+        &self,
+        properties: &[Property],
+    ) -> Result<Arc<dyn Configured>, PropertyError> {
+        (self.read)(properties)
+    }
+}
+
+struct Configuration<G: Gadget>(G::Config);
+
+impl<G: Gadget> Configured for Configuration<G> {
+    fn build(&self, scan: &Scan) -> Result<Box<dyn ErasedGadget>, Fault> {
+        match G::new(self.0.clone(), scan) {
+            Ok(gadget) => Ok(Box::new(TypedGadget(gadget))),
+            Err(error) => Err(Fault::error(G::NAME, error.to_string(), error.remedy())),
+        }
+    }
+}
+
+impl Registry {
+    /// No gadgets.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This registry and one more gadget.
+    ///
+    /// # Panics
+    /// If the name or an alias is taken: a bug of the program that makes the list.
+    #[must_use]
+    pub fn with<G: Gadget>(mut self) -> Self {
+        let entry = GadgetEntry {
+            name: G::NAME,
+            aliases: G::ALIASES,
+            input: G::Input::KINDS,
+            output: G::Output::KINDS,
+            heavy: G::HEAVY,
+            schema: |generator| generator.root_schema_for::<G::Config>(),
+            read: |properties| {
+                let config = read_config::<G::Config>(properties)?;
+                Ok(Arc::new(Configuration::<G>(config)))
+            },
+        };
+        for alias in G::ALIASES {
+            assert!(self.get(alias).is_none(), "two gadgets are called {alias}");
+            self.aliases.insert(alias, G::NAME);
+        }
+        assert!(!self.aliases.contains_key(G::NAME), "two gadgets are called {}", G::NAME);
+        let before = self.gadgets.insert(G::NAME, entry);
+        assert!(before.is_none(), "two gadgets are called {}", G::NAME);
+        self
+    }
+
+    /// The gadget of this name or alias.
+    pub fn get(&self, name: &str) -> Option<&GadgetEntry> {
+        let name = self.aliases.get(name).copied().unwrap_or(name);
+        self.gadgets.get(name)
+    }
+
+    /// Whether a gadget has a property of this name; its aliases do not count.
+    pub fn has_property(&self, gadget: &str, property: &str) -> bool {
+        self.get(gadget).is_some_and(|entry| {
+            let schema = entry.schema(&mut SchemaGenerator::default());
+            schema.get("properties").is_some_and(|known| known.get(property).is_some())
+        })
+    }
+
+    /// All gadgets in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &GadgetEntry> {
+        self.gadgets.values()
+    }
+
+    /// The name or alias most like `name`, for error messages.
+    pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
+        nearest(name, self.gadgets.keys().chain(self.aliases.keys()).copied())
+    }
+}
+
+/// The candidate most like `name`, if one is near enough to be meant.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,123 @@
+//! Carries a scan through a chain: stages on threads of their own, bounded channels between
+//! them, gadgets inside a stage called one from the other.
+
+mod fault;
+mod node;
+mod parallel;
+mod stage;
+mod statistics;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc;
+
+pub use fault::{Fault, Severity};
+pub(crate) use node::{ErasedGadget, TypedGadget};
+pub(crate) use parallel::{Branch, Merge};
+pub use statistics::{GadgetStatistics, Statistics};
+
+use crate::{Chain, Kinds, Message, Scan};
+
+/// Readouts and waveforms that may wait in front of a stage.
+const CHANNEL_READOUTS: usize = 64;
+/// Buckets, buffers and image series, which are large, that may wait in front of a stage.
+const CHANNEL_LARGE: usize = 2;
+
+/// What the gadgets of a run share.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    faults: mpsc::UnboundedSender<Fault>,
+    is_cancelled: Arc<AtomicBool>,
+    is_broken_off: Arc<AtomicBool>,
+}
+
+impl Control {
+    pub fn report(&self, fault: Fault) {
+        // Nobody listens any more: the session is over.
+        let _ = self.faults.send(fault);
+    }
+
+    /// No more input is taken; what the gadgets hold is still given.
+    pub fn break_off(&self) {
+        self.is_broken_off.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_broken_off(&self) -> bool {
+        self.is_broken_off.load(Ordering::Relaxed)
+    }
+
+    /// Nothing is wanted any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+
+    pub fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A chain at work on one scan.
+///
+/// Feed [`Run::input`] and drop it at the end of the scan; results come out of the channel that
+/// was given to [`Chain::start`], which closes when the last gadget is done.
+#[derive(Debug)]
+pub struct Run {
+    /// Where the scan's messages go. A full channel makes the sender wait.
+    pub input: mpsc::Sender<Message>,
+    /// Figures of the gadgets, also while they work.
+    pub statistics: Statistics,
+    /// Stops the run from anywhere.
+    pub canceller: Canceller,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Stops a run: gadgets finish the message that they have in hand, and nothing more.
+#[derive(Clone, Debug)]
+pub struct Canceller(Arc<AtomicBool>);
+
+impl Canceller {
+    /// Stops the run.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Run {
+    /// Closes the input and waits until all threads have ended. Results must be taken out of
+    /// the output channel meanwhile, or it must be closed.
+    pub fn join(self) {
+        drop(self.input);
+        for thread in self.threads {
+            // A panic outside a gadget has been printed by the panic hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Chain {
+    /// Makes the chain's gadgets for a scan and starts its stages.
+    ///
+    /// * `output`: gets the results in order; it is closed when the chain is done.
+    /// * `faults`: gets warnings and errors at once.
+    ///
+    /// # Errors
+    /// All gadgets that cannot work on this scan, with their reasons.
+    pub fn start(
+        &self,
+        scan: &Scan,
+        output: mpsc::Sender<Message>,
+        faults: mpsc::UnboundedSender<Fault>,
+    ) -> Result<Run, Vec<Fault>> {
+        let control =
+            Control { faults, is_cancelled: Arc::default(), is_broken_off: Arc::default() };
+        stage::start(self, scan, output, control)
+    }
+}
+
+/// How many messages may wait in front of a stage that is fed with these kinds.
+fn capacity(kinds: Kinds) -> usize {
+    let small = Kinds::ACQUISITION.union(Kinds::WAVEFORM);
+    if kinds.intersects(small) { CHANNEL_READOUTS } else { CHANNEL_LARGE }
+}
