@@ -1,0 +1,11 @@
+//! Numerical methods of MR reconstruction, as pure functions on arrays.
+//!
+//! No I/O, no messages, no clock. Arrays are named slowest axis first. What depends on a
+//! shape is a plan that is built once and shared; results are the same bit for bit however
+//! many threads compute them.
+
+pub mod cholesky;
+pub mod fft;
+pub mod percentile;
+pub mod triangular;
+pub mod whitening;
