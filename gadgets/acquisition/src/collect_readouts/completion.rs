@@ -1,0 +1,193 @@
+//! When everything of one value of the trigger counter is there.
+
+use std::collections::HashMap;
+
+use ismrmrd::{AcquisitionFlags, AcquisitionHeader, Header};
+use ismrmrd::xml::{EncodingLimits, Limit};
+use pipeline::Counter;
+
+/// Counters that tell one image from another.
+const IMAGE_COUNTERS: [Counter; 6] = [
+    Counter::Average,
+    Counter::Slice,
+    Counter::Contrast,
+    Counter::Phase,
+    Counter::Repetition,
+    Counter::Set,
+];
+
+/// Above this many groups only their flags are looked at, not their sizes.
+const MAX_COMPARED: usize = 4096;
+
+/// Watches the imaging readouts of one value of the trigger counter.
+///
+/// Everything is there when a readout has the trigger counter's LAST_IN_* flag, and
+///
+/// * of every counter of an image other than the trigger, and of the partitions, as many values
+///   were seen as the header announces, if it does, and
+/// * every group of readouts that differ in none of these counters (partitions aside) has had a
+///   readout with the flag, or is as large as the group of the flagged readout.
+///
+/// So an echo that is flagged as the last of its slice does not release the echoes after it.
+pub(super) struct Completion {
+    flag: AcquisitionFlags,
+    counters: Vec<Watched>,
+    partitions: Option<Watched>,
+    groups: Vec<Group>,
+    index: HashMap<Key, usize>,
+    /// Group of the readout before.
+    current: Option<(Key, usize)>,
+    n_unflagged: usize,
+}
+
+/// Values of the counters, 0 for the trigger.
+type Key = [u16; IMAGE_COUNTERS.len()];
+
+struct Group {
+    n_readouts: u64,
+    flagged: bool,
+}
+
+/// The values of one counter that were seen.
+struct Watched {
+    counter: Counter,
+    /// Values that the header announces, 0 if it says nothing.
+    n_expected: usize,
+    n_seen: usize,
+    seen: Vec<u64>,
+}
+
+impl Watched {
+    fn new(counter: Counter, n_expected: usize) -> Self {
+        Self { counter, n_expected, n_seen: 0, seen: Vec::new() }
+    }
+
+    fn see(&mut self, header: &AcquisitionHeader) {
+        let value = usize::from(self.counter.of(&header.idx));
+        let (word, bit) = (value / 64, 1 << (value % 64));
+        if word >= self.seen.len() {
+            self.seen.resize(word + 1, 0);
+        }
+        if self.seen[word] & bit == 0 {
+            self.seen[word] |= bit;
+            self.n_seen += 1;
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.n_seen >= self.n_expected
+    }
+
+    fn clear(&mut self) {
+        self.seen.fill(0);
+        self.n_seen = 0;
+    }
+}
+
+impl Completion {
+    /// For the buckets that `trigger` releases; [`None`] where it has no flag.
+    pub(super) fn new(trigger: Counter, header: Option<&Header>) -> Option<Self> {
+        let flag = trigger.last_flag()?;
+        let encodings = header.map_or(&[][..], |header| &header.encoding);
+        let expected = |counter| {
+            encodings
+                .iter()
+                .filter_map(|encoding| limit(&encoding.encoding_limits, counter))
+                .map(|limit| limit.count())
+                .max()
+                .unwrap_or(0)
+        };
+        let counters = IMAGE_COUNTERS
+            .into_iter()
+            .filter(|counter| *counter != trigger)
+            .map(|counter| Watched::new(counter, expected(counter)))
+            .collect();
+        let acceleration = encodings
+            .iter()
+            .filter_map(|encoding| encoding.parallel_imaging.as_ref())
+            .map(|imaging| usize::from(imaging.acceleration_factor.kspace_encoding_step_2))
+            .max()
+            .unwrap_or(1)
+            .max(1);
+        let n_partitions = expected(Counter::EncodingStep2).div_ceil(acceleration);
+        let partitions = (trigger != Counter::EncodingStep2 && n_partitions > 1)
+            .then(|| Watched::new(Counter::EncodingStep2, n_partitions));
+        Some(Self {
+            flag,
+            counters,
+            partitions,
+            groups: Vec::new(),
+            index: HashMap::new(),
+            current: None,
+            n_unflagged: 0,
+        })
+    }
+
+    /// Counts an imaging readout. Returns whether everything is there with it.
+    pub(super) fn is_complete_with(&mut self, header: &AcquisitionHeader) -> bool {
+        if let Some(partitions) = &mut self.partitions {
+            partitions.see(header);
+        }
+        let mut key = Key::default();
+        for (value, watched) in key.iter_mut().zip(&self.counters) {
+            *value = watched.counter.of(&header.idx);
+        }
+        let group = match self.current {
+            Some((current, group)) if current == key => group,
+            _ => self.find(key, header),
+        };
+        let group = &mut self.groups[group];
+        group.n_readouts += 1;
+        if !header.has_any(self.flag) {
+            return false;
+        }
+        if !group.flagged {
+            group.flagged = true;
+            self.n_unflagged -= 1;
+        }
+        let n_readouts = group.n_readouts;
+        let all_seen =
+            self.counters.iter().chain(&self.partitions).all(|watched| watched.is_complete());
+        all_seen && self.all_groups_are_complete(n_readouts)
+    }
+
+    /// Forgets what was seen.
+    pub(super) fn clear(&mut self) {
+        self.counters.iter_mut().chain(&mut self.partitions).for_each(Watched::clear);
+        self.groups.clear();
+        self.index.clear();
+        self.current = None;
+        self.n_unflagged = 0;
+    }
+
+    fn find(&mut self, key: Key, header: &AcquisitionHeader) -> usize {
+        let group = *self.index.entry(key).or_insert_with(|| {
+            self.groups.push(Group { n_readouts: 0, flagged: false });
+            self.n_unflagged += 1;
+            self.counters.iter_mut().for_each(|watched| watched.see(header));
+            self.groups.len() - 1
+        });
+        self.current = Some((key, group));
+        group
+    }
+
+    fn all_groups_are_complete(&self, n_readouts: u64) -> bool {
+        self.n_unflagged == 0
+            || self.groups.len() <= MAX_COMPARED
+                && self.groups.iter().all(|group| group.flagged || group.n_readouts == n_readouts)
+    }
+}
+
+/// Range of a counter in the header.
+fn limit(limits: &EncodingLimits, counter: Counter) -> Option<Limit> {
+    match counter {
+        Counter::EncodingStep2 => limits.kspace_encoding_step_2,
+        Counter::Average => limits.average,
+        Counter::Slice => limits.slice,
+        Counter::Contrast => limits.contrast,
+        Counter::Phase => limits.phase,
+        Counter::Repetition => limits.repetition,
+        Counter::Set => limits.set,
+        _ => None,
+    }
+}

@@ -1,0 +1,306 @@
+use super::*;
+use ismrmrd::xml::{Encoding, EncodingLimits, Limit};
+use ismrmrd::{AcquisitionHeader, EncodingCounters, Header, WaveformHeader};
+use pipeline::{Message, run_gadget};
+
+const LAST_IN_REPETITION: AcquisitionFlags = AcquisitionFlags::LAST_IN_REPETITION;
+const LAST_IN_SLICE: AcquisitionFlags = AcquisitionFlags::LAST_IN_SLICE;
+
+fn readout(
+    flags: AcquisitionFlags,
+    set: impl FnOnce(&mut EncodingCounters),
+) -> Readings {
+    let mut idx = EncodingCounters::default();
+    set(&mut idx);
+    let header = AcquisitionHeader { flags, idx, ..AcquisitionHeader::default() };
+    Acquisition::new(header, Default::default()).into()
+}
+
+fn plain(set: impl FnOnce(&mut EncodingCounters)) -> Readings {
+    readout(AcquisitionFlags::NONE, set)
+}
+
+fn waveform(time_stamp: u32) -> Readings {
+    let header = WaveformHeader { time_stamp, ..WaveformHeader::default() };
+    Waveform { header, data: Default::default() }.into()
+}
+
+fn trigger(trigger: Dimension) -> Config {
+    Config { trigger_dimension: Some(trigger), ..Config::default() }
+}
+
+fn scan(set: impl FnOnce(&mut EncodingLimits)) -> Scan {
+    let mut encoding = Encoding::default();
+    set(&mut encoding.encoding_limits);
+    Scan::with_header(Header { encoding: vec![encoding], ..Header::default() })
+}
+
+/// Sizes of the buckets after each reading, and at the end.
+fn releases(config: Config, scan: &Scan, inputs: Vec<Readings>) -> (Vec<Vec<usize>>, Vec<String>) {
+    let mut gadget = CollectReadouts::new(config, scan).unwrap_or_else(|never| match never {});
+    let mut warnings = Vec::new();
+    let mut steps = Vec::new();
+    for reading in inputs.into_iter().map(Some).chain([None]) {
+        let mut sizes = Vec::new();
+        let mut forward = |message| match message {
+            Message::Bucket(bucket) => sizes.push(bucket.data.len()),
+            other => panic!("{:?} came out", other.kind()),
+        };
+        let mut warn = |what, _| warnings.push(what);
+        let mut sink = Sink::new(&mut forward, &mut warn);
+        let done = match reading {
+            Some(reading) => gadget.process(reading, &mut sink),
+            None => gadget.finish(&mut sink),
+        };
+        done.unwrap_or_else(|never| match never {});
+        steps.push(sizes);
+    }
+    (steps, warnings)
+}
+
+fn buckets(config: Config, inputs: Vec<Readings>) -> Vec<Bucket> {
+    let (outputs, _) = run_gadget::<CollectReadouts>(config, &Scan::default(), inputs)
+        .unwrap_or_else(|never| match never {});
+    outputs
+        .into_iter()
+        .map(|message| match message {
+            Message::Bucket(bucket) => bucket,
+            other => panic!("{:?} came out", other.kind()),
+        })
+        .collect()
+}
+
+#[test]
+fn a_change_of_the_counter_releases_one_bucket_per_sorting_value_in_ascending_order() {
+    let config = Config {
+        sorting_dimension: Some(Dimension::Slice),
+        ..trigger(Dimension::Repetition)
+    };
+    let inputs = [(0, 2), (0, 0), (0, 2), (1, 1)]
+        .map(|(repetition, slice)| {
+            plain(|idx| {
+                idx.repetition = repetition;
+                idx.slice = slice;
+            })
+        })
+        .into_iter()
+        .collect();
+    let (steps, warnings) = releases(config, &Scan::default(), inputs);
+    assert_eq!(steps, [vec![], vec![], vec![], vec![1, 2], vec![1]]);
+    assert!(warnings.is_empty());
+}
+
+#[test]
+fn without_trigger_everything_waits_for_the_end() {
+    let inputs = (0..3).map(|set| plain(|idx| idx.set = set)).collect();
+    let (steps, _) = releases(Config::default(), &Scan::default(), inputs);
+    assert_eq!(steps, [vec![], vec![], vec![], vec![3]]);
+}
+
+#[test]
+fn readouts_are_counted_for_n_acquisitions() {
+    let config = Config {
+        n_acquisitions_before_trigger: 2,
+        n_acquisitions_before_ongoing_trigger: 1,
+        ..trigger(Dimension::NAcquisitions)
+    };
+    let inputs = (0..4).map(|_| plain(|_| {})).collect();
+    let (steps, _) = releases(config, &Scan::default(), inputs);
+    assert_eq!(steps, [vec![], vec![2], vec![1], vec![1], vec![]]);
+}
+
+#[test]
+fn flags_say_what_is_data_and_what_is_calibration() {
+    use AcquisitionFlags as Flags;
+    let cases = [
+        (Flags::NONE, 1, 0),
+        (Flags::IS_PARALLEL_CALIBRATION, 0, 1),
+        (Flags::IS_PARALLEL_CALIBRATION_AND_IMAGING, 1, 1),
+        (Flags::IS_PARALLEL_CALIBRATION | Flags::IS_PARALLEL_CALIBRATION_AND_IMAGING, 0, 1),
+        (Flags::IS_PHASECORR_DATA, 0, 0),
+        (Flags::IS_PHASECORR_DATA | Flags::IS_PARALLEL_CALIBRATION, 0, 1),
+        (Flags::IS_REVERSE | Flags::LAST_IN_SLICE, 1, 0),
+        (Flags::IS_NOISE_MEASUREMENT, 0, 0),
+        (Flags::IS_DUMMYSCAN_DATA, 0, 0),
+        (Flags::IS_NAVIGATION_DATA, 0, 0),
+        (Flags::IS_HPFEEDBACK_DATA, 0, 0),
+        (Flags::IS_RTFEEDBACK_DATA | Flags::IS_PARALLEL_CALIBRATION, 0, 0),
+    ];
+    for (flags, n_data, n_reference) in cases {
+        let buckets = buckets(Config::default(), vec![readout(flags, |_| {})]);
+        let found = buckets
+            .first()
+            .map_or((0, 0), |bucket| (bucket.data.len(), bucket.reference.len()));
+        assert_eq!(found, (n_data, n_reference), "{flags:?}");
+        assert_eq!(buckets.is_empty(), n_data + n_reference == 0, "no empty bucket: {flags:?}");
+    }
+}
+
+#[test]
+fn waveforms_go_with_the_first_bucket_of_a_release() {
+    let config = Config {
+        sorting_dimension: Some(Dimension::Slice),
+        ..trigger(Dimension::Repetition)
+    };
+    let inputs = vec![
+        plain(|idx| idx.slice = 1),
+        waveform(1),
+        plain(|idx| idx.slice = 0),
+        waveform(2),
+        plain(|idx| idx.repetition = 1),
+    ];
+    let buckets = buckets(config, inputs);
+    let counts: Vec<_> = buckets.iter().map(|bucket| bucket.waveforms.len()).collect();
+    assert_eq!(counts, [2, 0, 0]);
+    assert_eq!(buckets[0].data[0].header.idx.slice, 0);
+}
+
+#[test]
+fn waveforms_alone_come_in_a_bucket_without_readouts() {
+    let buckets = buckets(trigger(Dimension::Slice), vec![waveform(1)]);
+    assert_eq!(buckets.len(), 1);
+    assert_eq!((buckets[0].data.len(), buckets[0].waveforms.len()), (0, 1));
+}
+
+#[test]
+fn the_flag_of_the_trigger_releases_at_once() {
+    let inputs = || {
+        (0..2)
+            .flat_map(|repetition| {
+                [AcquisitionFlags::NONE, LAST_IN_REPETITION]
+                    .map(|flags| readout(flags, |idx| idx.repetition = repetition))
+            })
+            .collect()
+    };
+    let config = trigger(Dimension::Repetition);
+    let (steps, warnings) = releases(config.clone(), &Scan::default(), inputs());
+    assert_eq!(steps, [vec![], vec![2], vec![], vec![2], vec![]]);
+    assert!(warnings.is_empty());
+    let config = Config { release_early: false, ..config };
+    let (steps, _) = releases(config, &Scan::default(), inputs());
+    assert_eq!(steps, [vec![], vec![], vec![2], vec![], vec![2]]);
+}
+
+#[test]
+fn other_flags_release_nothing() {
+    let inputs = vec![
+        readout(LAST_IN_SLICE, |_| {}),
+        readout(AcquisitionFlags::LAST_IN_MEASUREMENT, |_| {}),
+    ];
+    let (steps, _) = releases(trigger(Dimension::Repetition), &Scan::default(), inputs);
+    assert_eq!(steps, [vec![], vec![], vec![2]]);
+}
+
+/// Lines × echoes of one slice; the last line of every echo is flagged.
+fn multi_echo(interleaved: bool) -> Vec<Readings> {
+    let (n_lines, n_echoes) = (3, 3);
+    let one = |line: u16, echo: u16| {
+        let flags = if line + 1 == n_lines { LAST_IN_SLICE } else { AcquisitionFlags::NONE };
+        readout(flags, |idx| {
+            idx.kspace_encode_step_1 = line;
+            idx.contrast = echo;
+        })
+    };
+    if interleaved {
+        (0..n_lines).flat_map(|line| (0..n_echoes).map(move |echo| one(line, echo))).collect()
+    } else {
+        (0..n_echoes).flat_map(|echo| (0..n_lines).map(move |line| one(line, echo))).collect()
+    }
+}
+
+#[test]
+fn a_flag_per_echo_does_not_tear_the_echoes_apart() {
+    let config = trigger(Dimension::Slice);
+    let three_echoes = scan(|limits| limits.contrast = Some(Limit::up_to(2, 0)));
+    for (interleaved, scan) in
+        [(true, &Scan::default()), (true, &three_echoes), (false, &three_echoes)]
+    {
+        let (steps, warnings) = releases(config.clone(), scan, multi_echo(interleaved));
+        let expected: Vec<Vec<usize>> =
+            (0..10).map(|step| if step == 8 { vec![9] } else { vec![] }).collect();
+        assert_eq!(steps, expected, "interleaved {interleaved}");
+        assert!(warnings.is_empty());
+    }
+}
+
+#[test]
+fn one_flag_at_the_very_end_releases_groups_of_equal_size() {
+    let mut inputs = multi_echo(true);
+    for reading in &mut inputs[..8] {
+        if let Readings::Acquisition(readout) = reading {
+            readout.header.flags = AcquisitionFlags::NONE;
+        }
+    }
+    let (steps, _) = releases(trigger(Dimension::Slice), &Scan::default(), inputs);
+    assert_eq!(steps[8], [9]);
+}
+
+#[test]
+fn echoes_that_the_header_did_not_announce_make_a_bucket_of_their_own_with_one_warning() {
+    let (steps, warnings) =
+        releases(trigger(Dimension::Slice), &Scan::default(), multi_echo(false));
+    assert_eq!((&steps[2][..], &steps[5][..], &steps[8][..]), (&[3][..], &[3][..], &[3][..]));
+    assert_eq!(
+        warnings,
+        ["readouts of slice 0 arrive after the one that was flagged as its last; they make a \
+          bucket of their own"]
+    );
+}
+
+#[test]
+fn all_slices_sets_and_repetitions_of_the_header_are_waited_for() {
+    let counters: [(fn(&mut EncodingLimits), fn(&mut EncodingCounters)); 5] = [
+        (|limits| limits.set = Some(Limit::up_to(1, 0)), |idx| idx.set = 1),
+        (|limits| limits.phase = Some(Limit::up_to(1, 0)), |idx| idx.phase = 1),
+        (|limits| limits.average = Some(Limit::up_to(1, 0)), |idx| idx.average = 1),
+        (|limits| limits.contrast = Some(Limit::up_to(1, 0)), |idx| idx.contrast = 1),
+        (|limits| limits.repetition = Some(Limit::up_to(1, 0)), |idx| idx.repetition = 1),
+    ];
+    for (limit, set) in counters {
+        let inputs = vec![readout(LAST_IN_SLICE, |_| {}), readout(LAST_IN_SLICE, set)];
+        let (steps, _) = releases(trigger(Dimension::Slice), &scan(limit), inputs);
+        assert_eq!(steps, [vec![], vec![2], vec![]]);
+    }
+}
+
+#[test]
+fn a_flag_per_partition_waits_for_all_partitions() {
+    let partitions = || {
+        (0..4)
+            .map(|partition| {
+                readout(LAST_IN_SLICE, |idx| idx.kspace_encode_step_2 = partition)
+            })
+            .collect()
+    };
+    let scan = scan(|limits| limits.kspace_encoding_step_2 = Some(Limit::up_to(3, 2)));
+    let (steps, _) = releases(trigger(Dimension::Slice), &scan, partitions());
+    assert_eq!(steps, [vec![], vec![], vec![], vec![4], vec![]]);
+}
+
+#[test]
+fn user_counters_have_no_flag_and_wait_for_a_change() {
+    let inputs = (0..2)
+        .map(|value| readout(AcquisitionFlags(u64::MAX >> 46), |idx| idx.user[3] = value))
+        .collect();
+    let (steps, _) = releases(trigger(Dimension::User3), &Scan::default(), inputs);
+    assert_eq!(steps, [vec![], vec![1], vec![1]]);
+}
+
+#[test]
+fn gadgetrons_dimension_names_are_read() {
+    for (text, expected) in [
+        ("kspace_encode_step_1", Dimension::EncodingStep1),
+        ("encoding_step_2", Dimension::EncodingStep2),
+        ("n_acquisitions", Dimension::NAcquisitions),
+        ("user_7", Dimension::User7),
+    ] {
+        let property = pipeline::properties::Property {
+            name: "trigger_dimension".to_owned(),
+            value: text.into(),
+            text_is_untyped: true,
+            line: 1,
+        };
+        let config: Config = pipeline::properties::read_config(&[property]).expect("it is known");
+        assert_eq!(config.trigger_dimension, Some(expected), "{text}");
+    }
+}

@@ -1,0 +1,1 @@
+//! Reconstruction of Cartesian k-space.

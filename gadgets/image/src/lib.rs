@@ -1,0 +1,1 @@
+//! Gadgets that work on images.
