@@ -8,8 +8,10 @@ pub mod flags;
 mod header;
 mod image;
 mod meta;
+mod nd_array;
 mod recon_data;
 mod waveform;
+pub mod wire;
 pub mod xml;
 
 pub use acquisition::Acquisition;
@@ -17,6 +19,7 @@ pub use flags::{AcquisitionFlags, ImageFlags};
 pub use header::{AcquisitionHeader, EncodingCounters, ImageHeader, MAX_CHANNELS, WaveformHeader};
 pub use image::{DataType, Image, ImageType, Pixels};
 pub use meta::{Meta, MetaError, MetaValue};
+pub use nd_array::NdArray;
 pub use recon_data::{
     Bucket, ImageArray, KSpaceBuffer, ReconBit, SamplingDescription, SamplingLimit,
 };

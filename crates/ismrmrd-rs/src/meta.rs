@@ -170,9 +170,11 @@ impl Meta {
     /// The document, or nothing at all where there are no attributes: on the wire and in files,
     /// other programs refuse anything between the two.
     pub fn to_xml(&self) -> String {
-        if self.is_empty() {
-            return String::new();
-        }
+        if self.is_empty() { String::new() } else { self.to_document() }
+    }
+
+    /// The document, even where there are no attributes.
+    pub(crate) fn to_document(&self) -> String {
         let mut document = Document::new();
         document.element(ROOT, "", |document| {
             for (key, values) in &self.values {
