@@ -85,10 +85,8 @@ impl Gadget for AdjustNoise {
     type Error = Error;
 
     fn new(config: Config, scan: &Scan) -> Result<Self, Error> {
-        let system = scan
-            .header
-            .as_ref()
-            .and_then(|header| header.acquisition_system_information.as_ref());
+        let system =
+            scan.header.as_ref().and_then(|header| header.acquisition_system_information.as_ref());
         let bandwidth_ratio = system
             .and_then(|system| system.relative_receiver_noise_bandwidth)
             .map_or(DEFAULT_BANDWIDTH_RATIO, f64::from);
@@ -102,8 +100,7 @@ impl Gadget for AdjustNoise {
                 None => unknown_names.push(name.to_owned()),
             }
         }
-        let state =
-            if config.perform_noise_adjust { State::Gathering(None) } else { State::Off };
+        let state = if config.perform_noise_adjust { State::Gathering(None) } else { State::Off };
         Ok(Self {
             config,
             bandwidth_ratio,
@@ -195,7 +192,9 @@ impl AdjustNoise {
             self.told.other_noise = true;
             let (found, expected) = (readout.n_channels(), noise.accumulator.n_channels());
             out.warn(
-                format!("a noise readout of {found} channels among others of {expected} is ignored"),
+                format!(
+                    "a noise readout of {found} channels among others of {expected} is ignored"
+                ),
                 "acquire all noise with the same coils",
             );
         }
@@ -360,9 +359,8 @@ mod tests {
     #[test]
     fn shorter_samples_and_a_narrower_receiver_scale_as_they_should() {
         let readout = correlated(2);
-        let inputs = |imaging_us| {
-            vec![noise(readout.clone(), 5.0), imaging(readout.clone(), imaging_us)]
-        };
+        let inputs =
+            |imaging_us| vec![noise(readout.clone(), 5.0), imaging(readout.clone(), imaging_us)];
         let power = |scan: &Scan, imaging_us| {
             let (outputs, _) = run(Config::default(), scan, inputs(imaging_us)).expect("runs");
             moment(&outputs[0].data, 0, 0).re
@@ -377,13 +375,10 @@ mod tests {
     #[test]
     fn named_channels_are_only_scaled() {
         let readout = correlated(3);
-        let config = Config {
-            scale_only_channels_by_name: "Body, Nobody".to_owned(),
-            ..Config::default()
-        };
+        let config =
+            Config { scale_only_channels_by_name: "Body, Nobody".to_owned(), ..Config::default() };
         let inputs = vec![noise(readout.clone(), 5.0), imaging(readout.clone(), 5.0)];
-        let (outputs, warnings) =
-            run(config, &scan(1.0, &["Head", "Body"]), inputs).expect("runs");
+        let (outputs, warnings) = run(config, &scan(1.0, &["Head", "Body"]), inputs).expect("runs");
         assert_eq!(warnings, ["no coil of the header is called \"Nobody\""]);
         let ratio = outputs[0].data[[1, 7]] / readout[[1, 7]];
         assert!(ratio.im.abs() < 1e-5, "no other channel is mixed in");

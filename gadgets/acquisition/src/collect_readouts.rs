@@ -171,10 +171,10 @@ impl CollectReadouts {
         }
         let index = self.sorting.map_or(0, |counter| counter.of(&readout.header.idx));
         let reserved = self.last_len.min(MAX_RESERVED);
-        let bucket = self.buckets.entry(index).or_insert_with(|| Bucket {
-            data: Vec::with_capacity(reserved),
-            ..Bucket::default()
-        });
+        let bucket = self
+            .buckets
+            .entry(index)
+            .or_insert_with(|| Bucket { data: Vec::with_capacity(reserved), ..Bucket::default() });
         match (is_calibration, is_data) {
             (true, true) => {
                 bucket.reference.push(readout.clone());

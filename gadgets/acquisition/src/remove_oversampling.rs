@@ -143,8 +143,8 @@ impl Remedy for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ismrmrd::{AcquisitionHeader, Header};
     use ismrmrd::xml::{Encoding, EncodingSpace, FieldOfView, MatrixSize};
+    use ismrmrd::{AcquisitionHeader, Header};
     use pipeline::{Message, run_gadget};
 
     fn scan(encoded_mm: f32, recon_mm: f32) -> Scan {
@@ -199,7 +199,8 @@ mod tests {
             assert!(warnings.is_empty());
             assert_eq!((cut.n_samples(), { cut.header.number_of_samples }), (8, 8));
             let expected = if kept { line(pixel - 4, 8) } else { Array2::zeros((1, 8)) };
-            let error = (&cut.data - &expected).iter().map(|value| value.norm()).fold(0.0, f32::max);
+            let error =
+                (&cut.data - &expected).iter().map(|value| value.norm()).fold(0.0, f32::max);
             assert!(error < 1e-6, "pixel {pixel}: {error}");
         }
     }
@@ -245,10 +246,13 @@ mod tests {
     fn odd_and_tiny_readouts_do_not_panic() {
         for n_samples in [0, 1, 2, 3, 5, 7, 31] {
             let (cut, _) = run(&scan(300.0, 200.0), readout(2, n_samples));
-            assert_eq!(cut.n_samples(), match n_samples {
-                0 | 1 => n_samples,
-                n => (n as f32 / 1.5) as usize,
-            });
+            assert_eq!(
+                cut.n_samples(),
+                match n_samples {
+                    0 | 1 => n_samples,
+                    n => (n as f32 / 1.5) as usize,
+                }
+            );
         }
     }
 

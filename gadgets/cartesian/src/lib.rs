@@ -1,1 +1,5 @@
-//! Reconstruction of Cartesian k-space.
+//! Gadgets that turn Cartesian k-space into images.
+
+pub mod reconstruct_fft;
+
+pub use reconstruct_fft::ReconstructFft;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use ismrmrd::{AcquisitionFlags, AcquisitionHeader, Header};
 use ismrmrd::xml::{EncodingLimits, Limit};
+use ismrmrd::{AcquisitionFlags, AcquisitionHeader, Header};
 use pipeline::Counter;
 
 /// Counters that tell one image from another.

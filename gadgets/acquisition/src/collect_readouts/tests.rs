@@ -6,10 +6,7 @@ use pipeline::{Message, run_gadget};
 const LAST_IN_REPETITION: AcquisitionFlags = AcquisitionFlags::LAST_IN_REPETITION;
 const LAST_IN_SLICE: AcquisitionFlags = AcquisitionFlags::LAST_IN_SLICE;
 
-fn readout(
-    flags: AcquisitionFlags,
-    set: impl FnOnce(&mut EncodingCounters),
-) -> Readings {
+fn readout(flags: AcquisitionFlags, set: impl FnOnce(&mut EncodingCounters)) -> Readings {
     let mut idx = EncodingCounters::default();
     set(&mut idx);
     let header = AcquisitionHeader { flags, idx, ..AcquisitionHeader::default() };
@@ -72,10 +69,8 @@ fn buckets(config: Config, inputs: Vec<Readings>) -> Vec<Bucket> {
 
 #[test]
 fn a_change_of_the_counter_releases_one_bucket_per_sorting_value_in_ascending_order() {
-    let config = Config {
-        sorting_dimension: Some(Dimension::Slice),
-        ..trigger(Dimension::Repetition)
-    };
+    let config =
+        Config { sorting_dimension: Some(Dimension::Slice), ..trigger(Dimension::Repetition) };
     let inputs = [(0, 2), (0, 0), (0, 2), (1, 1)]
         .map(|(repetition, slice)| {
             plain(|idx| {
@@ -128,9 +123,8 @@ fn flags_say_what_is_data_and_what_is_calibration() {
     ];
     for (flags, n_data, n_reference) in cases {
         let buckets = buckets(Config::default(), vec![readout(flags, |_| {})]);
-        let found = buckets
-            .first()
-            .map_or((0, 0), |bucket| (bucket.data.len(), bucket.reference.len()));
+        let found =
+            buckets.first().map_or((0, 0), |bucket| (bucket.data.len(), bucket.reference.len()));
         assert_eq!(found, (n_data, n_reference), "{flags:?}");
         assert_eq!(buckets.is_empty(), n_data + n_reference == 0, "no empty bucket: {flags:?}");
     }
@@ -138,10 +132,8 @@ fn flags_say_what_is_data_and_what_is_calibration() {
 
 #[test]
 fn waveforms_go_with_the_first_bucket_of_a_release() {
-    let config = Config {
-        sorting_dimension: Some(Dimension::Slice),
-        ..trigger(Dimension::Repetition)
-    };
+    let config =
+        Config { sorting_dimension: Some(Dimension::Slice), ..trigger(Dimension::Repetition) };
     let inputs = vec![
         plain(|idx| idx.slice = 1),
         waveform(1),
@@ -249,7 +241,8 @@ fn echoes_that_the_header_did_not_announce_make_a_bucket_of_their_own_with_one_w
 
 #[test]
 fn all_slices_sets_and_repetitions_of_the_header_are_waited_for() {
-    let counters: [(fn(&mut EncodingLimits), fn(&mut EncodingCounters)); 5] = [
+    type Case = (fn(&mut EncodingLimits), fn(&mut EncodingCounters));
+    let counters: [Case; 5] = [
         (|limits| limits.set = Some(Limit::up_to(1, 0)), |idx| idx.set = 1),
         (|limits| limits.phase = Some(Limit::up_to(1, 0)), |idx| idx.phase = 1),
         (|limits| limits.average = Some(Limit::up_to(1, 0)), |idx| idx.average = 1),
@@ -267,9 +260,7 @@ fn all_slices_sets_and_repetitions_of_the_header_are_waited_for() {
 fn a_flag_per_partition_waits_for_all_partitions() {
     let partitions = || {
         (0..4)
-            .map(|partition| {
-                readout(LAST_IN_SLICE, |idx| idx.kspace_encode_step_2 = partition)
-            })
+            .map(|partition| readout(LAST_IN_SLICE, |idx| idx.kspace_encode_step_2 = partition))
             .collect()
     };
     let scan = scan(|limits| limits.kspace_encoding_step_2 = Some(Limit::up_to(3, 2)));

@@ -161,12 +161,7 @@ impl Buffer {
     }
 
     /// Where along the readout the samples that are kept begin.
-    fn start(
-        &self,
-        layout: &Layout,
-        readout: &Acquisition,
-        n_kept: usize,
-    ) -> Result<usize, Error> {
+    fn start(&self, layout: &Layout, readout: &Acquisition, n_kept: usize) -> Result<usize, Error> {
         let header = &readout.header;
         let n_samples = readout.n_samples();
         let n_readout = self.shape[6];
@@ -266,13 +261,11 @@ fn clamp_u16(count: usize) -> u16 {
 }
 
 fn array<T: Clone>(shape: &[usize; 7], values: Vec<T>) -> ArrayD<T> {
-    ArrayD::from_shape_vec(IxDyn(shape), values).unwrap_or_else(|error| {
-        unreachable!("the vector was made for this shape: {error}")
-    })
+    ArrayD::from_shape_vec(IxDyn(shape), values)
+        .unwrap_or_else(|error| unreachable!("the vector was made for this shape: {error}"))
 }
 
 fn headers(shape: [usize; 5], values: Vec<AcquisitionHeader>) -> Array5<AcquisitionHeader> {
-    Array5::from_shape_vec(shape, values).unwrap_or_else(|error| {
-        unreachable!("the vector was made for this shape: {error}")
-    })
+    Array5::from_shape_vec(shape, values)
+        .unwrap_or_else(|error| unreachable!("the vector was made for this shape: {error}"))
 }

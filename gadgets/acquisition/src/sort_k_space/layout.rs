@@ -1,7 +1,7 @@
 //! Sizes of the buffers and the places of lines in them.
 
-use ismrmrd::{EncodingCounters, SamplingDescription, SamplingLimit};
 use ismrmrd::xml::{CalibrationMode, Encoding, Limit, Trajectory};
+use ismrmrd::{EncodingCounters, SamplingDescription, SamplingLimit};
 use pipeline::{Acquisition, Counter};
 
 use super::{Axes, Error};
@@ -94,10 +94,8 @@ pub(super) struct LineAxis {
 }
 
 /// Names of the encoding steps and of their limits in the header.
-const LINES: [(&str, &str); 2] = [
-    ("encoding step 1", "kspace_encoding_step_1"),
-    ("encoding step 2", "kspace_encoding_step_2"),
-];
+const LINES: [(&str, &str); 2] =
+    [("encoding step 1", "kspace_encoding_step_1"), ("encoding step 2", "kspace_encoding_step_2")];
 
 /// How counters become places.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -233,12 +231,13 @@ impl Line {
                 let limit = raw(limit.unwrap_or(seen_limit));
                 Ok((axis(len, -i32::from(self.seen.min)), limit))
             }
-            Placement::AsNumbered => {
-                Ok((axis(self.matrix, 0), raw(limit.unwrap_or(seen_limit))))
-            }
+            Placement::AsNumbered => Ok((axis(self.matrix, 0), raw(limit.unwrap_or(seen_limit)))),
             Placement::Centred => {
                 let (axis, sampling) = self.centred(axis, element, notes)?;
-                Ok((axis, if self.moves_limits { sampling } else { raw(limit.unwrap_or(seen_limit)) }))
+                Ok((
+                    axis,
+                    if self.moves_limits { sampling } else { raw(limit.unwrap_or(seen_limit)) },
+                ))
             }
         }
     }
@@ -262,8 +261,7 @@ impl Line {
         });
         let moves = self.axis == 0 || self.matrix > 1;
         let offset = if moves { middle as i32 - i32::from(limit.center) } else { 0 };
-        let (first, last) =
-            (i32::from(limit.minimum) + offset, i32::from(limit.maximum) + offset);
+        let (first, last) = (i32::from(limit.minimum) + offset, i32::from(limit.maximum) + offset);
         let count = limit.count();
         let len = if self.accelerated || self.limit.is_none() {
             self.matrix
@@ -304,8 +302,7 @@ fn sampling(encoding: &Encoding, is_cartesian: bool) -> SamplingDescription {
     let (mut encoded_field_of_view_mm, mut encoded_matrix_size) = size(&encoding.encoded_space);
     let (recon_field_of_view_mm, recon_matrix_size) = size(&encoding.recon_space);
     let n_readout = encoded_matrix_size[0];
-    let readout =
-        SamplingLimit { min: 0, center: n_readout / 2, max: n_readout.saturating_sub(1) };
+    let readout = SamplingLimit { min: 0, center: n_readout / 2, max: n_readout.saturating_sub(1) };
     if is_cartesian {
         encoded_field_of_view_mm[0] = recon_field_of_view_mm[0];
         encoded_matrix_size[0] = recon_matrix_size[0];

@@ -144,8 +144,8 @@ fn counters_that_are_no_axis_make_buffers_in_ascending_order() {
     let firsts: Vec<f32> = sorted.iter().map(|k_space| values(&k_space.data)[0]).collect();
     assert_eq!(firsts, [1.0, 2.0, 11.0, 12.0]);
     // Without `split_slices` the slices are an axis.
-    let (sorted, _) = sort(Config::default(), &scan(encoding()), data(readouts.to_vec()))
-        .expect("it sorts");
+    let (sorted, _) =
+        sort(Config::default(), &scan(encoding()), data(readouts.to_vec())).expect("it sorts");
     assert_eq!(sorted.len(), 2);
     assert_eq!(sorted[1].data.data.shape()[0], 2);
     assert_eq!(sorted[1].data.data[[1, 0, 0, 0, 0, 0, 0]].re, 12.0);
@@ -198,11 +198,8 @@ fn embedded_calibration_lies_with_the_data_and_separate_begins_at_its_first_line
     };
     let mut shifted = accelerated(Some(CalibrationMode::Embedded));
     shifted.encoding_limits.kspace_encoding_step_1 = Some(Limit::up_to(5, 4));
-    let sorted = one(
-        Config::default(),
-        shifted,
-        Bucket { data: vec![line(1), line(3)], ..bucket() },
-    );
+    let sorted =
+        one(Config::default(), shifted, Bucket { data: vec![line(1), line(3)], ..bucket() });
     let reference = sorted.reference.expect("there is calibration");
     assert_eq!(values(&sorted.data), [2.0, 0.0, 4.0, 0.0, 0.0, 0.0]);
     assert_eq!(values(&reference), [0.0, 3.0, 4.0, 0.0, 0.0, 0.0]);
@@ -231,9 +228,8 @@ fn calibration_without_data_comes_with_an_empty_buffer() {
 #[test]
 fn discarded_samples_are_left_out() {
     let mut readout = line(0);
-    readout.data = Array2::from_shape_fn((1, N_SAMPLES), |(_, sample)| {
-        Complex32::from(sample as f32)
-    });
+    readout.data =
+        Array2::from_shape_fn((1, N_SAMPLES), |(_, sample)| Complex32::from(sample as f32));
     readout.header.discard_pre = 2;
     readout.header.discard_post = 1;
     // With parallel imaging they keep their place, as zeros.
@@ -403,8 +399,10 @@ fn both_axes_cannot_follow_one_counter() {
 
 fn any_limit() -> impl Strategy<Value = Option<Limit>> {
     let value = || prop_oneof![0_u16..8, any::<u16>()];
-    proptest::option::of((value(), value(), value()).prop_map(|(minimum, maximum, center)| {
-        Limit { minimum, maximum, center }
+    proptest::option::of((value(), value(), value()).prop_map(|(minimum, maximum, center)| Limit {
+        minimum,
+        maximum,
+        center,
     }))
 }
 
@@ -430,8 +428,11 @@ proptest! {
         encoding.encoding_limits.kspace_encoding_step_1 = limits.0;
         encoding.encoding_limits.kspace_encoding_step_2 = limits.1;
         encoding.encoding_limits.slice = limits.2;
-        encoding.trajectory = [Trajectory::Cartesian, Trajectory::Epi, Trajectory::Spiral]
-            [trajectory].clone();
+        encoding.trajectory = match trajectory {
+            0 => Trajectory::Cartesian,
+            1 => Trajectory::Epi,
+            _ => Trajectory::Spiral,
+        };
         let mut bucket = Bucket::default();
         for (counters, head, n_samples, n_channels, is_reference) in lines {
             let at = |n: usize| if small { counters[n] % 3 } else { counters[n] };
