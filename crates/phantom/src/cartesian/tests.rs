@@ -1,0 +1,256 @@
+//! The scan against its own truth and against independent sums.
+
+use std::f64::consts::TAU;
+
+use ismrmrd::AcquisitionFlags;
+use num_complex::Complex64;
+use numerics::whitening::{NoiseAccumulator, WhiteningMatrix};
+
+use super::*;
+
+fn scan(change: impl FnOnce(&mut CartesianOptions)) -> CartesianScan {
+    let mut options =
+        CartesianOptions { n_channels: 4, matrix_size: [64, 48], ..Default::default() };
+    change(&mut options);
+    CartesianScan::new(options).expect("good options")
+}
+
+/// All image readouts of one slice and repetition, transformed: `[channel, y, x]`.
+fn reconstruct(scan: &CartesianScan, slice: u16, repetition: u16) -> Array3<Complex32> {
+    let space = &scan.header().encoding[0];
+    let (encoded, recon) = (space.encoded_space.matrix_size, space.recon_space.matrix_size);
+    let (nx, ny) = (usize::from(recon.x), usize::from(recon.y));
+    let crop = CropReadout::new(encoded.x.into(), nx).expect("lengths");
+    let mut scratch = vec![Complex32::ZERO; crop.scratch_len()];
+    let mut images = Array3::zeros((scan.options().n_channels, ny, nx));
+    for acquisition in scan.acquisitions() {
+        let idx = acquisition.header.idx;
+        let other =
+            AcquisitionFlags::IS_NOISE_MEASUREMENT | AcquisitionFlags::IS_PARALLEL_CALIBRATION;
+        if !acquisition.header.has_any(other) && (idx.slice, idx.repetition) == (slice, repetition)
+        {
+            let line = usize::from(idx.kspace_encode_step_1);
+            crop.process(acquisition.data.view(), images.slice_mut(s![.., line, ..]), &mut scratch);
+        }
+    }
+    inverse_2d(images.view_mut());
+    images
+}
+
+fn nrmse<'a>(
+    values: impl IntoIterator<Item = &'a Complex32>,
+    truth: impl IntoIterator<Item = &'a Complex32>,
+) -> f64 {
+    let (mut difference, mut total) = (0.0, 0.0);
+    for (value, truth) in values.into_iter().zip(truth) {
+        difference += f64::from((value - truth).norm_sqr());
+        total += f64::from(truth.norm_sqr());
+    }
+    (difference / total).sqrt()
+}
+
+#[test]
+fn one_channel_gives_back_the_truth() {
+    for oversampling in [1, 2] {
+        let scan = scan(|options| {
+            (options.n_channels, options.n_slices) = (1, 2);
+            options.readout_oversampling = oversampling;
+        });
+        for slice in 0..2 {
+            let images = reconstruct(&scan, slice, 0);
+            let truth = scan.truth();
+            let truth = truth.index_axis(Axis(0), slice.into());
+            // The same arithmetic, so only rounding is left.
+            assert!(nrmse(&images, truth) < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn truth_is_the_sum_of_the_analytic_spectrum() {
+    let scan = scan(|options| {
+        options.matrix_size = [24, 20];
+        options.field_of_view_mm = [240.0, 220.0];
+        options.n_slices = 3;
+    });
+    let ellipses = shepp_logan(110.0, 1, 3);
+    let (dkx, dky) = (1.0 / 480.0, 1.0 / 220.0);
+    for (y, x) in [(10, 12), (2, 12), (17, 6), (10, 9), (5, 20), (0, 0)] {
+        let (x_mm, y_mm) = ((x as f64 - 12.0) * 10.0, (y as f64 - 10.0) * 11.0);
+        let mut sum = Complex64::ZERO;
+        for line in 0..20 {
+            for sample in 0..48 {
+                let k = [(f64::from(sample) - 24.0) * dkx, (f64::from(line) - 10.0) * dky];
+                let spectrum: Complex64 = ellipses.iter().map(|e| e.spectrum(k)).sum();
+                sum += spectrum * Complex64::cis(TAU * (k[0] * x_mm + k[1] * y_mm)) * dkx * dky;
+            }
+        }
+        let truth = scan.truth()[[1, y, x]];
+        let difference = (Complex64::new(truth.re.into(), truth.im.into()) - sum).norm();
+        // Rounding of values up to 1 in single precision.
+        assert!(difference < 1e-5, "pixel {x}, {y}: {truth} and {sum}");
+    }
+}
+
+#[test]
+fn truth_approaches_the_phantom_with_its_size() {
+    let scan = scan(|options| (options.matrix_size, options.n_channels) = ([256, 256], 1));
+    let truth = scan.truth();
+    let pixel_mm = 300.0 / 256.0;
+    let at = |x_mm: f64, y_mm: f64| {
+        let pixel = |mm: f64| (128.0 + mm / pixel_mm).round() as usize;
+        truth[[0, pixel(y_mm), pixel(x_mm)]].re
+    };
+    // Plateaus some pixels wide; ringing of the skull reaches them with a few hundredths.
+    for (x_mm, y_mm, intensity) in
+        [(0.0, 120.0, 0.2), (33.0, 0.0, 0.0), (0.0, -55.0, 0.3), (-140.0, -140.0, 0.0)]
+    {
+        assert!((at(x_mm, y_mm) - intensity).abs() < 0.03, "{x_mm}, {y_mm}: {}", at(x_mm, y_mm));
+    }
+}
+
+#[test]
+fn sixteen_channels_combine_to_the_truth() {
+    let scan = scan(|options| (options.matrix_size, options.n_channels) = ([128, 128], 16));
+    let images = reconstruct(&scan, 0, 0);
+    assert!(nrmse(&images, &scan.coil_images(0)) < 1e-6);
+    let maps = scan.coil_maps(0);
+    let mut combined = Array2::zeros((128, 128));
+    for ((y, x), value) in combined.indexed_iter_mut() {
+        let (mut sum, mut weight) = (Complex32::ZERO, 0.0);
+        for channel in 0..16 {
+            sum += maps[[channel, y, x]].conj() * images[[channel, y, x]];
+            weight += maps[[channel, y, x]].norm_sqr();
+        }
+        *value = sum / weight;
+    }
+    let error = nrmse(&combined, scan.truth().index_axis(Axis(0), 0));
+    // The scan's resolution is that of object times sensitivity, not of the object alone: at the
+    // skull the ringing is weighted by the sensitivity where the edge is, not where it shows.
+    assert!(error < 0.012, "{error}");
+}
+
+#[test]
+fn noise_has_the_level_that_was_asked_for_and_repetitions_differ() {
+    let noisy = scan(|options| (options.noise_sd, options.n_repetitions) = (0.02, 2));
+    let clean = scan(|_| ());
+    let mut squares = 0.0;
+    let mut n = 0;
+    for (index, truth) in clean.acquisitions().enumerate() {
+        let noise = noisy.acquisition(index).data - &truth.data;
+        squares += noise.iter().map(|value| f64::from(value.norm_sqr())).sum::<f64>();
+        n += 2 * noise.len();
+    }
+    let sd = (squares / n as f64).sqrt();
+    // 49152 numbers: standard error 0.3 %.
+    assert!((sd / 0.02 - 1.0).abs() < 0.015, "{sd}");
+    // The image has the same noise: removal of oversampling and transforms are unitary.
+    let difference = reconstruct(&noisy, 0, 0) - reconstruct(&noisy, 0, 1);
+    let squares: f64 = difference.iter().map(|value| f64::from(value.norm_sqr())).sum();
+    let sd = (squares / (4 * difference.len()) as f64).sqrt();
+    assert!((sd / 0.02 - 1.0).abs() < 0.02, "{sd}");
+}
+
+#[test]
+fn noise_scan_whitens_the_scan() {
+    let scan = scan(|options| {
+        options.noise_sd = 0.1;
+        let mut covariance = Array2::eye(4);
+        covariance[[0, 1]] = Complex64::new(0.2, 0.3);
+        covariance[[1, 0]] = Complex64::new(0.2, -0.3);
+        options.noise_covariance = Some(covariance);
+        options.noise_scan = Some(NoiseScan { n_readouts: 200, sample_time_us: 2.5 });
+    });
+    let mut accumulator = NoiseAccumulator::new(4);
+    for index in 0..200 {
+        let noise = scan.acquisition(index);
+        assert_eq!({ noise.header.flags }, AcquisitionFlags::IS_NOISE_MEASUREMENT);
+        assert_eq!({ noise.header.sample_time_us }, 2.5);
+        accumulator.add(noise.data.view());
+    }
+    let covariance = accumulator.covariance().expect("samples");
+    let whitening = WhiteningMatrix::new(covariance.view(), 5.0 / 2.5, 0.793).expect("definite");
+    let mut whitened = NoiseAccumulator::new(4);
+    for line in 0..48 {
+        let mut noise = scan.acquisition(200 + line).data;
+        noise -= &scan.k_space.slice(s![0, line, .., ..]);
+        whitening.apply(noise.view_mut());
+        whitened.add(noise.view());
+    }
+    let covariance = whitened.covariance().expect("samples");
+    for ((i, j), value) in covariance.indexed_iter() {
+        let expected = if i == j { 2.0 } else { 0.0 };
+        // Standard error of 6144 samples: 1.3 % of 2; the noise scan's own is half of it.
+        assert!((value - expected).norm() < 0.12, "{covariance}");
+    }
+}
+
+#[test]
+fn readouts_agree_with_the_header() {
+    let scan = scan(|options| {
+        (options.acceleration, options.n_calibration_lines) = (2, 8);
+        (options.n_slices, options.n_repetitions) = (3, 2);
+        options.noise_sd = 0.01;
+        options.noise_scan = Some(NoiseScan::default());
+    });
+    let header = scan.header();
+    let encoding = &header.encoding[0];
+    let limits = &encoding.encoding_limits;
+    let within = |limit: Option<ismrmrd::xml::Limit>, value: u16| {
+        let limit = limit.expect("a limit");
+        assert!((limit.minimum..=limit.maximum).contains(&value));
+    };
+    let mut ticks = 0;
+    for (index, acquisition) in scan.acquisitions().enumerate() {
+        let head = acquisition.header;
+        assert_eq!(acquisition.n_samples(), usize::from(encoding.encoded_space.matrix_size.x));
+        assert_eq!({ head.center_sample }, 64);
+        assert_eq!({ head.scan_counter } as usize, index + 1);
+        assert_eq!({ head.active_channels }, 4);
+        assert_eq!({ head.channel_mask }[0], 0b1111);
+        let idx = head.idx;
+        within(limits.kspace_encoding_step_1, idx.kspace_encode_step_1);
+        within(limits.kspace_encoding_step_2, idx.kspace_encode_step_2);
+        within(limits.slice, idx.slice);
+        within(limits.repetition, idx.repetition);
+        let stamp = head.acquisition_time_stamp;
+        assert!(stamp >= ticks);
+        ticks = stamp;
+        // TR is 6 ms, so the stamp is the time in ticks, rounded down.
+        assert_eq!(stamp - START_TICKS, (scan.start_time(index).as_micros() / 2500) as u32);
+        if head.has_any(AcquisitionFlags::IS_NOISE_MEASUREMENT) {
+            assert!(index < 16);
+        } else {
+            assert_eq!(idx.user[5], 24);
+            assert_eq!({ head.position }[2], (f32::from(idx.slice) - 1.0) * 8.0);
+        }
+    }
+    assert_eq!(scan.n_acquisitions(), 16 + 2 * 3 * (24 + 4));
+    assert_eq!(encoding.encoded_space.field_of_view_mm.x, 600.0);
+    assert_eq!(encoding.recon_space.matrix_size.x, 64);
+    let system = header.acquisition_system_information.as_ref().expect("a system");
+    assert_eq!(system.coil_label.len(), 4);
+}
+
+#[test]
+fn header_survives_its_text() {
+    let header = scan(|options| options.n_slices = 2).header().clone();
+    let mut read = Header::from_xml(&header.to_xml()).expect("a header");
+    read.version = header.version;
+    assert_eq!(read, header);
+}
+
+#[test]
+fn scan_is_bitwise_the_same_on_one_thread_and_on_eight() {
+    let readouts = |n_threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("a pool");
+        pool.install(|| {
+            let scan = scan(|options| (options.noise_sd, options.seed) = (0.1, 5));
+            scan.acquisitions().collect::<Vec<_>>()
+        })
+    };
+    let one = readouts(1);
+    assert_eq!(one, readouts(8));
+    let other = scan(|options| (options.noise_sd, options.seed) = (0.1, 6));
+    assert_ne!(one[0].data, other.acquisition(0).data);
+}
