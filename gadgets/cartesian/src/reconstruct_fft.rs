@@ -98,7 +98,7 @@ impl ReconstructFft {
         let [z, y, x] = window.map(|(_, len)| u16::try_from(len).unwrap_or(u16::MAX));
         Array3::from_shape_fn(shape.outer, |place| {
             self.n_images += 1;
-            let line = central_line(buffer, place);
+            let line = central_line(buffer, place.into());
             let idx = line.idx;
             ImageHeader {
                 data_type: DataType::C32 as u16,

@@ -1,1 +1,22 @@
-//! Gadgets that work on images.
+//! Gadgets that work on images: out of series, out of complex numbers, into integers, and what a
+//! client wants to know about them.
+
+pub mod auto_scale;
+pub mod complex_to_float;
+pub mod convert;
+pub mod describe_images;
+pub mod extract;
+pub mod finish_images;
+pub mod invert_contrast;
+pub mod scale;
+pub mod split_series;
+
+pub use auto_scale::AutoScale;
+pub use complex_to_float::ComplexToFloat;
+pub use convert::{ConvertToI16, ConvertToI32, ConvertToU16, ConvertToU32};
+pub use describe_images::DescribeImages;
+pub use extract::Extract;
+pub use finish_images::FinishImages;
+pub use invert_contrast::InvertContrast;
+pub use scale::Scale;
+pub use split_series::SplitSeries;
