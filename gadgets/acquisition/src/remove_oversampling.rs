@@ -1,9 +1,10 @@
 //! Removal of readout oversampling.
 
+use ismrmrd::xml::Encoding;
 use ndarray::{Array2, Axis};
 use num_complex::Complex32;
 use numerics::fft::{CropReadout, CropReadoutError};
-use pipeline::{Acquisition, Gadget, Remedy, Scan, ScanError, Sink};
+use pipeline::{Acquisition, Gadget, Remedy, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -21,7 +22,7 @@ pub struct RemoveOversampling {
     /// Encoded over reconstructed field of view, [`None`] where nothing is cut.
     ratio: Option<f32>,
     /// What is wrong with the header, until it has been told.
-    complaint: Option<String>,
+    complaint: Option<Complaint>,
     plans: Vec<CropReadout>,
     scratch: Vec<Complex32>,
 }
@@ -35,28 +36,22 @@ impl Gadget for RemoveOversampling {
     type Error = Error;
 
     fn new(_config: Config, scan: &Scan) -> Result<Self, Error> {
-        let encoding = scan.encoding(0)?;
-        let encoded_mm = encoding.encoded_space.field_of_view_mm.x;
-        let recon_mm = encoding.recon_space.field_of_view_mm.x;
-        let ratio = encoded_mm / recon_mm;
-        let sound = encoded_mm > 0.0 && recon_mm > 0.0 && ratio.is_finite() && ratio >= 1.0;
-        let complaint = (!sound).then(|| {
-            format!(
-                "the header's field of view along the readout is {encoded_mm} mm encoded and \
-                 {recon_mm} mm reconstructed; nothing is cut"
-            )
-        });
-        Ok(Self {
-            ratio: (sound && ratio > 1.0).then_some(ratio),
-            complaint,
-            plans: Vec::new(),
-            scratch: Vec::new(),
-        })
+        let (ratio, complaint) = match scan.encoding(0) {
+            Ok(encoding) => ratio(encoding),
+            Err(error) => (
+                None,
+                Some(Complaint {
+                    what: format!("{error}; nothing is cut"),
+                    remedy: error.remedy().to_owned(),
+                }),
+            ),
+        };
+        Ok(Self { ratio, complaint, plans: Vec::new(), scratch: Vec::new() })
     }
 
     fn process(&mut self, mut readout: Acquisition, out: &mut Sink<Self>) -> Result<(), Error> {
-        if let Some(complaint) = self.complaint.take() {
-            out.warn(complaint, "correct `fieldOfView_mm` in the header");
+        if let Some(Complaint { what, remedy }) = self.complaint.take() {
+            out.warn(what, remedy);
         }
         let Some(ratio) = self.ratio else {
             out.push(readout);
@@ -84,6 +79,30 @@ impl Gadget for RemoveOversampling {
         out.push(readout);
         Ok(())
     }
+}
+
+/// What is wrong with the header, and what to do.
+struct Complaint {
+    what: String,
+    remedy: String,
+}
+
+/// Encoded over reconstructed field of view along the readout where there is something to cut.
+fn ratio(encoding: &Encoding) -> (Option<f32>, Option<Complaint>) {
+    let encoded_mm = encoding.encoded_space.field_of_view_mm.x;
+    let recon_mm = encoding.recon_space.field_of_view_mm.x;
+    let ratio = encoded_mm / recon_mm;
+    if encoded_mm > 0.0 && recon_mm > 0.0 && ratio.is_finite() && ratio >= 1.0 {
+        return ((ratio > 1.0).then_some(ratio), None);
+    }
+    let complaint = Complaint {
+        what: format!(
+            "the header's field of view along the readout is {encoded_mm} mm encoded and \
+             {recon_mm} mm reconstructed; nothing is cut"
+        ),
+        remedy: "correct `fieldOfView_mm` in the header".to_owned(),
+    };
+    (None, Some(complaint))
 }
 
 /// The plan for readouts of this length, made at the first of them.
@@ -120,30 +139,21 @@ fn kept_positions(n_in: usize, n_out: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Why oversampling cannot be removed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The header does not say how much there is.
-    #[error(transparent)]
-    Scan(#[from] ScanError),
-    /// The readout cannot be cut.
-    #[error(transparent)]
-    Crop(#[from] CropReadoutError),
-}
+/// A readout that cannot be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(#[from] CropReadoutError);
 
 impl Remedy for Error {
     fn remedy(&self) -> &str {
-        match self {
-            Self::Scan(error) => error.remedy(),
-            Self::Crop(_) => "correct `fieldOfView_mm` in the header",
-        }
+        "correct `fieldOfView_mm` in the header"
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ismrmrd::xml::{Encoding, EncodingSpace, FieldOfView, MatrixSize};
+    use ismrmrd::xml::{EncodingSpace, FieldOfView, MatrixSize};
     use ismrmrd::{AcquisitionHeader, Header};
     use pipeline::{Message, run_gadget};
 
@@ -257,9 +267,10 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_without_header_is_refused() {
-        let error = run_gadget::<RemoveOversampling>(Config {}, &Scan::default(), [])
-            .expect_err("there is no header");
-        assert_eq!(error.to_string(), ScanError::NoHeader.to_string());
+    fn without_a_header_nothing_is_cut() {
+        let before = readout(1, 16);
+        let (after, warnings) = run(&Scan::default(), before.clone());
+        assert_eq!(after, before);
+        assert_eq!(warnings, ["the scan has no MRD header; nothing is cut"]);
     }
 }

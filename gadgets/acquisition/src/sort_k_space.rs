@@ -89,6 +89,8 @@ pub struct SortKSpace {
     axes: Axes,
     max_buffer_gib: f64,
     encodings: Vec<Encoding>,
+    /// Why there are no encodings.
+    fault: Option<ScanError>,
     notes: Notes,
 }
 
@@ -125,6 +127,11 @@ impl Gadget for SortKSpace {
         {
             return Err(Error::SameAxis);
         }
+        // A scan of images only needs no header.
+        let (encodings, fault) = match scan.header() {
+            Ok(header) => (header.encoding.clone(), None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
         Ok(Self {
             axes: Axes {
                 n: config.n_dimension.map(Dimension::counter),
@@ -133,12 +140,16 @@ impl Gadget for SortKSpace {
                 ignore_segment: config.ignore_segment,
             },
             max_buffer_gib: config.max_buffer_gib,
-            encodings: scan.header()?.encoding.clone(),
+            encodings,
+            fault,
             notes: Notes::default(),
         })
     }
 
     fn process(&mut self, bucket: Bucket, out: &mut Sink<Self>) -> Result<(), Error> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone().into());
+        }
         let mut budget = Budget::gib(self.max_buffer_gib);
         let mut pairs = BTreeMap::<Key, Pair>::new();
         self.fill(&mut pairs, bucket.reference, true, &mut budget)?;

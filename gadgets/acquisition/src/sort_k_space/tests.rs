@@ -397,6 +397,13 @@ fn both_axes_cannot_follow_one_counter() {
     assert_eq!(error, Error::SameAxis);
 }
 
+#[test]
+fn without_a_header_nothing_can_be_sorted() {
+    let error = sort(Config::default(), &Scan::default(), data(vec![line(0)]))
+        .expect_err("there is no header");
+    assert_eq!(error, Error::Scan(ScanError::NoHeader));
+}
+
 fn any_limit() -> impl Strategy<Value = Option<Limit>> {
     let value = || prop_oneof![0_u16..8, any::<u16>()];
     proptest::option::of((value(), value(), value()).prop_map(|(minimum, maximum, center)| Limit {
