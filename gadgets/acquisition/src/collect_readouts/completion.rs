@@ -23,16 +23,17 @@ const MAX_COMPARED: usize = 4096;
 ///
 /// Everything is there when a readout has the trigger counter's LAST_IN_* flag, and
 ///
-/// * of every counter of an image other than the trigger, and of the partitions, as many values
-///   were seen as the header announces, if it does, and
-/// * every group of readouts that differ in none of these counters (partitions aside) has had a
-///   readout with the flag, or is as large as the group of the flagged readout.
+/// * of every counter of an image other than the trigger, and of partitions and segments, as many
+///   values were seen as the header announces, if it does, and
+/// * every group of readouts that differ in no counter of an image has had a readout with the
+///   flag, or is as large as the group of the flagged readout.
 ///
 /// So an echo that is flagged as the last of its slice does not release the echoes after it.
 pub(super) struct Completion {
     flag: AcquisitionFlags,
     counters: Vec<Watched>,
-    partitions: Option<Watched>,
+    /// Partitions and segments, where there is more than one.
+    parts: Vec<Watched>,
     groups: Vec<Group>,
     index: HashMap<Key, usize>,
     /// Group of the readout before.
@@ -110,12 +111,18 @@ impl Completion {
             .unwrap_or(1)
             .max(1);
         let n_partitions = expected(Counter::EncodingStep2).div_ceil(acceleration);
-        let partitions = (trigger != Counter::EncodingStep2 && n_partitions > 1)
-            .then(|| Watched::new(Counter::EncodingStep2, n_partitions));
+        let parts = [
+            (Counter::EncodingStep2, n_partitions),
+            (Counter::Segment, expected(Counter::Segment)),
+        ]
+        .into_iter()
+        .filter(|(counter, n_expected)| *counter != trigger && *n_expected > 1)
+        .map(|(counter, n_expected)| Watched::new(counter, n_expected))
+        .collect();
         Some(Self {
             flag,
             counters,
-            partitions,
+            parts,
             groups: Vec::new(),
             index: HashMap::new(),
             current: None,
@@ -125,9 +132,7 @@ impl Completion {
 
     /// Counts an imaging readout. Returns whether everything is there with it.
     pub(super) fn is_complete_with(&mut self, header: &AcquisitionHeader) -> bool {
-        if let Some(partitions) = &mut self.partitions {
-            partitions.see(header);
-        }
+        self.parts.iter_mut().for_each(|part| part.see(header));
         let mut key = Key::default();
         for (value, watched) in key.iter_mut().zip(&self.counters) {
             *value = watched.counter.of(&header.idx);
@@ -146,14 +151,13 @@ impl Completion {
             self.n_unflagged -= 1;
         }
         let n_readouts = group.n_readouts;
-        let all_seen =
-            self.counters.iter().chain(&self.partitions).all(|watched| watched.is_complete());
+        let all_seen = self.counters.iter().chain(&self.parts).all(|watched| watched.is_complete());
         all_seen && self.all_groups_are_complete(n_readouts)
     }
 
     /// Forgets what was seen.
     pub(super) fn clear(&mut self) {
-        self.counters.iter_mut().chain(&mut self.partitions).for_each(Watched::clear);
+        self.counters.iter_mut().chain(&mut self.parts).for_each(Watched::clear);
         self.groups.clear();
         self.index.clear();
         self.current = None;
@@ -188,6 +192,7 @@ fn limit(limits: &EncodingLimits, counter: Counter) -> Option<Limit> {
         Counter::Phase => limits.phase,
         Counter::Repetition => limits.repetition,
         Counter::Set => limits.set,
+        Counter::Segment => limits.segment,
         _ => None,
     }
 }

@@ -257,15 +257,20 @@ fn all_slices_sets_and_repetitions_of_the_header_are_waited_for() {
 }
 
 #[test]
-fn a_flag_per_partition_waits_for_all_partitions() {
-    let partitions = || {
-        (0..4)
-            .map(|partition| readout(LAST_IN_SLICE, |idx| idx.kspace_encode_step_2 = partition))
-            .collect()
-    };
-    let scan = scan(|limits| limits.kspace_encoding_step_2 = Some(Limit::up_to(3, 2)));
-    let (steps, _) = releases(trigger(Dimension::Slice), &scan, partitions());
-    assert_eq!(steps, [vec![], vec![], vec![], vec![4], vec![]]);
+fn a_flag_per_partition_or_segment_waits_for_all_of_them() {
+    type Case = (fn(&mut EncodingLimits), fn(&mut EncodingCounters, u16));
+    let cases: [Case; 2] = [
+        (
+            |limits| limits.kspace_encoding_step_2 = Some(Limit::up_to(3, 2)),
+            |idx, value| idx.kspace_encode_step_2 = value,
+        ),
+        (|limits| limits.segment = Some(Limit::up_to(3, 0)), |idx, value| idx.segment = value),
+    ];
+    for (limit, set) in cases {
+        let inputs = (0..4).map(|value| readout(LAST_IN_SLICE, |idx| set(idx, value))).collect();
+        let (steps, _) = releases(trigger(Dimension::Slice), &scan(limit), inputs);
+        assert_eq!(steps, [vec![], vec![], vec![], vec![4], vec![]]);
+    }
 }
 
 #[test]
