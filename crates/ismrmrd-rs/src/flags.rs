@@ -8,6 +8,7 @@ macro_rules! flag_set {
     ($(#[$doc:meta])* $set:ident { $($(#[$flag_doc:meta])* $flag:ident = $number:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
+        #[cfg_attr(feature = "hdf5", derive(::hdf5::H5Type))]
         #[repr(transparent)]
         pub struct $set(pub u64);
 

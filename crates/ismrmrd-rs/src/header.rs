@@ -15,6 +15,7 @@ pub const MAX_CHANNELS: usize = 1024;
 
 /// Counters that say where a readout belongs. 34 bytes on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[cfg_attr(feature = "hdf5", derive(::hdf5::H5Type))]
 #[repr(C)]
 pub struct EncodingCounters {
     /// Phase-encoding line.

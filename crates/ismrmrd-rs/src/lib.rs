@@ -5,11 +5,14 @@
 
 mod acquisition;
 pub mod flags;
+#[cfg(feature = "hdf5")]
+pub mod hdf5;
 mod header;
 mod image;
 mod meta;
 mod nd_array;
 mod recon_data;
+pub mod sniff;
 mod waveform;
 pub mod wire;
 pub mod xml;

@@ -27,6 +27,14 @@ pub(super) fn sizes(header: &AcquisitionHeader, limit: Limit) -> Result<Sizes, F
     Ok(Sizes { trajectory: limit.check(trajectory)?, data: limit.check(data)? })
 }
 
+impl Limits {
+    /// Bytes of trajectory and samples as the header has it, if they are within the limit.
+    #[cfg(feature = "hdf5")]
+    pub(crate) fn check_acquisition(&self, header: &AcquisitionHeader) -> Result<usize, Fault> {
+        sizes(header, self.acquisition()).map(|sizes| sizes.trajectory + sizes.data)
+    }
+}
+
 pub(super) fn length(body: &[u8], limits: &Limits) -> Result<Length, Fault> {
     let Some(header) = peek_header::<AcquisitionHeader>(body) else {
         return Ok(Length::AtLeast(HEADER_BYTES));
@@ -74,7 +82,7 @@ pub(super) fn decode_trajectory(
 }
 
 /// The header with the counts of the arrays.
-pub(super) fn checked_header(acquisition: &Acquisition) -> Result<AcquisitionHeader, EncodeError> {
+pub(crate) fn checked_header(acquisition: &Acquisition) -> Result<AcquisitionHeader, EncodeError> {
     let (n_channels, n_samples) = acquisition.data.dim();
     let (trajectory_samples, n_dimensions) = acquisition.trajectory.dim();
     if n_dimensions > 0 && trajectory_samples != n_samples {

@@ -130,7 +130,7 @@ fn n_elements(shape: &impl Dimension) -> usize {
 
 /// Text without the NULs at its end. Bytes that are not UTF-8 are taken as Latin-1, which is what
 /// old converters write.
-pub(super) fn text_from(bytes: &[u8]) -> String {
+pub(crate) fn text_from(bytes: &[u8]) -> String {
     let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let bytes = &bytes[..end];
     match str::from_utf8(bytes) {

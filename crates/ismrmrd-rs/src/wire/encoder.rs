@@ -149,7 +149,7 @@ impl<'a> Checked<'a> {
 
     pub fn image(image: &'a Image) -> Result<Self, EncodeError> {
         let attributes = image.meta.to_xml();
-        Ok(Self::Image(image::checked_header(image, &attributes)?, attributes, image))
+        Ok(Self::Image(image::checked_header(image, attributes.len())?, attributes, image))
     }
 
     pub fn acquisition(acquisition: &'a Acquisition) -> Result<Self, EncodeError> {

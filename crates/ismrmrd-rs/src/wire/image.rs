@@ -50,8 +50,11 @@ pub(super) fn decode(body: &[u8]) -> Result<Image, Fault> {
     Ok(Image { header, meta, pixels })
 }
 
-/// The header with the sizes and type of the pixels and the length of `attributes`.
-pub(super) fn checked_header(image: &Image, attributes: &str) -> Result<ImageHeader, EncodeError> {
+/// The header with the sizes and type of the pixels and the length of the attributes.
+pub(crate) fn checked_header(
+    image: &Image,
+    attribute_bytes: usize,
+) -> Result<ImageHeader, EncodeError> {
     let [n_channels, z, y, x] = image.pixels.shape();
     let mut header = image.header;
     header.matrix_size = [
@@ -62,9 +65,9 @@ pub(super) fn checked_header(image: &Image, attributes: &str) -> Result<ImageHea
     header.channels = fit_u16("channels", n_channels)?;
     header.data_type = image.pixels.data_type() as u16;
     header.attribute_string_len =
-        u32::try_from(attributes.len()).map_err(|_| EncodeError::TooMany {
+        u32::try_from(attribute_bytes).map_err(|_| EncodeError::TooMany {
             what: "bytes of meta attributes",
-            count: attributes.len(),
+            count: attribute_bytes,
             most: u32::MAX as usize,
         })?;
     Ok(header)

@@ -39,7 +39,7 @@ impl Default for Limits {
 
 /// One of the limits, with what it limits.
 #[derive(Clone, Copy)]
-pub(super) struct Limit {
+pub(crate) struct Limit {
     pub what: &'static str,
     pub field: &'static str,
     pub bytes: usize,
@@ -63,7 +63,7 @@ impl Limit {
 macro_rules! limit_methods {
     ($($method:ident: $field:ident = $what:literal,)*) => {
         impl Limits {
-            $(pub(super) fn $method(&self) -> Limit {
+            $(pub(crate) fn $method(&self) -> Limit {
                 Limit { what: $what, field: stringify!($field), bytes: self.$field }
             })*
         }

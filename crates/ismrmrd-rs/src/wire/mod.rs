@@ -61,3 +61,9 @@ pub use message::{Message, MessageId};
 pub use nhlbi::NhlbiError;
 pub use reader::Reader;
 pub use writer::Writer;
+
+#[cfg(feature = "hdf5")]
+pub(crate) use {
+    acquisition::checked_header as acquisition_header, cursor::text_from,
+    image::checked_header as image_header, waveform::checked_header as waveform_header,
+};

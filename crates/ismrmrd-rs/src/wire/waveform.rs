@@ -13,6 +13,14 @@ pub(super) fn data_bytes(header: &WaveformHeader, limit: Limit) -> Result<usize,
     limit.check(4 * u128::from(header.number_of_samples) * u128::from(header.channels))
 }
 
+impl Limits {
+    /// Bytes of the samples, if they are within the limit.
+    #[cfg(feature = "hdf5")]
+    pub(crate) fn check_waveform(&self, header: &WaveformHeader) -> Result<usize, Fault> {
+        data_bytes(header, self.waveform())
+    }
+}
+
 pub(super) fn length(body: &[u8], limits: &Limits) -> Result<Length, Fault> {
     match peek_header(body) {
         Some(header) => {
@@ -37,7 +45,7 @@ pub(super) fn decode_data(
 }
 
 /// The header with the counts of the array.
-pub(super) fn checked_header(waveform: &Waveform) -> Result<WaveformHeader, EncodeError> {
+pub(crate) fn checked_header(waveform: &Waveform) -> Result<WaveformHeader, EncodeError> {
     let (n_channels, n_samples) = waveform.data.dim();
     Ok(WaveformHeader {
         number_of_samples: fit_u16("samples", n_samples)?,
