@@ -7,7 +7,7 @@ pub mod discard;
 pub mod inject_fault;
 pub mod passthrough;
 pub mod remove_oversampling;
-//pub mod save_data;
+pub mod save_data;
 pub mod sort_k_space;
 
 pub use adjust_noise::AdjustNoise;
@@ -16,5 +16,5 @@ pub use discard::Discard;
 pub use inject_fault::InjectFault;
 pub use passthrough::Passthrough;
 pub use remove_oversampling::RemoveOversampling;
-//pub use save_data::SaveData;
+pub use save_data::SaveData;
 pub use sort_k_space::SortKSpace;

@@ -19,6 +19,10 @@ pub struct Config {
     /// Whether to cut what the encoded field of view has more than the reconstructed one, so that
     /// the pixels fill the field of view that the image's header names. Gadgetron does not.
     pub crop_oversampling: bool,
+    /// Whether to turn images by 180° in plane, about the pixel at the centre of the transform;
+    /// their headers stay. Siemens scanners take images of raw data that way where they are marked
+    /// `Keep_image_geometry`.
+    pub rotate_180: bool,
 }
 
 /// Reconstructs Cartesian k-space: inverse transform along readout, encoding step 1 and encoding
@@ -64,7 +68,7 @@ impl Gadget for ReconstructFft {
         } else {
             shape.image.map(|len| (0, len))
         };
-        let data = combine(&buffer.data, shape, window);
+        let data = combine(&buffer.data, shape, window, self.config.rotate_180);
         let headers = self.headers(&buffer, shape, window);
         out.push(ImageSeries {
             s,
@@ -161,26 +165,34 @@ fn combine(
     data: &ArrayD<Complex32>,
     shape: Shape,
     window: [(usize, usize); 3],
+    rotate: bool,
 ) -> ArrayD<Complex32> {
     let [n_slices, n_s, n_n] = shape.outer;
-    let [(_, z), (_, y), (_, x)] = window;
+    let [(_, z), (_, y), (first_x, x)] = window;
     let mut combined = ArrayD::<Complex32>::zeros(IxDyn(&[n_slices, n_s, n_n, 1, z, y, x]));
     let data = data.as_standard_layout();
     let (Some(source), Some(target)) = (data.as_slice(), combined.as_slice_mut()) else {
         return combined;
     };
+    let row_len = shape.image[2];
     let image_len: usize = shape.image.iter().product();
-    let rows = Rows { shape, window };
+    let rows = Rows { shape, window, rotate };
     let n_rows = (CHUNK / x).max(1);
     for (image, target) in target.chunks_exact_mut(z * y * x).enumerate() {
         let channels = &source[image * shape.n_channels * image_len..];
         target.par_chunks_mut(n_rows * x).enumerate().for_each(|(chunk, target)| {
             for (row, target) in target.chunks_exact_mut(x).enumerate() {
-                let first = rows.first_pixel(chunk * n_rows + row);
+                let start = rows.start(chunk * n_rows + row);
                 for channel in 0..shape.n_channels {
-                    let source = &channels[channel * image_len + first..][..x];
-                    for (sum, value) in target.iter_mut().zip(source) {
-                        sum.re += value.norm_sqr();
+                    let source = &channels[channel * image_len + start..][..row_len];
+                    if rotate {
+                        for (place, sum) in target.iter_mut().enumerate() {
+                            sum.re += source[opposite(first_x + place, row_len)].norm_sqr();
+                        }
+                    } else {
+                        for (sum, value) in target.iter_mut().zip(&source[first_x..]) {
+                            sum.re += value.norm_sqr();
+                        }
                     }
                 }
                 target.iter_mut().for_each(|sum| sum.re = sum.re.sqrt());
@@ -194,15 +206,23 @@ fn combine(
 struct Rows {
     shape: Shape,
     window: [(usize, usize); 3],
+    rotate: bool,
 }
 
 impl Rows {
-    /// Index in the whole image of the first pixel of a row that is kept.
-    fn first_pixel(&self, row: usize) -> usize {
-        let [(first_z, _), (first_y, n_y), (first_x, _)] = self.window;
+    /// Where in the whole image the row begins that is kept as this one.
+    fn start(&self, row: usize) -> usize {
+        let [(first_z, _), (first_y, n_y), _] = self.window;
         let [_, y, x] = self.shape.image;
-        ((first_z + row / n_y) * y + first_y + row % n_y) * x + first_x
+        let row_y = first_y + row % n_y;
+        let row_y = if self.rotate { opposite(row_y, y) } else { row_y };
+        ((first_z + row / n_y) * y + row_y) * x
     }
+}
+
+/// Pixel on the other side of the centre, len/2, of the transform.
+fn opposite(pixel: usize, len: usize) -> usize {
+    (2 * (len / 2) + len - pixel) % len
 }
 
 /// Header of the line at the centre of k-space of one image, or, where that was not read, of the
@@ -370,7 +390,7 @@ mod tests {
 
     #[test]
     fn oversampling_of_the_phase_direction_is_cut_on_demand() {
-        let cut = Config { crop_oversampling: true };
+        let cut = Config { crop_oversampling: true, ..Config::default() };
         let mut buffer = buffer([1, 1, 1, 1, 1, 8, 6], [60.0, 80.0, 20.0]);
         let samples = point([1, 8, 6], [0, 3, 1], 1.0);
         buffer.data.slice_mut(s![0, 0, 0, 0, .., .., ..]).assign(&samples);
@@ -380,6 +400,24 @@ mod tests {
         assert!((series.data[[0, 0, 0, 0, 0, 1, 1]].re - 1.0).abs() < 1e-5);
         let whole = run(Config::default(), vec![k_space(buffer)]).remove(0);
         assert_eq!(whole.data.shape()[4..], [1, 8, 6]);
+    }
+
+    #[test]
+    fn images_turn_about_the_centre_of_the_transform() {
+        for (shape, pixel, expected) in [
+            ([1, 8, 6], [0, 3, 1], [5, 5]),
+            ([1, 5, 7], [0, 0, 6], [4, 0]),
+            ([1, 8, 6], [0, 0, 0], [0, 0]),
+        ] {
+            let [z, y, x] = shape;
+            let mut buffer = buffer([1, 1, 1, 1, z, y, x], [60.0, 40.0, 20.0]);
+            let samples = point(shape, pixel, 1.0);
+            buffer.data.slice_mut(s![0, 0, 0, 0, .., .., ..]).assign(&samples);
+            let config = Config { rotate_180: true, ..Config::default() };
+            let series = run(config, vec![k_space(buffer)]).remove(0);
+            let value = series.data[[0, 0, 0, 0, 0, expected[0], expected[1]]];
+            assert!((value.re - 1.0).abs() < 1e-5, "{shape:?} {pixel:?}");
+        }
     }
 
     #[test]
