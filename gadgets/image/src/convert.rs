@@ -59,7 +59,7 @@ macro_rules! converters {
 
                 fn process(&mut self, image: Image, out: &mut Sink<Self>) -> Result<(), Error> {
                     let mut complaints = Vec::new();
-                    // A cast from float to integer saturates, and takes what is no number to 0.
+                    // A cast from float to integer saturates.
                     let result = self.0.convert(image, &mut complaints, |value| value as $type);
                     for (what, remedy) in complaints {
                         out.warn(what, remedy);
@@ -128,7 +128,11 @@ impl Converter {
             return Ok(image);
         };
         let (min, max, offset) = (self.min, self.max, self.offset);
-        let cut = |value: f32| to_integer(value.max(min).min(max).round());
+        let cut = |value: f32| {
+            // What is no number would become the smallest one.
+            let value = if value.is_nan() { 0.0 } else { value };
+            to_integer(value.max(min).min(max).round())
+        };
         let converted = match image.image_type() {
             Some(ImageType::Magnitude) => pixels.mapv(|value| cut(value.abs())),
             None if image.header.image_type == 0 => {
@@ -286,6 +290,8 @@ mod tests {
                 .expect("two values")
                 .into()
         );
+        let (converted, _) = run::<ConvertToI16>(I16Config::default(), image(3, &[f32::NAN]));
+        assert_eq!(converted.pixels, Array4::<i16>::zeros((1, 1, 1, 1)).into());
         let (converted, _) = run::<ConvertToU32>(U32Config::default(), image(3, &values));
         assert_eq!(
             converted.pixels,
