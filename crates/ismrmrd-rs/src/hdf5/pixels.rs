@@ -13,8 +13,8 @@ macro_rules! complex {
             #[derive(Clone, Copy, H5Type, Pod, Zeroable)]
             #[repr(C)]
             pub(super) struct $name {
-                $real: $type,
-                $imag: $type,
+                pub $real: $type,
+                pub $imag: $type,
             }
         )*
     };

@@ -1,1 +1,461 @@
+//! Files that come back as they were written, and files that no standard program wrote.
 
+use std::path::PathBuf;
+
+use ::hdf5::types::{FixedAscii, FixedUnicode, VarLenArray, VarLenAscii, VarLenUnicode};
+use ::hdf5::{File, H5Type};
+use ndarray::{Array2, Array4, ArrayD, IxDyn};
+use num_complex::{Complex32, Complex64};
+use tempfile::TempDir;
+
+use super::*;
+use crate::wire::{Limits, Message};
+use crate::{
+    Acquisition, AcquisitionFlags, AcquisitionHeader, Header, Image, ImageHeader, Meta, NdArray,
+    Pixels, Waveform, WaveformHeader,
+};
+
+fn temporary() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scan.h5");
+    (folder, path)
+}
+
+/// A readout whose every member depends on `n`.
+fn readout(n: u16) -> Acquisition {
+    let (n_channels, n_samples) = (usize::from(1 + n % 3), usize::from(2 + n % 5));
+    let mut header = AcquisitionHeader {
+        flags: AcquisitionFlags(u64::from(n) << 40 | 3),
+        scan_counter: n.into(),
+        acquisition_time_stamp: 100 * u32::from(n),
+        physiology_time_stamp: [n.into(), 2, 3],
+        channel_mask: [u64::from(n); 16],
+        center_sample: n,
+        sample_time_us: f32::from(n) + 0.5,
+        position: [f32::from(n), -1.0, 2.0],
+        user_int: [-i32::from(n); 8],
+        user_float: [1.0 / (1.0 + f32::from(n)); 8],
+        ..Default::default()
+    };
+    header.idx.kspace_encode_step_1 = n;
+    header.idx.user = [n; 8];
+    let data = Array2::from_shape_fn((n_channels, n_samples), |(channel, sample)| {
+        Complex32::new(f32::from(n) + sample as f32, channel as f32)
+    });
+    let mut readout = Acquisition::new(header, data);
+    if n.is_multiple_of(2) {
+        readout.trajectory = Array2::from_shape_fn((n_samples, 2), |(s, d)| (s + 10 * d) as f32);
+        readout.header.trajectory_dimensions = 2;
+    }
+    readout
+}
+
+fn waveform(time_stamp: u32) -> Waveform {
+    let header = WaveformHeader {
+        version: 1,
+        flags: 5,
+        scan_counter: time_stamp,
+        time_stamp,
+        number_of_samples: 3,
+        channels: 2,
+        sample_time_us: 2500.0,
+        waveform_id: 1,
+        ..Default::default()
+    };
+    Waveform { header, data: Array2::from_shape_fn((2, 3), |(c, s)| (10 * c + s) as u32) }
+}
+
+#[test]
+fn a_scan_comes_back_as_it_was_written() {
+    let (_folder, path) = temporary();
+    let mut header = Header::default();
+    header.encoding.push(Default::default());
+    header.set_user_string("operator", "Zoë");
+    let mut writer = FileWriter::create(&path).unwrap();
+    writer.write_header(&header).unwrap();
+    writer.write_text("configAdditional", "{\"µ\": 1}").unwrap();
+    for n in 0..1100 {
+        writer.write_acquisition(&readout(n)).unwrap();
+    }
+    writer.write_waveform(&waveform(7)).unwrap();
+    writer.finish().unwrap();
+
+    // Blocks of a few rows, and of all.
+    for block_bytes in [0, 200, 1 << 20] {
+        let reader = FileReader::open(&path).unwrap().with_block_bytes(block_bytes);
+        assert_eq!(reader.n_acquisitions().unwrap(), 1100);
+        let readouts: Vec<_> = reader.acquisitions().unwrap().map(Result::unwrap).collect();
+        assert_eq!(readouts.len(), 1100);
+        for (n, found) in (0..).zip(&readouts) {
+            assert_eq!(*found, readout(n));
+        }
+        let waveforms: Vec<_> = reader.waveforms().unwrap().map(Result::unwrap).collect();
+        assert_eq!(waveforms, [waveform(7)]);
+    }
+    let reader = FileReader::open(&path).unwrap();
+    assert!(reader.header_text().unwrap().unwrap().contains("Zo&#235;"));
+    assert_eq!(reader.header().unwrap().unwrap(), header);
+    assert_eq!(reader.text("configAdditional").unwrap().as_deref(), Some("{\"µ\": 1}"));
+    assert_eq!(reader.text("config").unwrap(), None);
+}
+
+#[test]
+fn what_is_added_later_comes_behind() {
+    let (_folder, path) = temporary();
+    for n in 0..3 {
+        let mut writer = FileWriter::append(&path, "a/b").unwrap();
+        writer.write_header_text(&format!("<ismrmrdHeader>{n}</ismrmrdHeader>")).unwrap();
+        writer.write_acquisition(&readout(n)).unwrap();
+        writer.write_waveform(&waveform(n.into())).unwrap();
+        writer.write_image(&image(pixels(0), n)).unwrap();
+        writer.finish().unwrap();
+    }
+    let reader = FileReader::open_group(&path, "/a/b/").unwrap();
+    let counters: Vec<u32> =
+        reader.acquisitions().unwrap().map(|row| row.unwrap().header.scan_counter).collect();
+    assert_eq!(counters, [0, 1, 2]);
+    assert_eq!(reader.n_waveforms().unwrap(), 3);
+    assert_eq!(reader.images("image_0").unwrap().count(), 3);
+    assert!(reader.header_text().unwrap().unwrap().contains('2'));
+    assert_eq!(FileReader::groups(&path).unwrap(), ["a/b"]);
+    let error = FileReader::open(&path).err().unwrap().to_string();
+    assert!(error.ends_with("no group `dataset` with a scan; the file has `a/b`"), "{error}");
+}
+
+fn pixels(kind: usize) -> Pixels {
+    let shape = (2, 1, 3, 4);
+    let value = |(c, z, y, x): (usize, usize, usize, usize)| 100 * c + 50 * z + 10 * y + x;
+    match kind {
+        0 => Array4::from_shape_fn(shape, |at| value(at) as u16).into(),
+        1 => Array4::from_shape_fn(shape, |at| -(value(at) as i16)).into(),
+        2 => Array4::from_shape_fn(shape, |at| value(at) as u32 + (1 << 31)).into(),
+        3 => Array4::from_shape_fn(shape, |at| -(value(at) as i32)).into(),
+        4 => Array4::from_shape_fn(shape, |at| value(at) as f32 / 3.0).into(),
+        5 => Array4::from_shape_fn(shape, |at| value(at) as f64 / 3.0).into(),
+        6 => Array4::from_shape_fn(shape, |at| Complex32::new(value(at) as f32, -1.0)).into(),
+        _ => Array4::from_shape_fn(shape, |at| Complex64::new(value(at) as f64, -1.0)).into(),
+    }
+}
+
+fn image(pixels: Pixels, index: u16) -> Image {
+    let header = ImageHeader {
+        image_index: index,
+        field_of_view: [300.0, 200.0, 8.0],
+        user_float: [f32::from(index); 8],
+        ..Default::default()
+    };
+    let mut meta = Meta::new();
+    if index > 0 {
+        meta.set("ImageComment", "T₁ < 3 µs");
+        meta.append("ImageComment", index);
+    }
+    Image::new(header, meta, pixels)
+}
+
+#[test]
+fn images_of_all_types_come_back() {
+    let (_folder, path) = temporary();
+    let mut writer = FileWriter::create(&path).unwrap();
+    for kind in 0..8_u16 {
+        for index in 0..3 {
+            let mut image = image(pixels(kind.into()), index);
+            image.header.image_series_index = kind;
+            writer.write_image(&image).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    let reader = FileReader::open(&path).unwrap();
+    assert_eq!(reader.image_names().unwrap().len(), 8);
+    for kind in 0..8_u16 {
+        let images = reader.images(&format!("image_{kind}")).unwrap();
+        for (index, found) in (0..).zip(images) {
+            let found = found.unwrap();
+            let mut written = image(pixels(kind.into()), index);
+            written.header.image_series_index = kind;
+            // What the C++ library copies from the stored text, which is ASCII.
+            written.header.attribute_string_len = found.header.attribute_string_len;
+            assert_eq!(found, written);
+        }
+    }
+}
+
+#[test]
+fn images_of_another_shape_or_type_go_to_a_group_of_their_own() {
+    let (_folder, path) = temporary();
+    let mut writer = FileWriter::create(&path).unwrap();
+    let small = Pixels::from(Array4::<u16>::zeros((1, 1, 2, 2)));
+    for pixels in [pixels(0), small.clone(), pixels(4), pixels(0), small] {
+        writer.write_image(&image(pixels, 0)).unwrap();
+    }
+    writer.finish().unwrap();
+    let reader = FileReader::open(&path).unwrap();
+    assert_eq!(reader.image_names().unwrap(), ["image_0", "image_0_2", "image_0_3"]);
+    let counts = ["image_0", "image_0_2", "image_0_3"].map(|n| reader.images(n).unwrap().count());
+    assert_eq!(counts, [2, 2, 1]);
+    let error = reader.images("image_9").err().unwrap().to_string();
+    assert!(error.contains("`dataset/image_9`: cannot open"), "{error}");
+}
+
+#[test]
+fn arrays_come_back_one_by_one() {
+    let (_folder, path) = temporary();
+    let array = |n: f32| NdArray::F32(ArrayD::from_elem(IxDyn(&[2, 3]), n));
+    let complex = NdArray::C32(ArrayD::from_elem(IxDyn(&[4]), Complex32::new(1.0, 2.0)));
+    let mut writer = FileWriter::create(&path).unwrap();
+    writer.append_array("t1_ms", &array(1.0)).unwrap();
+    writer.append_array("t1_ms", &array(2.0)).unwrap();
+    writer.append_array("kernel", &complex).unwrap();
+    assert!(writer.append_array("t1_ms", &complex).is_err());
+    writer.finish().unwrap();
+    let reader = FileReader::open(&path).unwrap();
+    assert_eq!(reader.array("t1_ms", 1).unwrap(), array(2.0));
+    assert_eq!(reader.array("kernel", 0).unwrap(), complex);
+    assert!(reader.array("t1_ms", 2).is_err() && reader.array("t2_ms", 0).is_err());
+}
+
+#[test]
+fn readouts_and_waveforms_are_merged_by_their_time() {
+    let (_folder, path) = temporary();
+    let mut writer = FileWriter::create(&path).unwrap();
+    for n in 1..=3 {
+        writer.write_acquisition(&readout(n)).unwrap();
+    }
+    for time in [50, 200, 250, 900] {
+        writer.write_waveform(&waveform(time)).unwrap();
+    }
+    writer.finish().unwrap();
+    let times: Vec<(char, u32)> = FileReader::open(&path)
+        .unwrap()
+        .messages()
+        .unwrap()
+        .map(|message| match message.unwrap() {
+            Message::Acquisition(readout) => ('r', readout.header.acquisition_time_stamp),
+            Message::Waveform(waveform) => ('w', waveform.header.time_stamp),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let expected =
+        [('w', 50), ('r', 100), ('r', 200), ('w', 200), ('w', 250), ('r', 300), ('w', 900)];
+    assert_eq!(times, expected);
+}
+
+/// Rows of another program: few members, in another order, of other types.
+#[derive(H5Type, Clone)]
+#[repr(C)]
+struct ForeignRow {
+    data: VarLenArray<f64>,
+    head: ForeignHead,
+}
+
+#[derive(H5Type, Clone, Copy)]
+#[repr(C)]
+struct ForeignHead {
+    idx: ForeignCounters,
+    scan_counter: i64,
+    active_channels: u8,
+    number_of_samples: i32,
+    trajectory_dimensions: u16,
+    sample_time_us: f64,
+}
+
+#[derive(H5Type, Clone, Copy)]
+#[repr(C)]
+struct ForeignCounters {
+    slice: u32,
+}
+
+fn foreign_row() -> ForeignRow {
+    ForeignRow {
+        data: VarLenArray::from_slice(&[1.0, 2.0, 3.0, 4.0]),
+        head: ForeignHead {
+            idx: ForeignCounters { slice: 9 },
+            scan_counter: 77,
+            active_channels: 1,
+            number_of_samples: 2,
+            trajectory_dimensions: 2,
+            sample_time_us: 2.5,
+        },
+    }
+}
+
+fn file_with<T: H5Type>(path: &PathBuf, name: &str, rows: &[T]) {
+    let group = File::create(path).unwrap().create_group("dataset").unwrap();
+    group.new_dataset::<T>().shape(rows.len()).create(name).unwrap().write(rows).unwrap();
+}
+
+#[test]
+fn what_a_file_lacks_has_the_value_of_a_fresh_header() {
+    let (_folder, path) = temporary();
+    file_with(&path, "data", &vec![foreign_row(); 3]);
+    let reader = FileReader::open(&path).unwrap();
+    let readouts: Vec<_> = reader.acquisitions().unwrap().map(Result::unwrap).collect();
+    let mut expected = Acquisition::new(
+        AcquisitionHeader { scan_counter: 77, sample_time_us: 2.5, ..Default::default() },
+        ndarray::array![[Complex32::new(1.0, 2.0), Complex32::new(3.0, 4.0)]],
+    );
+    expected.header.idx.slice = 9;
+    // There are no trajectories, so that the header must not say so.
+    assert_eq!(readouts, vec![expected; 3]);
+
+    let limits = Limits { max_array_bytes: 100, ..Limits::default() };
+    let error = reader.with_limits(limits).acquisitions().err().unwrap().to_string();
+    assert!(error.contains("the limit is 100"), "{error}");
+}
+
+#[test]
+fn unreadable_rows_are_refused_with_a_sentence() {
+    #[derive(H5Type, Clone)]
+    #[repr(C)]
+    struct TextRow {
+        head: ForeignHead,
+        data: VarLenAscii,
+    }
+    #[derive(H5Type, Clone)]
+    #[repr(C)]
+    struct ShortRow {
+        head: ForeignCounters,
+        data: VarLenArray<f32>,
+    }
+    let (_folder, path) = temporary();
+    let error = || {
+        let reader = FileReader::open(&path).unwrap();
+        let error = match reader.acquisitions() {
+            Ok(mut readouts) => readouts.next().unwrap().unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        };
+        let (_, what) = error.split_once(", ").unwrap();
+        what.to_owned()
+    };
+    let head = foreign_row().head;
+    file_with(&path, "data", &[TextRow { head, data: VarLenAscii::new() }]);
+    assert_eq!(
+        error(),
+        "`dataset/data`: member `data` is a text, expected a list of any length, each a float of \
+         4 bytes"
+    );
+    file_with(&path, "data", &[ShortRow { head: head.idx, data: VarLenArray::from_slice(&[]) }]);
+    assert_eq!(error(), "`dataset/data`: member `head.number_of_samples` is missing");
+    file_with(&path, "data", &[1.0_f32]);
+    assert_eq!(error(), "`dataset/data`: the record is a float of 4 bytes, expected a record");
+    let mut row = foreign_row();
+    row.head.number_of_samples = 3;
+    file_with(&path, "data", &[foreign_row(), row]);
+    let reader = FileReader::open(&path).unwrap().with_block_bytes(0);
+    let mut readouts = reader.acquisitions().unwrap();
+    assert!(readouts.next().unwrap().is_ok());
+    let message = readouts.next().unwrap().unwrap_err().to_string();
+    assert!(
+        message.ends_with(
+            "`dataset/data`, row 1: 4 numbers of data, 1 channels of 3 complex samples need 6"
+        ),
+        "{message}"
+    );
+    assert!(readouts.next().is_none());
+}
+
+#[test]
+fn a_row_beyond_the_limit_is_refused_by_its_header() {
+    let (_folder, path) = temporary();
+    let mut writer = FileWriter::create(&path).unwrap();
+    writer.write_acquisition(&readout(4)).unwrap();
+    writer.finish().unwrap();
+    let limits = Limits { max_acquisition_bytes: 64, ..Limits::default() };
+    let reader = FileReader::open(&path).unwrap().with_limits(limits);
+    let error = reader.acquisitions().unwrap().next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("row 0: samples and trajectory of 144 bytes"), "{error}");
+}
+
+#[test]
+fn the_old_name_of_waveforms_is_read() {
+    let (_folder, path) = temporary();
+    let mut writer = FileWriter::create(&path).unwrap();
+    writer.write_waveform(&waveform(3)).unwrap();
+    writer.finish().unwrap();
+    File::open_rw(&path)
+        .unwrap()
+        .group("dataset")
+        .unwrap()
+        .relink("waveforms", "waveform")
+        .unwrap();
+    let reader = FileReader::open(&path).unwrap();
+    assert_eq!(reader.waveforms().unwrap().next().unwrap().unwrap(), waveform(3));
+}
+
+#[test]
+fn texts_of_all_kinds_are_read() {
+    let (_folder, path) = temporary();
+    let group = File::create(&path).unwrap().create_group("dataset").unwrap();
+    let ascii = VarLenAscii::from_ascii("vlen").unwrap();
+    group.new_dataset::<VarLenAscii>().shape(1).create("a").unwrap().write(&[ascii]).unwrap();
+    let unicode: VarLenUnicode = "µ".parse().unwrap();
+    group.new_dataset::<VarLenUnicode>().create("b").unwrap().write_scalar(&unicode).unwrap();
+    let fixed = FixedAscii::<300>::from_ascii("fixed").unwrap();
+    group.new_dataset::<FixedAscii<300>>().shape(1).create("c").unwrap().write(&[fixed]).unwrap();
+    let fixed: FixedUnicode<9> = "µµ".parse().unwrap();
+    group.new_dataset::<FixedUnicode<9>>().shape(1).create("d").unwrap().write(&[fixed]).unwrap();
+    let bytes = VarLenArray::<u8>::from_slice(b"bytes\0");
+    group.new_dataset::<VarLenArray<u8>>().shape(1).create("e").unwrap().write(&[bytes]).unwrap();
+    // Never written: a null pointer.
+    group.new_dataset::<VarLenAscii>().shape(1).create("f").unwrap();
+    group.new_dataset::<f32>().shape(1).create("g").unwrap();
+    group.new_dataset::<VarLenAscii>().shape(0).create("h").unwrap();
+    group.new_dataset::<f32>().shape(1).create("xml").unwrap();
+
+    let reader = FileReader::open(&path).unwrap();
+    let texts = ["a", "b", "c", "d", "e", "f", "h", "i"].map(|name| reader.text(name).unwrap());
+    let expected =
+        [Some("vlen"), Some("µ"), Some("fixed"), Some("µµ"), Some("bytes"), Some(""), None, None];
+    assert_eq!(texts.each_ref().map(Option::as_deref), expected);
+    let error = reader.text("g").unwrap_err().to_string();
+    assert!(error.ends_with("`dataset/g`: holds a float of 4 bytes, expected a text"), "{error}");
+}
+
+/// Images as h5py stores them by itself: fixed shape, complex parts named `r` and `i`, no
+/// attributes, and a header with what was thought to be enough.
+#[test]
+fn images_of_other_programs_are_read() {
+    #[derive(H5Type, Clone, Copy)]
+    #[repr(C)]
+    struct Head {
+        image_series_index: u32,
+        position: [f64; 3],
+    }
+    let (_folder, path) = temporary();
+    let group =
+        File::create(&path).unwrap().create_group("dataset/images_1").unwrap_or_else(|_| {
+            let file = File::open_rw(&path).unwrap();
+            file.create_group("dataset").unwrap().create_group("images_1").unwrap()
+        });
+    let pixels = vec![pixels::RI32 { r: 1.0, i: -2.0 }; 6];
+    let pixels = ndarray::Array5::from_shape_vec((2, 1, 1, 1, 3), pixels).unwrap();
+    group.new_dataset_builder().with_data(&pixels).create("data").unwrap();
+    let head = Head { image_series_index: 4, position: [1.0, 2.0, 3.0] };
+    group.new_dataset_builder().with_data(&[head, head]).create("header").unwrap();
+
+    let reader = FileReader::open(&path).unwrap();
+    let images: Vec<_> = reader.images("images_1").unwrap().map(Result::unwrap).collect();
+    let header =
+        ImageHeader { image_series_index: 4, position: [1.0, 2.0, 3.0], ..Default::default() };
+    let pixels = Array4::from_elem((1, 1, 1, 3), Complex32::new(1.0, -2.0));
+    assert_eq!(images, vec![Image::new(header, Meta::new(), pixels); 2]);
+
+    group.unlink("header").unwrap();
+    group.new_dataset_builder().with_data(&[head]).create("header").unwrap();
+    let error = reader.images("images_1").err().unwrap().to_string();
+    assert!(error.contains("expected [1, channels, z, y, x] as there are 1 headers"), "{error}");
+}
+
+#[test]
+fn other_files_are_refused_by_what_they_are() {
+    let (_folder, path) = temporary();
+    let error = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = FileReader::open(&path).err().unwrap().to_string();
+        error.split_once(": ").unwrap().1.to_owned()
+    };
+    assert_eq!(error(b"hello"), "not an HDF5 file");
+    assert_eq!(error(b"\x04\0"), "not an HDF5 file; it is an MRD stream");
+    assert!(error(b"\x89HDF\r\n\x1a\ngarbage").starts_with("cannot open"));
+    let absent = FileReader::open(path.with_extension("none")).err().unwrap();
+    assert!(matches!(absent, FileError::Io { .. }));
+}

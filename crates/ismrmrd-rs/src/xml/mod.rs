@@ -3,8 +3,7 @@
 //! Fields have the elements' own names in snake case; types say how often an element occurs.
 //! Reading is lenient, because headers in the field are not all valid: elements may come in any
 //! order and under any prefix, unknown ones are skipped, empty ones count as absent, blanks around
-//! numbers and `128.0` for a whole number are accepted. Writing follows the schema (version 2), so
-//! that the C++ and Python libraries read it.
+//! numbers and `128.0` for a whole number are accepted. Writing follows the schema, so that the C++ and Python libraries read it.
 //!
 //! What is unknown is not kept: hold on to the client's text where it has to be passed on whole.
 //!
@@ -35,9 +34,6 @@ pub use tree::XmlError;
 use element::{Path, Value, element};
 use tree::{Document, Node};
 
-/// Version of the schema that is written.
-const SCHEMA_VERSION: i64 = 2;
-
 const ROOT: &str = "ismrmrdHeader";
 
 const ROOT_ATTRIBUTES: &str = concat!(
@@ -50,7 +46,8 @@ const ROOT_ATTRIBUTES: &str = concat!(
 element! {
     /// The XML header: everything about a scan that is the same for all its readouts.
     pub struct Header {
-        /// Version of the schema that the text names.
+        /// Version that the text names. Not written: builds of the C++ library take 2, 8 or 15
+        /// for their own and refuse any other, but all take none.
         version: Option<i64> = "version",
         /// The patient or object.
         subject_information: Option<SubjectInformation> = "subjectInformation",
@@ -137,13 +134,13 @@ impl Header {
         }
     }
 
-    /// The header as a document of schema version 2.
+    /// The header as a document of the schema.
     ///
     /// It is valid where the header has what the schema wants: an encoding, the patient's position
     /// if there is a measurement, non-empty names. Numbers are written so that they read back as
     /// the same bits.
     pub fn to_xml(&self) -> String {
-        let header = Self { version: self.version.and(Some(SCHEMA_VERSION)), ..self.clone() };
+        let header = Self { version: None, ..self.clone() };
         let mut document = Document::new();
         document.element(ROOT, ROOT_ATTRIBUTES, |document| header.write_children(document));
         document.finish()
