@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Accept, Give, Message, Scan};
+use crate::{Accept, Give, Message, Scan, Severity};
 
 /// One step of a chain.
 ///
@@ -21,6 +21,10 @@ pub trait Gadget: Sized + Send + 'static {
     /// Whether one call takes so long (a transform of a whole buffer, a fit) that the gadgets
     /// before it should go on meanwhile: it starts a stage on a thread of its own.
     const HEAVY: bool = false;
+
+    /// Whether each result is of the kind of the message that it was made of: for gadgets that
+    /// take and give several kinds. The check of a chain then knows that no other kind appears.
+    const KEEPS_KIND: bool = false;
 
     /// Its properties. The doc comments become the schema and the README's table.
     type Config: DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static;
@@ -71,18 +75,18 @@ impl Remedy for std::convert::Infallible {
 /// Where a gadget puts its results.
 pub struct Sink<'a, G: Gadget> {
     forward: &'a mut dyn FnMut(Message),
-    warn: &'a mut dyn FnMut(String, String),
+    report: &'a mut dyn FnMut(Severity, String, String),
     gadget: PhantomData<fn() -> Box<G>>,
 }
 
 impl<'a, G: Gadget> Sink<'a, G> {
-    /// A sink that hands results to `forward` and warnings (what, what to do) to `warn`. The
-    /// runtime makes them, and tests.
+    /// A sink that hands results to `forward`, and what is to be known (what, what to do) to
+    /// `report`. The runtime makes them, and tests.
     pub fn new(
         forward: &'a mut dyn FnMut(Message),
-        warn: &'a mut dyn FnMut(String, String),
+        report: &'a mut dyn FnMut(Severity, String, String),
     ) -> Self {
-        Self { forward, warn, gadget: PhantomData }
+        Self { forward, report, gadget: PhantomData }
     }
 
     /// Sends a result to the next gadget.
@@ -93,12 +97,17 @@ impl<'a, G: Gadget> Sink<'a, G> {
     /// Tells the client, log and viewer of something that did not stop the gadget: what
     /// happened, and what to do.
     pub fn warn(&mut self, what: impl Into<String>, remedy: impl Into<String>) {
-        (self.warn)(what.into(), remedy.into());
+        (self.report)(Severity::Warning, what.into(), remedy.into());
+    }
+
+    /// Tells of something that is good to know and needs nothing to be done.
+    pub fn inform(&mut self, what: impl Into<String>) {
+        (self.report)(Severity::Info, what.into(), String::new());
     }
 }
 
-/// Runs one gadget on its own over `inputs` and gives everything that it pushed, with its
-/// warnings: for unit tests and for programs that need one step only.
+/// Runs one gadget on its own over `inputs` and gives everything that it pushed, with what it
+/// reported: for unit tests and for programs that need one step only.
 ///
 /// # Errors
 /// The first error of the gadget.
@@ -109,13 +118,13 @@ pub fn run_gadget<G: Gadget>(
 ) -> Result<(Vec<Message>, Vec<String>), G::Error> {
     let mut gadget = G::new(config, scan)?;
     let mut outputs = Vec::new();
-    let mut warnings = Vec::new();
+    let mut reports = Vec::new();
     let mut forward = |message| outputs.push(message);
-    let mut warn = |what, _remedy| warnings.push(what);
-    let mut sink = Sink::new(&mut forward, &mut warn);
+    let mut report = |_severity, what, _remedy| reports.push(what);
+    let mut sink = Sink::new(&mut forward, &mut report);
     for input in inputs {
         gadget.process(input, &mut sink)?;
     }
     gadget.finish(&mut sink)?;
-    Ok((outputs, warnings))
+    Ok((outputs, reports))
 }

@@ -1,6 +1,6 @@
 //! Sorted k-space.
 
-use ismrmrd::KSpaceBuffer;
+use ismrmrd::{KSpaceBuffer, Waveform};
 
 use crate::Counter;
 
@@ -20,4 +20,6 @@ pub struct KSpace {
     pub data: KSpaceBuffer,
     /// Calibration lines.
     pub reference: Option<KSpaceBuffer>,
+    /// Waveforms that arrived with the lines.
+    pub waveforms: Vec<Waveform>,
 }

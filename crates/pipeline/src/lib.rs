@@ -15,6 +15,7 @@ pub mod properties;
 mod registry;
 mod runtime;
 mod scan;
+mod wire_form;
 
 pub use chain::{Chain, ChainError, ChainLibrary};
 pub use counter::Counter;

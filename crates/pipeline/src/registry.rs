@@ -36,6 +36,8 @@ pub struct GadgetEntry {
     pub output: Kinds,
     /// Whether it starts a stage of its own.
     pub heavy: bool,
+    /// Whether its results are of the kind of what they were made of.
+    pub keeps_kind: bool,
     schema: fn(&mut SchemaGenerator) -> Schema,
     read: ReadProperties,
 }
@@ -46,6 +48,11 @@ impl GadgetEntry {
     /// JSON Schema of its properties.
     pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         (self.schema)(generator)
+    }
+
+    /// JSON Schema of its properties, whole.
+    pub fn schema_value(&self) -> serde_json::Value {
+        self.schema(&mut SchemaGenerator::default()).to_value()
     }
 
     /// Reads its properties.
@@ -86,6 +93,7 @@ impl Registry {
             input: G::Input::KINDS,
             output: G::Output::KINDS,
             heavy: G::HEAVY,
+            keeps_kind: G::KEEPS_KIND,
             schema: |generator| generator.root_schema_for::<G::Config>(),
             read: |properties| {
                 let config = read_config::<G::Config>(properties)?;
@@ -110,10 +118,8 @@ impl Registry {
 
     /// Whether a gadget has a property of this name; its aliases do not count.
     pub fn has_property(&self, gadget: &str, property: &str) -> bool {
-        self.get(gadget).is_some_and(|entry| {
-            let schema = entry.schema(&mut SchemaGenerator::default());
-            schema.get("properties").is_some_and(|known| known.get(property).is_some())
-        })
+        self.get(gadget)
+            .is_some_and(|entry| entry.schema_value()["properties"].get(property).is_some())
     }
 
     /// All gadgets in order of their names.

@@ -37,6 +37,9 @@ pub enum ScanError {
     /// No place for files.
     #[error("no folder for saved data is set")]
     NoSaveDir,
+    /// The folder for files cannot be made.
+    #[error("the folder for saved data cannot be made: {0}")]
+    SaveDir(String),
 }
 
 impl Remedy for ScanError {
@@ -46,7 +49,9 @@ impl Remedy for ScanError {
             Self::NoEncoding { .. } => {
                 "let the converter write one `encoding` for each encoding space of the readouts"
             }
-            Self::NoSaveDir => "start the server with a data directory",
+            Self::NoSaveDir | Self::SaveDir(_) => {
+                "start the server with a data directory that it may write to"
+            }
         }
     }
 }
@@ -74,11 +79,13 @@ impl Scan {
         encodings.get(index).ok_or(ScanError::NoEncoding { index, n_encodings: encodings.len() })
     }
 
-    /// Folder for files that a gadget keeps.
+    /// Folder for files that a gadget keeps. It is made if it is missing.
     ///
     /// # Errors
-    /// [`ScanError::NoSaveDir`].
+    /// [`ScanError::NoSaveDir`], [`ScanError::SaveDir`].
     pub fn save_dir(&self) -> Result<&Path, ScanError> {
-        self.save_dir.as_deref().ok_or(ScanError::NoSaveDir)
+        let folder = self.save_dir.as_deref().ok_or(ScanError::NoSaveDir)?;
+        std::fs::create_dir_all(folder).map_err(|error| ScanError::SaveDir(error.to_string()))?;
+        Ok(folder)
     }
 }

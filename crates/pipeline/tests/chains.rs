@@ -140,14 +140,16 @@ fn run(text: &str, inputs: Vec<Message>) -> (Vec<f32>, Vec<Fault>, Statistics) {
     let chain = check(text).expect("the chain is good");
     let (output, mut results) = mpsc::channel(2);
     let (faults, mut reported) = mpsc::unbounded_channel();
-    let run = chain.start(&Scan::default(), output, faults).expect("the gadgets fit the scan");
+    let (input, run) =
+        chain.start(&Scan::default(), output, faults).expect("the gadgets fit the scan");
     let statistics = run.statistics.clone();
     let feeder = std::thread::spawn(move || {
         for message in inputs {
-            if run.input.blocking_send(message).is_err() {
+            if input.blocking_send(message).is_err() {
                 break;
             }
         }
+        drop(input);
         run.join();
     });
     let mut pixels = Vec::new();
@@ -230,9 +232,10 @@ fn a_run_whose_results_nobody_takes_ends() {
     let chain = check("[[gadget]]\nuse = \"show\"\n").expect("the chain is good");
     let (output, results) = mpsc::channel(1);
     let (faults, _reported) = mpsc::unbounded_channel();
-    let run = chain.start(&Scan::default(), output, faults).expect("the gadgets fit the scan");
+    let (input, run) =
+        chain.start(&Scan::default(), output, faults).expect("the gadgets fit the scan");
     drop(results);
-    while run.input.blocking_send(readout(1)).is_ok() {}
+    while input.blocking_send(readout(1)).is_ok() {}
     run.join();
 }
 

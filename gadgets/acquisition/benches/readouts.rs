@@ -78,7 +78,7 @@ where
     let mut forward = |message| {
         divan::black_box(message);
     };
-    let mut warn = |what, _| panic!("{what}");
+    let mut warn = |_, what, _| panic!("{what}");
     let mut sink = Sink::new(&mut forward, &mut warn);
     for readout in readouts {
         gadget.process(readout.into(), &mut sink).unwrap_or_else(|error| panic!("{error}"));
@@ -122,7 +122,7 @@ fn sort_k_space(bencher: Bencher) {
             let mut forward = |message| {
                 divan::black_box(message);
             };
-            let mut warn = |what, _| panic!("{what}");
+            let mut warn = |_, what, _| panic!("{what}");
             let mut sink = Sink::new(&mut forward, &mut warn);
             gadget.process(bucket, &mut sink).unwrap_or_else(|error| panic!("{error}"));
         });

@@ -36,6 +36,7 @@ pub struct InjectFault {
 
 impl Gadget for InjectFault {
     const NAME: &str = "inject_fault";
+    const KEEPS_KIND: bool = true;
     type Config = Config;
     type Input = Message;
     type Output = Message;
@@ -89,7 +90,7 @@ mod tests {
         let mut gadget = InjectFault::new(config, &Scan::default()).expect("it can be made");
         let mut n_out = 0;
         let mut forward = |_| n_out += 1;
-        let mut warn = |_, _| {};
+        let mut warn = |_, _, _| {};
         let mut sink = Sink::new(&mut forward, &mut warn);
         let results: Vec<_> =
             messages(4).into_iter().map(|message| gadget.process(message, &mut sink)).collect();

@@ -173,6 +173,7 @@ impl Gadget for SortKSpace {
                 n: self.axes.n.filter(|_| shape[2] > 1),
                 data,
                 reference,
+                waveforms: bucket.waveforms.clone(),
             });
         }
         Ok(())

@@ -21,7 +21,8 @@ fn k_space(n_channels: usize) -> KSpace {
         headers: Array5::from_elem((1, 1, 1, 1, 256), AcquisitionHeader::default()),
         sampling: SamplingDescription::default(),
     };
-    KSpace { encoding_space: 0, s: None, n: None, data, reference: None }
+    let waveforms = Vec::new();
+    KSpace { encoding_space: 0, s: None, n: None, data, reference: None, waveforms }
 }
 
 #[divan::bench(args = [1, 8, 32])]
@@ -33,7 +34,7 @@ fn reconstruct_fft(bencher: Bencher, n_channels: usize) {
         let mut forward = |message| {
             divan::black_box(message);
         };
-        let mut warn = |what, _| panic!("{what}");
+        let mut warn = |_, what, _| panic!("{what}");
         let mut sink = Sink::new(&mut forward, &mut warn);
         gadget.process(k_space, &mut sink).unwrap_or_else(|error| panic!("{error}"));
     });

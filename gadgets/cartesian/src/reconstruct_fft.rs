@@ -56,7 +56,7 @@ impl Gadget for ReconstructFft {
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
-        let KSpace { s, n, data: mut buffer, .. } = k_space;
+        let KSpace { s, n, data: mut buffer, waveforms, .. } = k_space;
         if buffer.data.is_empty() {
             // Calibration lines only.
             return Ok(());
@@ -76,7 +76,7 @@ impl Gadget for ReconstructFft {
             data,
             meta: vec![Meta::default(); headers.len()],
             headers,
-            waveforms: Vec::new(),
+            waveforms,
             acquisition_headers: Some(buffer.headers),
         });
         Ok(())
@@ -229,7 +229,8 @@ mod tests {
     }
 
     fn k_space(data: KSpaceBuffer) -> KSpace {
-        KSpace { encoding_space: 0, s: None, n: Some(Counter::Set), data, reference: None }
+        let (s, n) = (None, Some(Counter::Set));
+        KSpace { encoding_space: 0, s, n, data, reference: None, waveforms: Vec::new() }
     }
 
     fn run(config: Config, inputs: Vec<KSpace>) -> Vec<ImageSeries> {

@@ -39,6 +39,7 @@ pub struct Scale(Config);
 impl Gadget for Scale {
     const NAME: &str = "scale";
     const ALIASES: &'static [&'static str] = &["ScaleGadget"];
+    const KEEPS_KIND: bool = true;
     type Config = Config;
     type Input = Images;
     type Output = Images;

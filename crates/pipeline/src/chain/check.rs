@@ -191,8 +191,10 @@ impl Check<'_> {
                 "put a gadget that makes the one from the other between them, or change the order",
             ));
         }
-        flow.kinds = flow.kinds.without(entry.input).union(entry.output);
-        flow.last = Some((entry.name.to_owned(), step.line, entry.output));
+        if !entry.keeps_kind {
+            flow.kinds = flow.kinds.without(entry.input).union(entry.output);
+            flow.last = Some((entry.name.to_owned(), step.line, entry.output));
+        }
         match entry.read(&step.properties) {
             Ok(configured) => Some(PlannedGadget {
                 name: step.name.clone().unwrap_or_else(|| entry.name.to_owned()),

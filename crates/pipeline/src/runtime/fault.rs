@@ -7,6 +7,8 @@ use crate::message::Place;
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Nothing is wrong; it is good to know.
+    Info,
     /// The result is there; something about it should be known.
     Warning,
     /// A result is missing.

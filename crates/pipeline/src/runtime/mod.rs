@@ -59,13 +59,8 @@ impl Control {
 }
 
 /// A chain at work on one scan.
-///
-/// Feed [`Run::input`] and drop it at the end of the scan; results come out of the channel that
-/// was given to [`Chain::start`], which closes when the last gadget is done.
 #[derive(Debug)]
 pub struct Run {
-    /// Where the scan's messages go. A full channel makes the sender wait.
-    pub input: mpsc::Sender<Message>,
     /// Figures of the gadgets, also while they work.
     pub statistics: Statistics,
     /// Stops the run from anywhere.
@@ -85,10 +80,9 @@ impl Canceller {
 }
 
 impl Run {
-    /// Closes the input and waits until all threads have ended. Results must be taken out of
-    /// the output channel meanwhile, or it must be closed.
+    /// Waits until all threads have ended: the input must be dropped before, and results be taken
+    /// out of the output channel meanwhile, or that be dropped too.
     pub fn join(self) {
-        drop(self.input);
         for thread in self.threads {
             // A panic outside a gadget has been printed by the panic hook already.
             let _ = thread.join();
@@ -97,7 +91,8 @@ impl Run {
 }
 
 impl Chain {
-    /// Makes the chain's gadgets for a scan and starts its stages.
+    /// Makes the chain's gadgets for a scan and starts its stages. Gives the channel that takes
+    /// the scan's messages, whose sender waits where it is full; dropping it ends the scan.
     ///
     /// * `output`: gets the results in order; it is closed when the chain is done.
     /// * `faults`: gets warnings and errors at once.
@@ -109,7 +104,7 @@ impl Chain {
         scan: &Scan,
         output: mpsc::Sender<Message>,
         faults: mpsc::UnboundedSender<Fault>,
-    ) -> Result<Run, Vec<Fault>> {
+    ) -> Result<(mpsc::Sender<Message>, Run), Vec<Fault>> {
         let control =
             Control { faults, is_cancelled: Arc::default(), is_broken_off: Arc::default() };
         stage::start(self, scan, output, control)

@@ -15,19 +15,22 @@ use crate::{Accept, Gadget, Kinds, Message, Remedy, Sink};
 /// Different errors of one gadget that are reported one by one; the others are only counted.
 const MAX_REPORTED: usize = 20;
 
+/// Takes what a gadget has to say: how bad it is, what, and what to do.
+type Report<'a> = dyn FnMut(Severity, String, String) + 'a;
+
 /// A gadget whose types are hidden.
 pub(crate) trait ErasedGadget: Send {
     fn process(
         &mut self,
         message: Message,
         forward: &mut dyn FnMut(Message),
-        warn: &mut dyn FnMut(String, String),
+        report: &mut Report,
     ) -> Result<(), (String, String)>;
 
     fn finish(
         &mut self,
         forward: &mut dyn FnMut(Message),
-        warn: &mut dyn FnMut(String, String),
+        report: &mut Report,
     ) -> Result<(), (String, String)>;
 }
 
@@ -38,12 +41,12 @@ impl<G: Gadget> ErasedGadget for TypedGadget<G> {
         &mut self,
         message: Message,
         forward: &mut dyn FnMut(Message),
-        warn: &mut dyn FnMut(String, String),
+        report: &mut Report,
     ) -> Result<(), (String, String)> {
         match G::Input::accept(message) {
             Ok(input) => self
                 .0
-                .process(input, &mut Sink::new(forward, warn))
+                .process(input, &mut Sink::new(forward, report))
                 .map_err(|error| (error.to_string(), error.remedy().to_owned())),
             Err(other) => {
                 forward(other);
@@ -55,10 +58,10 @@ impl<G: Gadget> ErasedGadget for TypedGadget<G> {
     fn finish(
         &mut self,
         forward: &mut dyn FnMut(Message),
-        warn: &mut dyn FnMut(String, String),
+        report: &mut Report,
     ) -> Result<(), (String, String)> {
         self.0
-            .finish(&mut Sink::new(forward, warn))
+            .finish(&mut Sink::new(forward, report))
             .map_err(|error| (error.to_string(), error.remedy().to_owned()))
     }
 }
@@ -135,13 +138,15 @@ impl GadgetNode {
 
     fn process(&mut self, message: Message, control: &Control, forward: &mut dyn FnMut(Message)) {
         let place = message.place();
-        self.call(1, place, control, forward, |gadget, forward, warn| {
-            gadget.process(message, forward, warn)
+        self.call(1, place, control, forward, |gadget, forward, report| {
+            gadget.process(message, forward, report)
         });
     }
 
     fn finish(&mut self, control: &Control, forward: &mut dyn FnMut(Message)) {
-        self.call(0, None, control, forward, |gadget, forward, warn| gadget.finish(forward, warn));
+        self.call(0, None, control, forward, |gadget, forward, report| {
+            gadget.finish(forward, report)
+        });
         if self.n_unreported > 0 {
             let what = format!("{} more faults like those reported", self.n_unreported);
             control.report(self.fault(
@@ -162,7 +167,7 @@ impl GadgetNode {
         call: impl FnOnce(
             &mut dyn ErasedGadget,
             &mut dyn FnMut(Message),
-            &mut dyn FnMut(String, String),
+            &mut Report,
         ) -> Result<(), (String, String)>,
     ) {
         if self.is_broken {
@@ -170,7 +175,7 @@ impl GadgetNode {
         }
         let mut messages_out = 0;
         let mut after = Duration::ZERO;
-        let mut warnings = Vec::new();
+        let mut reports = Vec::new();
         let start = Instant::now();
         let result = {
             let mut forward = |message| {
@@ -179,13 +184,13 @@ impl GadgetNode {
                 forward(message);
                 after += start.elapsed();
             };
-            let mut warn = |what, remedy| warnings.push((what, remedy));
+            let mut report = |severity, what, remedy| reports.push((severity, what, remedy));
             let gadget = self.gadget.as_mut();
-            catch_unwind(AssertUnwindSafe(|| call(gadget, &mut forward, &mut warn)))
+            catch_unwind(AssertUnwindSafe(|| call(gadget, &mut forward, &mut report)))
         };
         self.counters.add(messages_in, messages_out, start.elapsed().saturating_sub(after));
-        for (what, remedy) in warnings {
-            self.report(Severity::Warning, place, what, remedy, control);
+        for (severity, what, remedy) in reports {
+            self.report(severity, place, what, remedy, control);
         }
         match result {
             Ok(Ok(())) => {}
@@ -210,7 +215,9 @@ impl GadgetNode {
         remedy: String,
         control: &Control,
     ) {
-        self.counters.add_fault();
+        if severity != Severity::Info {
+            self.counters.add_fault();
+        }
         if self.reported.len() >= MAX_REPORTED || !self.reported.insert(what.clone()) {
             self.n_unreported += 1;
             return;

@@ -32,7 +32,7 @@ pub(crate) fn start(
     scan: &Scan,
     output: Sender<Message>,
     control: Control,
-) -> Result<Run, Vec<Fault>> {
+) -> Result<(Sender<Message>, Run), Vec<Fault>> {
     let mut builder = Builder { scan, statistics: Statistics::default(), faults: Vec::new() };
     let stages = builder.stages(chain);
     if !builder.faults.is_empty() {
@@ -44,12 +44,12 @@ pub(crate) fn start(
         let remedy = "the machine is out of threads: run fewer sessions at once";
         vec![Fault::error("runtime", format!("no thread could be started: {error}"), remedy)]
     })?;
-    Ok(Run {
-        input,
+    let run = Run {
         statistics: builder.statistics,
         canceller: Canceller(Arc::clone(&threads.control.is_cancelled)),
         threads: threads.handles,
-    })
+    };
+    Ok((input, run))
 }
 
 struct Builder<'s> {

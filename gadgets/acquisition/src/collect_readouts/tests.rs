@@ -43,7 +43,7 @@ fn releases(config: Config, scan: &Scan, inputs: Vec<Readings>) -> (Vec<Vec<usiz
             Message::Bucket(bucket) => sizes.push(bucket.data.len()),
             other => panic!("{:?} came out", other.kind()),
         };
-        let mut warn = |what, _| warnings.push(what);
+        let mut warn = |_, what, _| warnings.push(what);
         let mut sink = Sink::new(&mut forward, &mut warn);
         let done = match reading {
             Some(reading) => gadget.process(reading, &mut sink),
