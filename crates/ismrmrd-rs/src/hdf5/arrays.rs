@@ -1,6 +1,8 @@
 //! Arrays of any shape beside the scan, several of one name after the other.
 
-use ::hdf5::{Extent, Group, Hyperslab, SliceOrIndex};
+use std::sync::Arc;
+
+use ::hdf5::{Extent, File, Group, Hyperslab, SliceOrIndex};
 use ndarray::IxDyn;
 
 use super::error::{FileError, Place};
@@ -13,22 +15,23 @@ use crate::{DataType, NdArray};
 
 /// The array of this number, from 0.
 pub(super) fn read_array(
+    file: &Arc<File>,
     group: &Group,
     place: &Place,
     name: &str,
     index: usize,
     limits: &Limits,
 ) -> Result<NdArray, FileError> {
-    let Some(table) = Table::open(group, place, name)? else {
+    let Some(table) = Table::open(file, group, place, name)? else {
         return Err(place.layout(format!("has no array `{name}`")));
     };
     let shape = table.shape();
     if shape.is_empty() || index >= shape[0] {
         return Err(table.place.row(index, format!("there are {} arrays", table.n_rows())));
     }
-    let file = table.descriptor()?;
-    let kind = element_type(&file).ok_or_else(|| {
-        table.place.layout(format!("elements are {}", super::layout::described(&file)))
+    let elements = table.descriptor()?;
+    let kind = element_type(&elements).ok_or_else(|| {
+        table.place.layout(format!("elements are {}", super::layout::described(&elements)))
     })?;
     let n_elements: u128 = shape[1..].iter().map(|n| *n as u128).product();
     limits

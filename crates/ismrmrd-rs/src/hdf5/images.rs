@@ -1,6 +1,8 @@
 //! Images of one series, read one by one.
 
-use ::hdf5::{Group, H5Type};
+use std::sync::Arc;
+
+use ::hdf5::{File, Group, H5Type};
 use ndarray::{Ix4, s};
 
 use super::error::{FileError, Place};
@@ -25,6 +27,7 @@ pub struct Images {
 
 impl Images {
     pub(super) fn open(
+        file: &Arc<File>,
         group: &Group,
         place: &Place,
         name: &str,
@@ -32,7 +35,7 @@ impl Images {
     ) -> Result<Self, FileError> {
         let place = place.child(name);
         let group = group.group(name).map_err(|error| place.library("open", error))?;
-        let required = |name| match Table::open(&group, &place, name) {
+        let required = |name| match Table::open(file, &group, &place, name) {
             Ok(Some(table)) => Ok(table),
             Ok(None) => {
                 Err(place.layout(format!("has no dataset `{name}`, so it holds no images")))
@@ -41,12 +44,12 @@ impl Images {
         };
         let header = required("header")?;
         let data = required("data")?;
-        let attributes = Table::open(&group, &place, "attributes")?;
+        let attributes = Table::open(file, &group, &place, "attributes")?;
         let n_images = header.n_rows();
 
-        let file = data.descriptor()?;
-        let kind = element_type(&file).ok_or_else(|| {
-            let found = super::layout::described(&file);
+        let pixels = data.descriptor()?;
+        let kind = element_type(&pixels).ok_or_else(|| {
+            let found = super::layout::described(&pixels);
             data.place.layout(format!("pixels are {found}, which no image of the standard has"))
         })?;
         let shape = data.shape();

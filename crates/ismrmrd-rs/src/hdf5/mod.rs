@@ -40,6 +40,7 @@ mod image_writer;
 mod images;
 mod layout;
 mod merge;
+mod open_files;
 mod pixels;
 mod reader;
 mod rows;

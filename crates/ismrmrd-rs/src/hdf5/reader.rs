@@ -1,12 +1,14 @@
 //! Reading files.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ::hdf5::{File, Group};
 
 use super::error::{FileError, Place};
 use super::images::Images;
 use super::merge::Messages;
+use super::open_files::open_to_read;
 use super::rows::{Acquisitions, Waveforms};
 use super::table::Table;
 use super::{BLOCK_BYTES, DEFAULT_GROUP};
@@ -24,6 +26,8 @@ pub struct FileReader {
     place: Place,
     limits: Limits,
     block_bytes: usize,
+    /// Last, so that it is closed last.
+    file: Arc<File>,
 }
 
 impl FileReader {
@@ -55,6 +59,7 @@ impl FileReader {
             place: Place { file: path.to_owned(), object: name.to_owned() },
             limits: Limits::default(),
             block_bytes: BLOCK_BYTES,
+            file,
         })
     }
 
@@ -63,7 +68,8 @@ impl FileReader {
     /// # Errors
     /// Where the file cannot be opened.
     pub fn groups(path: impl AsRef<Path>) -> Result<Vec<String>, FileError> {
-        Ok(groups_of(&open_file(path.as_ref())?))
+        let file = open_file(path.as_ref())?;
+        Ok(groups_of(&file))
     }
 
     /// Refuses rows and images beyond these limits, which are those of the wire.
@@ -105,7 +111,7 @@ impl FileReader {
     /// # Errors
     /// Where it cannot be read.
     pub fn text(&self, name: &str) -> Result<Option<String>, FileError> {
-        super::text::read_text(&self.group, &self.place, name)
+        super::text::read_text(&self.file, &self.group, &self.place, name)
     }
 
     /// Number of readouts.
@@ -166,7 +172,7 @@ impl FileReader {
     /// # Errors
     /// Where the group does not hold images.
     pub fn images(&self, name: &str) -> Result<Images, FileError> {
-        Images::open(&self.group, &self.place, name, &self.limits)
+        Images::open(&self.file, &self.group, &self.place, name, &self.limits)
     }
 
     /// An array beside the scan, the one of this number from 0.
@@ -174,13 +180,13 @@ impl FileReader {
     /// # Errors
     /// Where there is none.
     pub fn array(&self, name: &str, index: usize) -> Result<NdArray, FileError> {
-        super::arrays::read_array(&self.group, &self.place, name, index, &self.limits)
+        super::arrays::read_array(&self.file, &self.group, &self.place, name, index, &self.limits)
     }
 
     /// The first of these that is there.
     fn table(&self, names: &[&str]) -> Result<Option<Table>, FileError> {
         for name in names {
-            if let Some(table) = Table::open(&self.group, &self.place, name)? {
+            if let Some(table) = Table::open(&self.file, &self.group, &self.place, name)? {
                 return Ok(Some(table));
             }
         }
@@ -188,13 +194,10 @@ impl FileReader {
     }
 }
 
-fn open_file(path: &Path) -> Result<File, FileError> {
+fn open_file(path: &Path) -> Result<Arc<File>, FileError> {
     let sniffed = sniff(path).map_err(|source| FileError::Io { file: path.to_owned(), source })?;
     let hint = match sniffed.format {
-        Format::Hdf5 => {
-            let place = Place { file: path.to_owned(), object: "/".to_owned() };
-            return File::open(path).map_err(|error| place.library("open", error));
-        }
+        Format::Hdf5 => return open_to_read(path),
         Format::MrdStream => "; it is an MRD stream",
         Format::Unknown => "",
     };

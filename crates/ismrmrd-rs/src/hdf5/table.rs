@@ -1,9 +1,10 @@
 //! A dataset of a file with its place, for error messages.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ::hdf5::types::TypeDescriptor;
-use ::hdf5::{Dataset, Group, H5Type};
+use ::hdf5::{Dataset, File, Group, H5Type};
 
 use super::error::{FileError, Place};
 
@@ -12,17 +13,24 @@ use super::error::{FileError, Place};
 pub(super) struct Table {
     pub dataset: Dataset,
     pub place: Place,
+    /// Stays open until the dataset is closed.
+    _file: Arc<File>,
 }
 
 impl Table {
     /// The dataset of this name in `group`, [`None`] if there is none.
-    pub fn open(group: &Group, place: &Place, name: &str) -> Result<Option<Self>, FileError> {
+    pub fn open(
+        file: &Arc<File>,
+        group: &Group,
+        place: &Place,
+        name: &str,
+    ) -> Result<Option<Self>, FileError> {
         if !group.link_exists(name) {
             return Ok(None);
         }
         let place = place.child(name);
         let dataset = group.dataset(name).map_err(|error| place.library("open", error))?;
-        Ok(Some(Self { dataset, place }))
+        Ok(Some(Self { dataset, place, _file: file.clone() }))
     }
 
     /// Lengths of the axes.

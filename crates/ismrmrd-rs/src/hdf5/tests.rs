@@ -459,3 +459,47 @@ fn other_files_are_refused_by_what_they_are() {
     let absent = FileReader::open(path.with_extension("none")).err().unwrap();
     assert!(matches!(absent, FileError::Io { .. }));
 }
+
+/// HDF5 1.10 reads from the wrong file where a dataset is open through two handles of a file and
+/// the first is closed; readers of the same file therefore share one.
+#[test]
+fn readers_of_the_same_file_do_not_disturb_each_other() {
+    let (folder, path) = temporary();
+    let mut writer = FileWriter::create(&path).unwrap();
+    for n in 0..600 {
+        writer.write_acquisition(&readout(n)).unwrap();
+    }
+    writer.finish().unwrap();
+    for round in 0..3 {
+        let first = FileReader::open(&path).unwrap().with_block_bytes(0);
+        let mut first_rows = first.acquisitions().unwrap();
+        assert_eq!(first_rows.next().unwrap().unwrap(), readout(0));
+        let second = FileReader::open(&path).unwrap().with_block_bytes(0);
+        let second_rows = second.acquisitions().unwrap();
+        drop((first, first_rows));
+        let mut other = FileWriter::create(folder.path().join(format!("other{round}.h5"))).unwrap();
+        other.write_acquisition(&readout(1)).unwrap();
+        for (n, row) in (0..).zip(second_rows) {
+            assert_eq!(row.unwrap(), readout(n));
+        }
+        other.finish().unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_is_being_written_can_be_read_but_not_written_twice() {
+    let (_folder, path) = temporary();
+    let mut writer = FileWriter::create(&path).unwrap();
+    writer.write_acquisition(&readout(1)).unwrap();
+    writer.flush().unwrap();
+    let reader = FileReader::open(&path).unwrap();
+    assert_eq!(reader.acquisitions().unwrap().next().unwrap().unwrap(), readout(1));
+    for error in [FileWriter::append(&path, "dataset"), FileWriter::create(&path)] {
+        let error = error.err().unwrap().to_string();
+        assert!(error.contains("is open in this program already"), "{error}");
+    }
+    drop(writer);
+    assert_eq!(reader.n_acquisitions().unwrap(), 1);
+    drop(reader);
+    FileWriter::append(&path, "dataset").unwrap().finish().unwrap();
+}

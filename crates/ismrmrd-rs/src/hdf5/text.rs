@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ::hdf5::types::{
     FixedAscii, FixedUnicode, TypeDescriptor, VarLenArray, VarLenAscii, VarLenUnicode,
 };
-use ::hdf5::{Dataset, Group};
+use ::hdf5::{Dataset, File, Group};
 
 use super::error::{FileError, Place};
 use super::layout::described;
@@ -62,11 +63,12 @@ pub(super) fn read_texts(table: &Table, rows: Range<usize>) -> Result<Vec<String
 
 /// The text of a dataset with one, [`None`] where there is no such dataset or nothing in it.
 pub(super) fn read_text(
+    file: &Arc<File>,
     group: &Group,
     place: &Place,
     name: &str,
 ) -> Result<Option<String>, FileError> {
-    match Table::open(group, place, name)? {
+    match Table::open(file, group, place, name)? {
         Some(table) if table.n_rows() > 0 => Ok(read_texts(&table, 0..1)?.pop()),
         _ => Ok(None),
     }

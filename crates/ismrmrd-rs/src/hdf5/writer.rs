@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use ::hdf5::types::VarLenArray;
 use ::hdf5::{Dataset, File, Group, H5Type};
@@ -10,6 +11,7 @@ use super::DEFAULT_GROUP;
 use super::error::{FileError, Place};
 use super::image_writer::SeriesWriter;
 use super::layout::{AcquisitionRow, WaveformRow, missing_members};
+use super::open_files::open_to_write;
 use super::text::Stored;
 use crate::wire::{EncodeError, Message, acquisition_header, waveform_header};
 use crate::{Acquisition, Header, Image, NdArray, Waveform};
@@ -31,7 +33,8 @@ pub struct FileWriter {
     waveforms: RowBuffer<WaveformRow>,
     series: BTreeMap<String, SeriesWriter>,
     group: Group,
-    file: File,
+    /// Last, so that it is closed last.
+    file: Arc<File>,
 }
 
 impl FileWriter {
@@ -58,7 +61,7 @@ impl FileWriter {
     ) -> Result<Self, FileError> {
         let name = group.trim_matches('/');
         let place = Place { file: path.to_owned(), object: name.to_owned() };
-        let file = open(path).map_err(|error| place.library("open", error))?;
+        let file = open_to_write(path, open)?;
         let group = group_at(&file, name).map_err(|error| place.library("create", error))?;
         Ok(Self {
             acquisitions: RowBuffer::new("data", true),

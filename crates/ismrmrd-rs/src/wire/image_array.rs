@@ -44,11 +44,11 @@ pub(super) fn put<P: Put>(images: &ImageArray, sink: &mut P) -> Result<(), P::Er
         // Gadgetron refuses an empty text here.
         sink.put_text(&meta.to_document())?;
     }
-    put_optional(images.waveforms.as_ref(), sink, put_waveforms)?;
+    put_optional(images.waveforms.as_deref(), sink, put_waveforms)?;
     put_optional(images.acquisition_headers.as_ref(), sink, put_array)
 }
 
-fn put_waveforms<P: Put>(waveforms: &Vec<Waveform>, sink: &mut P) -> Result<(), P::Error> {
+fn put_waveforms<P: Put>(waveforms: &[Waveform], sink: &mut P) -> Result<(), P::Error> {
     sink.put_pod(&(waveforms.len() as u64))?;
     waveforms.iter().try_for_each(|waveform| {
         // Cannot fail: `check` came before.

@@ -197,7 +197,7 @@ pub(super) fn put_array<P: Put, T: bytemuck::NoUninit, D: Dimension>(
 }
 
 /// Whether there is a value, and the value.
-pub(super) fn put_optional<P: Put, T>(
+pub(super) fn put_optional<P: Put, T: ?Sized>(
     value: Option<&T>,
     sink: &mut P,
     put: impl FnOnce(&T, &mut P) -> Result<(), P::Error>,
