@@ -62,4 +62,6 @@ pub const DEFAULT_GROUP: &str = "dataset";
 const BLOCK_BYTES: usize = 16 << 20;
 
 #[cfg(test)]
+mod foreign_tests;
+#[cfg(test)]
 mod tests;
