@@ -25,6 +25,7 @@ element! {
 
 element! {
     /// A grid: its points and its extent.
+    #[derive(Copy)]
     pub struct EncodingSpace {
         /// Points.
         matrix_size: MatrixSize = "matrixSize",

@@ -56,6 +56,8 @@ impl Plan {
         axes.sort_unstable_by(|a, b| b.cmp(a));
         assert!(axes.windows(2).all(|pair| pair[0] != pair[1]), "an axis is named twice: {axes:?}");
         assert!(axes.iter().all(|&axis| axis < shape.len()), "axes {axes:?} of shape {shape:?}");
+        // An axis of one sample is its own transform.
+        axes.retain(|&axis| shape[axis] != 1);
         let mut passes: Vec<Pass> = axes
             .iter()
             .map(|&axis| Pass {

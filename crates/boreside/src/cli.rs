@@ -1,0 +1,104 @@
+//! The command line. Doc comments are its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::chains::ChainsOptions;
+use crate::demo::DemoOptions;
+use crate::inspect::InspectOptions;
+use crate::journal::JournalOptions;
+use crate::replay::ReplayOptions;
+use crate::serve::ServeOptions;
+use crate::simulate::SimulateOptions;
+use crate::stream::StreamOptions;
+
+/// Inline MR reconstruction: raw k-space in, images and maps out.
+///
+/// Results go to standard output, log and progress to standard error; the exit code is not 0 for
+/// every failure.
+#[derive(Parser)]
+#[command(name = "boreside", version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub log: LogOptions,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Args)]
+pub struct LogOptions {
+    /// What is logged: off, error, warn, info, debug, trace, or a filter by module.
+    #[arg(long, global = true, env = "BORESIDE_LOG", value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// How the log is written.
+    #[arg(long, global = true, env = "BORESIDE_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve scanners and clients.
+    Serve(ServeOptions),
+    /// Reconstruct a recording: a file, a stream, or a journalled session by its number.
+    Replay(ReplayOptions),
+    /// Simulate a scan whose answer is known.
+    Simulate(SimulateOptions),
+    /// Say on one screen what is in a recording.
+    Inspect(InspectOptions),
+    /// Reconstruct an MRD stream from standard input to standard output.
+    Stream(StreamOptions),
+    /// List, check and describe chains and gadgets.
+    Chains(ChainsOptions),
+    /// List and export journalled sessions.
+    Journal(JournalOptions),
+    /// Start a server, stream a simulated scan to it, and show the picture.
+    Demo(DemoOptions),
+}
+
+/// Where chain files are looked for.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ChainFolder {
+    /// Folder of chain files; they go before the built-in ones.
+    #[arg(long, env = "BORESIDE_CHAINS", value_name = "DIR")]
+    pub chains: Option<PathBuf>,
+}
+
+/// The folder for journals and saved data.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DataFolder {
+    /// Folder for journals and saved data [default: ~/.local/state/boreside]
+    #[arg(long, env = "BORESIDE_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl DataFolder {
+    /// The folder: as given, or the user's state folder.
+    pub fn path(&self) -> PathBuf {
+        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+        let state = || std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(home);
+        self.data.clone().unwrap_or_else(|| {
+            state().unwrap_or_else(|| PathBuf::from("/var/lib")).join("boreside")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

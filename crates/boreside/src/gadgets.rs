@@ -1,0 +1,80 @@
+//! The one list of gadgets, and the chains that are built in.
+
+use pipeline::{ChainLibrary, Registry};
+
+use crate::cli::ChainFolder;
+
+/// All gadgets, a line each.
+pub fn registry() -> Registry {
+    Registry::new()
+        .with::<acquisition::AdjustNoise>()
+        .with::<acquisition::CollectReadouts>()
+        .with::<acquisition::Discard>()
+        .with::<acquisition::InjectFault>()
+        .with::<acquisition::Passthrough>()
+        .with::<acquisition::RemoveOversampling>()
+        .with::<acquisition::SaveData>()
+        .with::<acquisition::SortKSpace>()
+        .with::<cartesian::ReconstructFft>()
+        .with::<image::AutoScale>()
+        .with::<image::ComplexToFloat>()
+        .with::<image::ConvertToI16>()
+        .with::<image::ConvertToI32>()
+        .with::<image::ConvertToU16>()
+        .with::<image::ConvertToU32>()
+        .with::<image::DescribeImages>()
+        .with::<image::Extract>()
+        .with::<image::FinishImages>()
+        .with::<image::InvertContrast>()
+        .with::<image::Scale>()
+        .with::<image::SplitSeries>()
+}
+
+macro_rules! built_in {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../../config/", $name))),)*]
+    };
+}
+
+/// Chains that every server has.
+const BUILT_IN: &[(&str, &str)] = built_in! {
+    "cartesian_fft.toml"
+    "default.xml"
+    "default_short.xml"
+    "invertcontrast.toml"
+    "null.toml"
+    "savedataonly.toml"
+    "simplefft.toml"
+};
+
+/// The chains in the folder and those built in.
+pub fn library(folder: &ChainFolder) -> ChainLibrary {
+    ChainLibrary::new(folder.chains.clone(), BUILT_IN, registry())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_chain_can_be_run() {
+        let library = library(&ChainFolder::default());
+        for entry in library.list() {
+            assert!(entry.is_built_in);
+            if let Err(error) = entry.chain {
+                panic!("{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_config_folder_is_built_in() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config");
+        for file in std::fs::read_dir(folder).expect("the folder is part of the repository") {
+            let name = file.expect("readable").file_name().into_string().expect("UTF-8");
+            if name.ends_with(".toml") || name.ends_with(".xml") {
+                assert!(BUILT_IN.iter().any(|(known, _)| *known == name), "{name} is not built in");
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Boreside: an inline MR reconstruction server.
+
+mod chains;
+mod cli;
+mod client;
+mod demo;
+mod gadgets;
+mod inspect;
+mod journal;
+mod local;
+mod logging;
+mod outcome;
+mod picture;
+mod recording;
+mod replay;
+mod serve;
+mod simulate;
+mod stream;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(&cli.log);
+    let result = match cli.command {
+        Command::Serve(options) => serve::run(options),
+        Command::Replay(options) => replay::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
+        Command::Stream(options) => stream::run(&options),
+        Command::Chains(options) => chains::run(&options),
+        Command::Journal(options) => journal::run(&options),
+        Command::Demo(options) => demo::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A reader that has seen enough (`| head`) is no failure.
+            if is_broken_pipe(&error) {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("boreside: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,159 @@
+//! Pictures of images: a contact sheet as PNG, and a small one for the terminal.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ismrmrd::Image;
+use ndarray::{Array2, Axis, s};
+
+/// Images on a contact sheet at most.
+const MAX_TILES: usize = 64;
+/// Pixels between two images.
+const GAP: usize = 2;
+/// Columns of a picture in the terminal.
+const TERMINAL_COLUMNS: usize = 64;
+
+/// Collects images for a contact sheet.
+#[derive(Default)]
+pub struct ContactSheet {
+    tiles: Vec<Array2<u8>>,
+    n_left_out: usize,
+}
+
+impl ContactSheet {
+    /// Adds the first channel of each of the image's z positions, scaled to its own brightness:
+    /// from 0 or its darkest pixel to its 99.8th percentile.
+    pub fn add(&mut self, image: &Image) {
+        let pixels = image.pixels.to_magnitude();
+        let Some(channel) = pixels.axis_iter(Axis(0)).next() else { return };
+        for plane in channel.axis_iter(Axis(0)) {
+            if self.tiles.len() == MAX_TILES {
+                self.n_left_out += 1;
+                continue;
+            }
+            let mut values: Vec<f32> = plane.iter().copied().filter(|v| v.is_finite()).collect();
+            values.sort_by(f32::total_cmp);
+            let last = values.len().saturating_sub(1);
+            let brightest = values.get((last as f64 * 0.998) as usize).copied().unwrap_or(1.0);
+            let darkest = values.first().copied().unwrap_or(0.0).min(0.0);
+            let range = (brightest - darkest).max(f32::MIN_POSITIVE);
+            // The cast clamps to 0 to 255 and makes 0 of NaN.
+            self.tiles.push(plane.mapv(|v| ((v - darkest) / range * 255.0).round() as u8));
+        }
+    }
+
+    /// Whether there is nothing to show.
+    pub fn is_empty(&self) -> bool {
+        self.tiles.is_empty()
+    }
+
+    /// Writes all images side by side as a PNG.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_png(&self, path: &Path) -> Result<()> {
+        let sheet = self.sheet();
+        let (height, width) = sheet.dim();
+        let write = || -> Result<()> {
+            let file = BufWriter::new(File::create(path)?);
+            let mut encoder =
+                png::Encoder::new(file, u32::try_from(width)?, u32::try_from(height)?);
+            encoder.set_color(png::ColorType::Grayscale);
+            encoder.set_depth(png::BitDepth::Eight);
+            let mut writer = encoder.write_header()?;
+            let bytes: Vec<u8> = sheet.iter().copied().collect();
+            writer.write_image_data(&bytes)?;
+            Ok(writer.finish()?)
+        };
+        write().with_context(|| format!("picture {}", path.display()))?;
+        if self.n_left_out > 0 {
+            tracing::warn!(
+                "{} shows the first {MAX_TILES} images; {} more are left out",
+                path.display(),
+                self.n_left_out
+            );
+        }
+        Ok(())
+    }
+
+    /// The first image in half blocks, for a terminal of 256 colours.
+    pub fn for_terminal(&self) -> String {
+        let Some(tile) = self.tiles.first() else { return String::new() };
+        let (height, width) = tile.dim();
+        let columns = width.min(TERMINAL_COLUMNS);
+        let rows = (height * columns / width.max(1)).max(2);
+        // Mean of the pixels that fall into a cell, as one of the 24 greys from 232 on.
+        let grey = |row: usize, column: usize| -> usize {
+            let (y0, y1) = (row * height / rows, ((row + 1) * height / rows).min(height));
+            let (x0, x1) = (column * width / columns, (column + 1) * width / columns);
+            let cell = tile.slice(s![y0.min(height - 1)..y1.max(y0 + 1).min(height), x0..x1]);
+            let sum: usize = cell.iter().map(|&v| usize::from(v)).sum();
+            232 + sum / cell.len().max(1) * 23 / 255
+        };
+        let mut text = String::new();
+        for row in (0..rows - 1).step_by(2) {
+            for column in 0..columns {
+                let (upper, lower) = (grey(row, column), grey(row + 1, column));
+                text.push_str(&format!("\x1b[38;5;{upper};48;5;{lower}m▀"));
+            }
+            text.push_str("\x1b[0m\n");
+        }
+        text
+    }
+
+    fn sheet(&self) -> Array2<u8> {
+        let n = self.tiles.len();
+        let n_columns = (1..=n.max(1)).find(|c| c * c >= n).unwrap_or(1);
+        let n_rows = n.div_ceil(n_columns).max(1);
+        let height = self.tiles.iter().map(Array2::nrows).max().unwrap_or(1);
+        let width = self.tiles.iter().map(Array2::ncols).max().unwrap_or(1);
+        let size = |n: usize, tile: usize| n * (tile + GAP) - GAP;
+        let mut sheet = Array2::zeros((size(n_rows, height), size(n_columns, width)));
+        for (number, tile) in self.tiles.iter().enumerate() {
+            let y = number / n_columns * (height + GAP);
+            let x = number % n_columns * (width + GAP);
+            sheet.slice_mut(s![y..y + tile.nrows(), x..x + tile.ncols()]).assign(tile);
+        }
+        sheet
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array4;
+
+    fn image(brightness: f32) -> Image {
+        let pixels =
+            Array4::from_shape_fn((1, 1, 4, 6), |(_, _, y, x)| brightness * (x + y) as f32);
+        Image::new(Default::default(), Default::default(), pixels)
+    }
+
+    #[test]
+    fn the_sheet_shows_each_image_in_its_own_brightness() {
+        let mut sheet = ContactSheet::default();
+        for brightness in [1e-5, 1.0, 1e4] {
+            sheet.add(&image(brightness));
+        }
+        let pixels = sheet.sheet();
+        assert_eq!(pixels.dim(), (2 * 4 + GAP, 2 * 6 + GAP));
+        assert_eq!(pixels[[0, 0]], 0);
+        for (y, x) in [(3, 5), (3, 5 + 6 + GAP), (3 + 4 + GAP, 5)] {
+            assert_eq!(pixels[[y, x]], 255, "the brightest corner of a tile is white");
+        }
+    }
+
+    #[test]
+    fn the_png_can_be_read_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sheet.png");
+        let mut sheet = ContactSheet::default();
+        sheet.add(&image(1.0));
+        sheet.write_png(&path).expect("written");
+        let file = std::io::BufReader::new(File::open(&path).expect("there"));
+        let reader = png::Decoder::new(file).read_info().expect("a PNG");
+        assert_eq!((reader.info().width, reader.info().height), (6, 4));
+    }
+}

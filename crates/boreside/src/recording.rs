@@ -1,0 +1,215 @@
+//! Recordings of any kind: HDF5 files, streams and journals, told apart by their first bytes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use ismrmrd::hdf5::FileReader;
+use ismrmrd::sniff::{Format, sniff};
+use ismrmrd::wire::{self, Reader};
+use server::journal::{self, Block, JournalReader};
+
+use crate::cli::DataFolder;
+
+/// How fast a recording is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pace {
+    /// As fast as it is taken.
+    #[default]
+    Max,
+    /// As it was recorded: by the time of arrival in a journal, by the time stamps in a file.
+    Realtime,
+}
+
+/// A recording that is being read.
+pub struct Recording {
+    /// Chain that it was recorded for: its name or text.
+    pub config: Option<wire::Message>,
+    /// The MRD header.
+    pub header_text: Option<String>,
+    /// Parameters as JSON.
+    pub parameters: Option<String>,
+    /// The data.
+    pub messages: Box<dyn Iterator<Item = Result<wire::Message>> + Send>,
+    /// Number of messages, where the file tells.
+    pub n_messages: Option<u64>,
+}
+
+/// Opens a file, the standard input (`-`), or a journalled session by its number. `group` is the
+/// group of an HDF5 file.
+///
+/// # Errors
+/// There is no such thing, or it is no recording.
+pub fn open(input: &str, group: &str, data: &DataFolder, pace: Pace) -> Result<Recording> {
+    if input == "-" {
+        return from_stream(io::stdin(), pace).context("standard input");
+    }
+    let path = match input.parse::<u64>() {
+        Ok(session) if !Path::new(input).exists() => journal_path(session, data)?,
+        _ => PathBuf::from(input),
+    };
+    let what = || path.display().to_string();
+    let sniffed = sniff(&path).with_context(what)?;
+    if sniffed.first_bytes.starts_with(journal::MAGIC) {
+        let reader = JournalReader::open(&path)?;
+        let source = Paced { reader, pace, started: Instant::now(), current: None };
+        return from_stream(source, Pace::Max).with_context(what);
+    }
+    match sniffed.format {
+        Format::Hdf5 => from_hdf5(&path, group, pace),
+        _ if sniffed.first_bytes.is_empty() => bail!("{} is empty", path.display()),
+        Format::MrdStream => from_stream(File::open(&path)?, pace).with_context(what),
+        Format::Unknown => {
+            bail!("{} is neither an HDF5 file nor an MRD stream nor a journal", path.display())
+        }
+    }
+}
+
+fn journal_path(session: u64, data: &DataFolder) -> Result<PathBuf> {
+    let folder = data.path().join("journal");
+    let path = journal::path_in(&folder, session);
+    if !path.exists() {
+        bail!(
+            "there is no file {session}, and no journal of session {session} in {}: `boreside journal list` shows them",
+            folder.display()
+        );
+    }
+    Ok(path)
+}
+
+fn from_hdf5(path: &Path, group: &str, pace: Pace) -> Result<Recording> {
+    let file = FileReader::open_group(path, group)?;
+    let config = match (file.text("config_file")?, file.text("config")?) {
+        (Some(name), _) => Some(wire::Message::ConfigFile(name)),
+        (None, Some(text)) => Some(wire::Message::ConfigText(text)),
+        (None, None) => None,
+    };
+    let n_messages = file.n_acquisitions()? + file.n_waveforms()?;
+    let names = file.image_names()?;
+    let header_text = file.header_text()?;
+    let parameters = file.text("configAdditional")?;
+    let data = file.messages()?.map(|message| Ok(message?));
+    // Series after series, each opened when its turn comes.
+    let images = names.into_iter().flat_map(move |name| -> Box<dyn Iterator<Item = _> + Send> {
+        match file.images(&name) {
+            Ok(images) => Box::new(images.map(|image| Ok(wire::Message::Image(image?)))),
+            Err(error) => Box::new(std::iter::once(Err(error.into()))),
+        }
+    });
+    Ok(Recording {
+        config,
+        header_text,
+        parameters,
+        n_messages: Some(n_messages as u64),
+        messages: paced(data.chain(images), pace),
+    })
+}
+
+fn from_stream(source: impl Read + Send + 'static, pace: Pace) -> Result<Recording> {
+    let mut reader = Reader::new(source);
+    let mut recording = Recording {
+        config: None,
+        header_text: None,
+        parameters: None,
+        messages: Box::new(std::iter::empty()),
+        n_messages: None,
+    };
+    // Everything before the first datum.
+    let first = loop {
+        match reader.read()? {
+            Some(config @ (wire::Message::ConfigFile(_) | wire::Message::ConfigText(_))) => {
+                recording.config = Some(config);
+            }
+            Some(wire::Message::Header(text)) => recording.header_text = Some(text),
+            Some(wire::Message::Text(text)) if recording.parameters.is_none() => {
+                if serde_json::from_str::<serde_json::Map<_, _>>(&text).is_ok() {
+                    recording.parameters = Some(text);
+                }
+            }
+            // Asked of the server that it was sent to.
+            Some(wire::Message::Query { .. }) => {}
+            first => break first,
+        }
+    };
+    let rest = std::iter::from_fn(move || match reader.read() {
+        Ok(message) => message.map(Ok),
+        Err(error) => Some(Err(error.into())),
+    });
+    let messages = Messages { inner: first.map(Ok).into_iter().chain(rest), is_over: false };
+    recording.messages = paced(messages, pace);
+    Ok(recording)
+}
+
+/// Ends at CLOSE or after the first error.
+struct Messages<I> {
+    inner: I,
+    is_over: bool,
+}
+
+impl<I: Iterator<Item = Result<wire::Message>>> Iterator for Messages<I> {
+    type Item = Result<wire::Message>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let next = self.inner.next();
+        self.is_over = matches!(next, None | Some(Ok(wire::Message::Close) | Err(_)));
+        next.filter(|message| !matches!(message, Ok(wire::Message::Close)))
+    }
+}
+
+/// Ticks of the scanner's clock.
+const TICK: Duration = Duration::from_micros(2500);
+
+/// Holds each readout back until its time stamp has come.
+fn paced(
+    messages: impl Iterator<Item = Result<wire::Message>> + Send + 'static,
+    pace: Pace,
+) -> Box<dyn Iterator<Item = Result<wire::Message>> + Send> {
+    if pace == Pace::Max {
+        return Box::new(messages);
+    }
+    let mut start = None;
+    Box::new(messages.inspect(move |message| {
+        if let Ok(wire::Message::Acquisition(readout)) = message {
+            let stamp = readout.header.acquisition_time_stamp;
+            let (started, first) = *start.get_or_insert((Instant::now(), stamp));
+            let due = TICK * stamp.saturating_sub(first);
+            std::thread::sleep(due.saturating_sub(started.elapsed()));
+        }
+    }))
+}
+
+/// Gives the blocks of a journal at the times at which they arrived.
+struct Paced {
+    reader: JournalReader,
+    pace: Pace,
+    started: Instant,
+    current: Option<(Block, usize)>,
+}
+
+impl Read for Paced {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some((block, position)) = &mut self.current {
+                let waiting = &block.bytes[*position..];
+                let n = waiting.len().min(buffer.len());
+                if n > 0 {
+                    buffer[..n].copy_from_slice(&waiting[..n]);
+                    *position += n;
+                    return Ok(n);
+                }
+            }
+            let Some(block) = self.reader.next_block().map_err(io::Error::other)? else {
+                return Ok(0);
+            };
+            if self.pace == Pace::Realtime {
+                std::thread::sleep(block.arrival.saturating_sub(self.started.elapsed()));
+            }
+            self.current = Some((block, 0));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! `boreside serve`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Deserialize;
+use server::{JournalSettings, Server, Settings};
+
+use crate::cli::{ChainFolder, DataFolder};
+use crate::gadgets;
+
+/// Settings come from flags, then from variables (BORESIDE_…), then from the settings file.
+#[derive(Args)]
+pub struct ServeOptions {
+    #[command(flatten)]
+    pub settings: ServeSettings,
+    /// Settings file (TOML): the names of these flags with underscores
+    #[arg(long, env = "BORESIDE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What a site can set, the same by flag, variable and file.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServeSettings {
+    /// Address and port for scanners and clients; port 0 takes a free one [default: 0.0.0.0:9002]
+    #[arg(long, env = "BORESIDE_LISTEN", value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Folder for journals and saved data [default: ~/.local/state/boreside]
+    #[arg(long, env = "BORESIDE_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Folder of chain files; they go before the built-in ones
+    #[arg(long, env = "BORESIDE_CHAINS", value_name = "DIR")]
+    pub chains: Option<PathBuf>,
+    /// Keep no journal of what arrives
+    #[arg(long, env = "BORESIDE_NO_JOURNAL", num_args = 0..=1, default_missing_value = "true")]
+    pub no_journal: Option<bool>,
+    /// The journal's size in GiB; the oldest sessions are deleted [default: 20]
+    #[arg(long, env = "BORESIDE_JOURNAL_GIB", value_name = "N")]
+    pub journal_gib: Option<f64>,
+    /// The journal's age in days; older sessions are deleted [default: 7]
+    #[arg(long, env = "BORESIDE_JOURNAL_DAYS", value_name = "N")]
+    pub journal_days: Option<f64>,
+    /// Sessions at the same time [default: 32]
+    #[arg(long, env = "BORESIDE_MAX_SESSIONS", value_name = "N")]
+    pub max_sessions: Option<usize>,
+    /// Largest image or array from a client in MiB [default: 4096]
+    #[arg(long, env = "BORESIDE_MAX_MESSAGE_MIB", value_name = "N")]
+    pub max_message_mib: Option<usize>,
+    /// Seconds without a byte from the client that end its session [default: 900]
+    #[arg(long, env = "BORESIDE_IDLE_TIMEOUT_S", value_name = "S")]
+    pub idle_timeout_s: Option<f64>,
+    /// Seconds that a session may last [default: 21600]
+    #[arg(long, env = "BORESIDE_TOTAL_TIMEOUT_S", value_name = "S")]
+    pub total_timeout_s: Option<f64>,
+    /// Seconds for a client to take something of what is sent to it [default: 30]
+    #[arg(long, env = "BORESIDE_WRITE_TIMEOUT_S", value_name = "S")]
+    pub write_timeout_s: Option<f64>,
+    /// Seconds for a client to close after our CLOSE [default: 5]
+    #[arg(long, env = "BORESIDE_DRAIN_TIMEOUT_S", value_name = "S")]
+    pub drain_timeout_s: Option<f64>,
+    /// Seconds for running scans to finish at shutdown [default: 600]
+    #[arg(long, env = "BORESIDE_SHUTDOWN_TIMEOUT_S", value_name = "S")]
+    pub shutdown_timeout_s: Option<f64>,
+}
+
+impl ServeSettings {
+    /// These settings, and those of the file where there is none here.
+    fn or(self, file: Self) -> Self {
+        macro_rules! first_of {
+            ($($field:ident)*) => { Self { $($field: self.$field.or(file.$field),)* } };
+        }
+        first_of! {
+            listen data chains no_journal journal_gib journal_days max_sessions max_message_mib
+            idle_timeout_s total_timeout_s write_timeout_s drain_timeout_s shutdown_timeout_s
+        }
+    }
+
+    /// The server's settings.
+    fn resolve(&self) -> Result<Settings> {
+        let mut settings = Settings::default();
+        let data = DataFolder { data: self.data.clone() }.path();
+        settings.save_dir = Some(data.join("saved"));
+        if self.no_journal != Some(true) {
+            let mut journal = JournalSettings::in_directory(data.join("journal"));
+            if let Some(gib) = self.journal_gib {
+                let bytes = positive("journal-gib", gib)? * f64::from(1 << 30);
+                journal.max_bytes = bytes as u64;
+            }
+            if let Some(days) = self.journal_days {
+                journal.max_age = seconds("journal-days", days * 86_400.0)?;
+            }
+            settings.journal = Some(journal);
+        }
+        if let Some(max_sessions) = self.max_sessions {
+            if max_sessions == 0 {
+                bail!("--max-sessions is 0: nobody could connect");
+            }
+            settings.max_sessions = max_sessions;
+        }
+        if let Some(mib) = self.max_message_mib {
+            let bytes = mib.saturating_mul(1 << 20);
+            let limits = &mut settings.limits;
+            for limit in [
+                &mut limits.max_text_bytes,
+                &mut limits.max_acquisition_bytes,
+                &mut limits.max_waveform_bytes,
+                &mut limits.max_image_bytes,
+                &mut limits.max_blob_bytes,
+            ] {
+                *limit = bytes.min(*limit);
+            }
+            limits.max_array_bytes = bytes;
+        }
+        let timeouts = &mut settings.timeouts;
+        for (name, value, timeout) in [
+            ("idle-timeout-s", self.idle_timeout_s, &mut timeouts.idle),
+            ("total-timeout-s", self.total_timeout_s, &mut timeouts.total),
+            ("write-timeout-s", self.write_timeout_s, &mut timeouts.write),
+            ("drain-timeout-s", self.drain_timeout_s, &mut timeouts.drain),
+            ("shutdown-timeout-s", self.shutdown_timeout_s, &mut timeouts.shutdown),
+        ] {
+            if let Some(value) = value {
+                *timeout = seconds(name, value)?;
+            }
+        }
+        Ok(settings)
+    }
+}
+
+fn positive(name: &str, value: f64) -> Result<f64> {
+    if value > 0.0 && value.is_finite() {
+        Ok(value)
+    } else {
+        bail!("--{name} {value} is not a positive number")
+    }
+}
+
+fn seconds(name: &str, value: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(positive(name, value)?).with_context(|| format!("--{name}"))
+}
+
+fn read_settings(path: &Path) -> Result<ServeSettings> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("settings file {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("settings file {}", path.display()))
+}
+
+/// Serves until it is told to stop.
+pub fn run(options: ServeOptions) -> Result<()> {
+    let settings = match &options.config {
+        Some(path) => options.settings.or(read_settings(path)?),
+        None => options.settings,
+    };
+    let address = settings.listen.clone().unwrap_or_else(|| "0.0.0.0:9002".to_owned());
+    let chains = gadgets::library(&ChainFolder { chains: settings.chains.clone() });
+    let settings = settings.resolve()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("sockets")
+        .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8))
+        .build()
+        .context("the sockets' threads cannot be started")?;
+    let cut_off = runtime.block_on(async {
+        let server = Server::bind(address, settings, chains).await?;
+        println!("listening on {}", server.local_addr()?);
+        Ok::<_, anyhow::Error>(server.run(stop_signal()).await)
+    })?;
+    // Threads of a chain that hangs would keep the program from ending.
+    runtime.shutdown_background();
+    if cut_off > 0 {
+        bail!("{cut_off} sessions were still running when their time was over");
+    }
+    Ok(())
+}
+
+/// Ready when the program is told to stop: SIGTERM or Ctrl-C. A second one ends it at once.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::warn!("SIGTERM cannot be caught: {error}");
+            let _ = tokio::signal::ctrl_c().await;
+            return;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        std::process::exit(130);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_go_before_the_file_and_unknown_names_are_refused() {
+        let file: ServeSettings =
+            toml::from_str("max_sessions = 3\nidle_timeout_s = 2").expect("good");
+        let flags = ServeSettings { max_sessions: Some(9), ..ServeSettings::default() };
+        let settings = flags.or(file).resolve().expect("all values are good");
+        assert_eq!(settings.max_sessions, 9);
+        assert_eq!(settings.timeouts.idle, Duration::from_secs(2));
+        assert!(toml::from_str::<ServeSettings>("max_session = 3").is_err());
+        let bad = ServeSettings { idle_timeout_s: Some(-1.0), ..ServeSettings::default() };
+        assert!(bad.resolve().is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! Sessions of the Boreside server.
+//!
+//! One port speaks both dialects of the MRD wire protocol, Gadgetron's and that of the Python
+//! server (FIRE, OpenRecon): what arrives tells them apart. Every connection is a session with a
+//! chain of its own; what it sends is journalled before it is worked on.
+//!
+//! The crate knows no gadget: the program hands it a [`pipeline::ChainLibrary`].
+
+pub mod journal;
+mod listener;
+pub mod parameters;
+mod query;
+mod session;
+mod settings;
+
+pub use listener::{ServeError, Server};
+pub use settings::{JournalSettings, Settings, Timeouts};

@@ -1,0 +1,157 @@
+//! Accepts connections, as many at once as the site allows, and shuts down in an orderly way.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::BytesMut;
+use ismrmrd::wire;
+use pipeline::ChainLibrary;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::sync::Semaphore;
+
+use crate::Settings;
+use crate::journal::JournalStore;
+use crate::session;
+
+/// A server that listens but does not accept yet.
+pub struct Server {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+/// What the sessions share.
+pub(crate) struct Shared {
+    pub settings: Settings,
+    pub chains: ChainLibrary,
+    pub journal: Option<Arc<JournalStore>>,
+    next_session: AtomicU64,
+}
+
+/// The server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}\n  free the port or choose another with --listen"
+    )]
+    Listen {
+        /// The address.
+        address: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl Shared {
+    /// A number for a new session.
+    pub fn next_session(&self) -> u64 {
+        match &self.journal {
+            Some(journal) => journal.next_session(),
+            None => self.next_session.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Server {
+    /// Listens on `address`. A journal that cannot be opened is reported, and left out: it never
+    /// keeps a scanner waiting.
+    ///
+    /// # Errors
+    /// [`ServeError::Listen`].
+    pub async fn bind(
+        address: impl ToSocketAddrs + std::fmt::Display,
+        settings: Settings,
+        chains: ChainLibrary,
+    ) -> Result<Self, ServeError> {
+        let name = address.to_string();
+        let listen = |source| ServeError::Listen { address: name.clone(), source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let journal = settings.journal.clone().and_then(|journal| {
+            let directory = journal.directory.clone();
+            match JournalStore::open(journal) {
+                Ok(store) => Some(Arc::new(store)),
+                Err(error) => {
+                    tracing::error!(
+                        "no journal: {} cannot be used: {error}; scans run without one",
+                        directory.display()
+                    );
+                    None
+                }
+            }
+        });
+        let next_session = AtomicU64::new(1);
+        Ok(Self { listener, shared: Arc::new(Shared { settings, chains, journal, next_session }) })
+    }
+
+    /// The address that is listened on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` is ready, then lets running scans finish, within their time.
+    /// Returns how many were cut off.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> usize {
+        let Self { listener, shared } = self;
+        let max_sessions = shared.settings.max_sessions.min(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(max_sessions));
+        tokio::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut shutdown => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors and the like: others may end soon.
+                    tracing::error!("a connection could not be accepted: {error}");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                tracing::warn!("{peer} refused: {max_sessions} sessions are running");
+                tokio::spawn(refuse(stream, max_sessions));
+                continue;
+            };
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                let _place = place;
+                session::serve(stream, peer, shared).await;
+            });
+        }
+        drop(listener);
+        let n_running = max_sessions - places.available_permits();
+        if n_running > 0 {
+            tracing::info!("shutting down: waiting for {n_running} sessions");
+        }
+        let all = u32::try_from(max_sessions).unwrap_or(u32::MAX);
+        let deadline = shared.settings.timeouts.shutdown;
+        match tokio::time::timeout(deadline, places.acquire_many(all)).await {
+            Ok(_) => 0,
+            Err(_) => max_sessions - places.available_permits(),
+        }
+    }
+}
+
+/// Tells a client that there is no place for it, and closes.
+async fn refuse(mut stream: TcpStream, max_sessions: usize) {
+    let text = format!(
+        "ERROR    the server has {max_sessions} sessions already\n  wait for one to end, or raise --max-sessions"
+    );
+    let mut bytes = BytesMut::new();
+    if wire::encode(&wire::Message::Text(text), &mut bytes).is_ok()
+        && wire::encode(&wire::Message::Close, &mut bytes).is_ok()
+    {
+        // The client may be gone already: nothing is lost then.
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.shutdown().await;
+        session::drain(&mut stream, std::time::Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,467 @@
+//! One connection: from its first byte to our CLOSE.
+
+mod opening;
+mod outgoing;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use ismrmrd::{Header, Survey, wire};
+use pipeline::{Message, Remedy, Run, Scan};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use crate::journal::JournalWriter;
+use crate::listener::Shared;
+use crate::query;
+use opening::{Opening, Request};
+use outgoing::{Outgoing, Reply, Summary};
+
+/// Free space that is made in the read buffer when it runs low: small enough to stay in a
+/// processor's cache between the socket, the journal and the decoder.
+const READ_BYTES: usize = 256 << 10;
+/// Results that may wait for the socket.
+const WAITING_RESULTS: usize = 8;
+/// Texts and answers that may wait for the socket.
+const WAITING_REPLIES: usize = 64;
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    // Images are sent whole; waiting for more would only delay them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!("TCP_NODELAY: {error}");
+    }
+    let (mut socket, write_half) = stream.into_split();
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    // A port probe connects and closes: it is no session.
+    match tokio::time::timeout(shared.settings.timeouts.idle, socket.read_buf(&mut buffer)).await {
+        Ok(Ok(n)) if n > 0 => {}
+        _ => {
+            tracing::debug!("{peer} sent nothing");
+            return;
+        }
+    }
+    let id = shared.next_session();
+    let span = tracing::info_span!("session", id);
+    async {
+        tracing::info!("{peer} connected");
+        let total = shared.settings.timeouts.total;
+        let (outgoing, inputs) = Outgoing::new(id, write_half, shared.settings.timeouts.write);
+        let writer = tokio::spawn(outgoing.run().in_current_span());
+        let mut session = Session::new(id, peer, Arc::clone(&shared), buffer, inputs);
+        let started = Instant::now();
+        let mut sent = Sent { writer, summary: None };
+        let reading = session.read_all(&mut socket, &mut sent);
+        let reason = match tokio::time::timeout(total, reading).await {
+            Ok(reason) => reason,
+            Err(_) => {
+                let what = format!("the session has lasted {} s, its limit", total.as_secs_f32());
+                session.fail("session", what, "raise --total-timeout-s if scans last longer").await;
+                "timed out".to_owned()
+            }
+        };
+        session.stop_listening();
+        session.inputs = None;
+        let timeouts = &shared.settings.timeouts;
+        let left = total.saturating_sub(started.elapsed()).max(timeouts.drain);
+        let finishing = session.finish(&mut socket, &mut sent, timeouts.drain);
+        if tokio::time::timeout(left, finishing).await.is_err() {
+            tracing::error!("the chain does not end; its threads are left behind");
+            sent.writer.abort();
+        }
+        session.end(sent.summary.unwrap_or_default(), &reason, started.elapsed()).await;
+    }
+    .instrument(span)
+    .await;
+}
+
+/// Where a connection stands.
+enum Phase {
+    /// Config, header and parameters are awaited.
+    Opening(Opening),
+    /// The chain takes data.
+    Streaming(mpsc::Sender<Message>),
+    /// Nothing more is taken; what arrives is read, journalled and dropped.
+    Deaf,
+}
+
+/// The writing half at work.
+struct Sent {
+    writer: JoinHandle<Summary>,
+    /// What it sent, once it has ended.
+    summary: Option<Summary>,
+}
+
+impl Sent {
+    /// Waits until everything, CLOSE too, has been sent.
+    async fn done(&mut self) {
+        if self.summary.is_none() {
+            self.summary = Some((&mut self.writer).await.unwrap_or_default());
+        }
+    }
+}
+
+struct Session {
+    id: u64,
+    shared: Arc<Shared>,
+    decoder: wire::Decoder,
+    buffer: BytesMut,
+    journal: Option<JournalWriter>,
+    survey: Survey,
+    header: Option<Header>,
+    phase: Phase,
+    /// The chain at work, its input closed or not.
+    run: Option<Run>,
+    /// Where texts, answers and results for the client go; [`None`] when nothing more is to be sent.
+    inputs: Option<outgoing::Inputs>,
+    n_readouts: u64,
+    n_bytes: u64,
+    has_closed: bool,
+}
+
+impl Session {
+    fn new(
+        id: u64,
+        peer: SocketAddr,
+        shared: Arc<Shared>,
+        buffer: BytesMut,
+        inputs: outgoing::Inputs,
+    ) -> Self {
+        let journal =
+            shared.journal.as_ref().and_then(|store| match store.begin(id, &peer.to_string()) {
+                Ok(journal) => Some(journal),
+                Err(error) => {
+                    tracing::error!(
+                        "no journal for this session: {error}; the scan runs without one"
+                    );
+                    None
+                }
+            });
+        Self {
+            id,
+            decoder: wire::Decoder::new(shared.settings.limits.clone()),
+            shared,
+            buffer,
+            journal,
+            survey: Survey::default(),
+            header: None,
+            phase: Phase::Opening(Opening::default()),
+            run: None,
+            inputs: Some(inputs),
+            n_readouts: 0,
+            n_bytes: 0,
+            has_closed: false,
+        }
+    }
+
+    /// Reads until CLOSE, the end of the connection, or an error; says which it was.
+    async fn read_all(&mut self, socket: &mut OwnedReadHalf, sent: &mut Sent) -> String {
+        let idle = self.shared.settings.timeouts.idle;
+        let mut n_new = self.buffer.len();
+        loop {
+            self.take_bytes(n_new).await;
+            if self.has_closed {
+                return "CLOSE".to_owned();
+            }
+            if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 4 {
+                self.buffer.reserve(READ_BYTES);
+            }
+            tokio::select! {
+                read = tokio::time::timeout(idle, socket.read_buf(&mut self.buffer)) => match read {
+                    Ok(Ok(0)) => return self.lost("the connection ended without CLOSE").await,
+                    Ok(Ok(n)) => n_new = n,
+                    Ok(Err(error)) => return self.lost(&format!("the connection broke: {error}")).await,
+                    Err(_) => {
+                        let what = format!("nothing arrived for {} s", idle.as_secs());
+                        return self.lost(&what).await;
+                    }
+                },
+                () = sent.done() => {
+                    let failure = sent.summary.as_ref().and_then(|summary| summary.failure.clone());
+                    return failure.unwrap_or_else(|| "the chain ended".to_owned());
+                }
+            }
+        }
+    }
+
+    /// The client is gone or silent: what it sent is still reconstructed.
+    async fn lost(&mut self, what: &str) -> String {
+        let n = self.n_readouts;
+        let missing = match &self.phase {
+            Phase::Opening(opening) => format!("{what}, before {}", opening.awaits()),
+            _ if self.buffer.is_empty() => format!("{what}, after {n} readouts"),
+            _ => format!("{what}, in the middle of a message, after {n} readouts"),
+        };
+        let remedy = format!(
+            "check the client and the network; what arrived is kept: boreside replay {}",
+            self.id
+        );
+        let remedy = if self.journal.is_some() {
+            remedy
+        } else {
+            "check the client and the network".to_owned()
+        };
+        self.fail("wire", missing, remedy).await;
+        what.to_owned()
+    }
+
+    /// Journals the last `n_new` bytes of the buffer and handles all whole messages in it.
+    async fn take_bytes(&mut self, n_new: usize) {
+        self.n_bytes += n_new as u64;
+        if let Some(journal) = &mut self.journal {
+            let new = &self.buffer[self.buffer.len() - n_new..];
+            if let Err(stopped) = journal.append(new).await {
+                self.journal = None;
+                tracing::warn!("{stopped}");
+                self.say("WARNING", &format!("journal: {stopped}")).await;
+            }
+        }
+        while !self.has_closed {
+            if matches!(self.phase, Phase::Deaf) {
+                self.buffer.clear();
+                return;
+            }
+            match self.decoder.decode(&mut self.buffer) {
+                Ok(Some(message)) => self.handle(message).await,
+                Ok(None) => return,
+                Err(error) => {
+                    let remedy = "the rest of the stream cannot be understood; what came before is reconstructed";
+                    self.fail("wire", error.to_string(), remedy).await;
+                }
+            }
+        }
+    }
+
+    async fn handle(&mut self, message: wire::Message) {
+        match message {
+            wire::Message::Query { text, correlation_id } => {
+                let reply = Reply::Response { correlation_id, text: query::answer(&text) };
+                self.reply(reply).await;
+            }
+            wire::Message::Close => self.close().await,
+            message => match &mut self.phase {
+                Phase::Opening(opening) => match opening.take(message) {
+                    Ok(Request::More) => {}
+                    Ok(Request::Log(text)) => tracing::info!("client: {text}"),
+                    Ok(Request::Start(first)) => {
+                        self.start().await;
+                        if let Some(first) = first {
+                            self.feed(first).await;
+                        }
+                    }
+                    Ok(Request::Check) => self.check_early().await,
+                    Err(wrong) => self.fail("wire", wrong.to_string(), wrong.remedy()).await,
+                },
+                Phase::Streaming(_) => self.feed(message).await,
+                Phase::Deaf => {}
+            },
+        }
+    }
+
+    /// The client's CLOSE: without a header the chain runs once with none.
+    async fn close(&mut self) {
+        if let Phase::Opening(opening) = &self.phase
+            && opening.has_config()
+        {
+            self.start().await;
+        }
+        self.has_closed = true;
+        self.stop_listening();
+    }
+
+    /// Tells the client at once of a chain that cannot be run, not only when data arrive.
+    async fn check_early(&mut self) {
+        if let Phase::Opening(opening) = &self.phase
+            && let Err(error) = opening.check_early(&self.shared.chains)
+        {
+            self.fail_with(&error.to_string()).await;
+        }
+    }
+
+    /// Makes the chain and starts it.
+    async fn start(&mut self) {
+        let Phase::Opening(opening) = std::mem::replace(&mut self.phase, Phase::Deaf) else {
+            return;
+        };
+        let (chain, unused) = match opening.chain(&self.shared.chains) {
+            Ok(resolved) => resolved,
+            Err(error) => return self.fail_with(&error).await,
+        };
+        if !unused.is_empty() {
+            tracing::info!("parameters that no gadget of the chain has: {}", unused.join(", "));
+        }
+        let mut scan = Scan {
+            session: self.id,
+            save_dir: self.shared.settings.save_dir.clone(),
+            ..Scan::default()
+        };
+        let mut header_error = None;
+        if let Some((text, header)) = opening.header() {
+            scan.header_text = text;
+            match header {
+                Ok(header) => scan.header = Some(header),
+                Err(error) => header_error = Some(error.to_string()),
+            }
+        }
+        self.header.clone_from(&scan.header);
+        let Some(inputs) = &mut self.inputs else { return };
+        let Some(results) = inputs.results.take() else { return };
+        inputs.set_output(chain.output).await;
+        let faults = inputs.faults.clone();
+        tracing::info!(chain = chain.name, "chain: {}", chain.gadget_names().join(" > "));
+        // Plans and models may take a while: not on a thread that serves sockets.
+        let started =
+            tokio::task::spawn_blocking(move || chain.start(&scan, results, faults)).await;
+        match started {
+            Ok(Ok((input, run))) => {
+                if let Some(error) = header_error {
+                    self.say("WARNING", &format!("header: {error}")).await;
+                }
+                self.phase = Phase::Streaming(input);
+                self.run = Some(run);
+            }
+            Ok(Err(faults)) => {
+                let because = header_error.map_or_else(String::new, |error| format!(" ({error})"));
+                let texts = faults
+                    .iter()
+                    .map(|fault| fault.to_string().replacen('\n', &format!("{because}\n"), 1));
+                self.fail_with(&texts.collect::<Vec<_>>().join("\n")).await;
+            }
+            Err(panic) => {
+                let what = format!("a gadget panicked when it was made: {panic}");
+                self.fail("session", what, "this is a bug: report it with the recorded data").await;
+            }
+        }
+    }
+
+    /// Hands data to the chain.
+    async fn feed(&mut self, message: wire::Message) {
+        let Phase::Streaming(input) = &self.phase else { return };
+        self.survey.observe(&message);
+        self.n_readouts += u64::from(matches!(message, wire::Message::Acquisition(_)));
+        let messages = match Message::from_wire(message) {
+            Ok(messages) => messages,
+            Err(wire::Message::Text(text)) => return tracing::info!("client: {text}"),
+            Err(other) => {
+                let what = format!("message {} does not belong into the data", other.id());
+                let remedy = "send readouts, waveforms or images after the header, then CLOSE";
+                return self.fail("wire", what, remedy).await;
+            }
+        };
+        for message in messages {
+            if input.send(message).await.is_err() {
+                // The chain has said why.
+                return self.stop_listening();
+            }
+        }
+    }
+
+    /// Takes no more data: closes the chain's input, or the results' channel where there is none.
+    fn stop_listening(&mut self) {
+        self.phase = Phase::Deaf;
+        if let Some(inputs) = &mut self.inputs {
+            inputs.results = None;
+        }
+    }
+
+    async fn fail(&mut self, place: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        let text = format!("{place}: {}\n  {}", what.into(), remedy.into());
+        self.fail_with(&text).await;
+    }
+
+    /// Tells the client of an error and takes no more of its data.
+    async fn fail_with(&mut self, text: &str) {
+        tracing::error!("{text}");
+        self.say("ERROR", text).await;
+        self.stop_listening();
+        self.inputs = None;
+    }
+
+    async fn say(&mut self, level: &'static str, text: &str) {
+        let text = format!("session {}, {text}", self.id);
+        self.reply(Reply::Text { level, text }).await;
+    }
+
+    async fn reply(&mut self, reply: Reply) {
+        if let Some(inputs) = &self.inputs {
+            // The writer has ended: the client is gone.
+            let _ = inputs.replies.send(reply).await;
+        }
+    }
+
+    /// Lets the chain finish, waits for our CLOSE to be sent and for the client to go. What still
+    /// arrives meanwhile is journalled, and must be read: closing with unread data would reset
+    /// the connection and take our last words with it.
+    async fn finish(&mut self, socket: &mut OwnedReadHalf, sent: &mut Sent, drain: Duration) {
+        let mut is_open = true;
+        loop {
+            self.buffer.clear();
+            self.buffer.reserve(READ_BYTES / 4);
+            let is_sent = sent.summary.is_some();
+            if is_sent && (!is_open || sent.summary.as_ref().is_some_and(|s| s.failure.is_some())) {
+                return;
+            }
+            tokio::select! {
+                () = sent.done(), if !is_sent => {}
+                read = socket.read_buf(&mut self.buffer), if is_open => match read {
+                    Ok(n) if n > 0 => self.take_bytes(n).await,
+                    _ => is_open = false,
+                },
+                () = tokio::time::sleep(drain), if is_sent => return,
+            }
+        }
+    }
+
+    /// Writes up what happened.
+    async fn end(mut self, summary: Summary, reason: &str, elapsed: Duration) {
+        if let Some(journal) = self.journal.take()
+            && let Err(stopped) = journal.finish(reason).await
+        {
+            tracing::warn!("{stopped}");
+        }
+        for line in self.survey.report(self.header.as_ref()).to_string().lines() {
+            tracing::info!("{line}");
+        }
+        if let Some(run) = self.run.take() {
+            for gadget in run.statistics.snapshot() {
+                tracing::info!(
+                    gadget = gadget.gadget,
+                    "{} in, {} out, {} faults, {:.1} ms busy, longest {:.1} ms",
+                    gadget.messages_in,
+                    gadget.messages_out,
+                    gadget.faults,
+                    gadget.busy.as_secs_f64() * 1e3,
+                    gadget.longest.as_secs_f64() * 1e3,
+                );
+            }
+            // Ends what nobody waits for; after a whole scan the threads have ended already.
+            run.canceller.cancel();
+        }
+        tracing::info!(
+            "{reason}: {} readouts, {:.1} MB in, {} images, {:.1} MB out, {} faults, {:.3} s",
+            self.n_readouts,
+            self.n_bytes as f64 / 1e6,
+            summary.n_images,
+            summary.n_bytes as f64 / 1e6,
+            summary.n_faults,
+            elapsed.as_secs_f64(),
+        );
+    }
+}
+
+/// Reads and drops what the peer still sends until it closes, for `limit` at most: closing with
+/// unread data would reset the connection and take our last words with it.
+pub(crate) async fn drain(socket: &mut (impl AsyncRead + Unpin), limit: Duration) {
+    let read = async {
+        let mut scrap = vec![0; 1 << 16];
+        while matches!(socket.read(&mut scrap).await, Ok(n) if n > 0) {}
+    };
+    // Whether it closed or not, the connection ends now.
+    let _ = tokio::time::timeout(limit, read).await;
+}

@@ -1,0 +1,256 @@
+//! Everything that goes to the client: results, texts, answers, and CLOSE exactly once.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use ismrmrd::wire;
+use pipeline::{Fault, Kinds, Message, Severity};
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::mpsc;
+
+use crate::session::{WAITING_REPLIES, WAITING_RESULTS};
+
+/// Results are gathered up to so many bytes before they are written.
+const GATHER_BYTES: usize = 256 << 10;
+
+/// A text or an answer.
+pub(crate) enum Reply {
+    /// A text with its level.
+    Text { level: &'static str, text: String },
+    /// The answer to a QUERY.
+    Response { correlation_id: u64, text: String },
+    /// From here on results of these kinds are sent.
+    Output(Kinds),
+}
+
+/// The sending ends of what the writer sends; when all are dropped it sends CLOSE and ends.
+pub(crate) struct Inputs {
+    pub replies: mpsc::Sender<Reply>,
+    pub faults: mpsc::UnboundedSender<Fault>,
+    /// Handed over to the chain when it starts.
+    pub results: Option<mpsc::Sender<Message>>,
+}
+
+impl Inputs {
+    /// Says which kinds of result the chain sends.
+    pub async fn set_output(&mut self, kinds: Kinds) {
+        // The writer has ended: nothing is sent any more.
+        let _ = self.replies.send(Reply::Output(kinds)).await;
+    }
+}
+
+/// What was sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Summary {
+    pub n_images: u64,
+    pub n_bytes: u64,
+    pub n_faults: u64,
+    /// Why it ended before CLOSE could be sent.
+    pub failure: Option<String>,
+}
+
+/// The writing half of a connection.
+pub(crate) struct Outgoing {
+    session: u64,
+    socket: OwnedWriteHalf,
+    write_timeout: Duration,
+    replies: mpsc::Receiver<Reply>,
+    faults: mpsc::UnboundedReceiver<Fault>,
+    results: mpsc::Receiver<Message>,
+    output: Kinds,
+    /// Whether a chain was started, whose results end the session.
+    has_chain: bool,
+    buffer: BytesMut,
+    summary: Summary,
+    n_errors: u64,
+    n_unsent: u64,
+}
+
+impl Outgoing {
+    pub fn new(session: u64, socket: OwnedWriteHalf, write_timeout: Duration) -> (Self, Inputs) {
+        let (reply_sender, replies) = mpsc::channel(WAITING_REPLIES);
+        let (fault_sender, faults) = mpsc::unbounded_channel();
+        let (result_sender, results) = mpsc::channel(WAITING_RESULTS);
+        let outgoing = Self {
+            session,
+            socket,
+            write_timeout,
+            replies,
+            faults,
+            results,
+            output: Kinds::IMAGE,
+            has_chain: false,
+            buffer: BytesMut::new(),
+            summary: Summary::default(),
+            n_errors: 0,
+            n_unsent: 0,
+        };
+        let inputs =
+            Inputs { replies: reply_sender, faults: fault_sender, results: Some(result_sender) };
+        (outgoing, inputs)
+    }
+
+    /// Sends until there is nothing more to come, then CLOSE.
+    pub async fn run(mut self) -> Summary {
+        if let Err(failure) = self.send_all().await {
+            tracing::warn!("{failure}");
+            self.summary.failure = Some(failure);
+        }
+        self.summary
+    }
+
+    async fn send_all(&mut self) -> Result<(), String> {
+        let (mut has_replies, mut has_faults, mut has_results) = (true, true, true);
+        // A chain that has ended ends the session, whatever its client still sends.
+        while has_results || (has_replies && !self.has_chain) {
+            tokio::select! {
+                biased;
+                fault = self.faults.recv(), if has_faults => match fault {
+                    Some(fault) => self.put_fault(&fault),
+                    None => has_faults = false,
+                },
+                reply = self.replies.recv(), if has_replies => match reply {
+                    Some(reply) => self.put_reply(reply),
+                    None => has_replies = false,
+                },
+                result = self.results.recv(), if has_results => match result {
+                    Some(result) => self.put_result(result),
+                    None => has_results = false,
+                },
+            }
+            if !has_results {
+                self.put_what_is_left();
+            }
+            let is_more = self.buffer.len() < GATHER_BYTES
+                && (!self.results.is_empty()
+                    || !self.replies.is_empty()
+                    || !self.faults.is_empty());
+            if !is_more {
+                self.write().await?;
+            }
+        }
+        if self.summary.n_faults > 1 {
+            let (errors, faults) = (self.n_errors, self.summary.n_faults);
+            let level = if errors > 0 { "ERROR" } else { "WARNING" };
+            self.put_text(
+                level,
+                &format!(
+                    "session {} ends with {errors} errors and {} warnings; {} images were sent",
+                    self.session,
+                    faults - errors,
+                    self.summary.n_images
+                ),
+            );
+        }
+        if self.n_unsent > 0 {
+            tracing::info!(
+                "{} messages reached the end of the chain and are not among its outputs ({})",
+                self.n_unsent,
+                self.output
+            );
+        }
+        self.put(&wire::Message::Close);
+        self.write().await?;
+        match tokio::time::timeout(self.write_timeout, self.socket.shutdown()).await {
+            Ok(Ok(())) | Err(_) => Ok(()),
+            Ok(Err(error)) => Err(format!("the connection broke after CLOSE: {error}")),
+        }
+    }
+
+    /// Faults and replies that were sent before the last result's channel closed.
+    fn put_what_is_left(&mut self) {
+        while let Ok(fault) = self.faults.try_recv() {
+            self.put_fault(&fault);
+        }
+        while let Ok(reply) = self.replies.try_recv() {
+            self.put_reply(reply);
+        }
+    }
+
+    async fn write(&mut self) -> Result<(), String> {
+        // Piece by piece: the time limit is for the client to take something, not everything.
+        while !self.buffer.is_empty() {
+            match tokio::time::timeout(self.write_timeout, self.socket.write_buf(&mut self.buffer))
+                .await
+            {
+                Ok(Ok(n)) => self.summary.n_bytes += n as u64,
+                Ok(Err(error)) => return Err(format!("the client is gone: {error}")),
+                Err(_) => {
+                    let limit = self.write_timeout.as_secs_f32();
+                    return Err(format!("the client took nothing for {limit} s"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put_fault(&mut self, fault: &Fault) {
+        self.summary.n_faults += u64::from(fault.severity != Severity::Info);
+        let level = match fault.severity {
+            Severity::Info => {
+                tracing::info!("{fault}");
+                "INFO"
+            }
+            Severity::Warning => {
+                tracing::warn!("{fault}");
+                "WARNING"
+            }
+            Severity::Error => {
+                self.n_errors += 1;
+                tracing::error!("{fault}");
+                "ERROR"
+            }
+        };
+        self.put_text(level, &format!("session {}, {fault}", self.session));
+    }
+
+    fn put_reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Text { level, text } => {
+                self.summary.n_faults += 1;
+                self.n_errors += u64::from(level == "ERROR");
+                self.put_text(level, &text);
+            }
+            Reply::Response { correlation_id, text } => {
+                self.put(&wire::Message::Response { correlation_id, text });
+            }
+            Reply::Output(kinds) => {
+                self.output = kinds;
+                self.has_chain = true;
+            }
+        }
+    }
+
+    /// The level is padded to eight characters: scanners colour by it.
+    fn put_text(&mut self, level: &str, text: &str) {
+        self.put(&wire::Message::Text(format!("{level:<8} {text}")));
+    }
+
+    fn put_result(&mut self, result: Message) {
+        if !result.is_output_of(self.output) {
+            self.n_unsent += 1;
+            return;
+        }
+        for message in result.into_wire() {
+            self.summary.n_images += u64::from(matches!(message, wire::Message::Image(_)));
+            self.put(&message);
+        }
+    }
+
+    fn put(&mut self, message: &wire::Message) {
+        let length = self.buffer.len();
+        if let Err(error) = wire::encode(message, &mut self.buffer) {
+            self.buffer.truncate(length);
+            self.summary.n_faults += 1;
+            self.n_errors += 1;
+            tracing::error!("{error}");
+            let text = format!(
+                "ERROR    session {}, wire: {error}\n  this result is not sent",
+                self.session
+            );
+            // A plain text has a wire form.
+            let _ = wire::encode(&wire::Message::Text(text), &mut self.buffer);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The commands as people and scripts use them.
+
+mod support;
+
+use std::io::Write;
+use std::process::Stdio;
+
+use bytes::BytesMut;
+use ismrmrd::wire::{self, Message, Reader};
+use support::{boreside, run, run_well, shared, small_scan};
+
+fn stderr_of(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(!output.status.success(), "{arguments:?} fails");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+#[test]
+fn a_scan_is_simulated_inspected_and_reconstructed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (scan, truth) = (file("scan.h5"), file("truth.h5"));
+    run_well(&[
+        "simulate",
+        "shepp-logan",
+        "--matrix",
+        "64x48",
+        "--channels",
+        "4",
+        "--repetitions",
+        "2",
+        "--noise",
+        "0.01",
+        "-o",
+        &scan,
+        "--truth",
+        &truth,
+    ]);
+    let report = run_well(&["inspect", &scan]);
+    for word in ["64", "48", "4 channels", "noise"] {
+        assert!(report.contains(word), "no {word:?} in\n{report}");
+    }
+    let json = run_well(&["inspect", &scan, "--json"]);
+    assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
+    let png = file("sheet.png");
+    let table =
+        run_well(&["replay", &scan, "--chain", "default.xml", "--png", &png, "--statistics"]);
+    assert!(table.contains("64x48x1") && table.contains("remove_oversampling"), "{table}");
+    assert!(std::fs::read(&png).expect("written").starts_with(b"\x89PNG"));
+    let report = run_well(&["inspect", &truth]);
+    assert!(report.contains("coil_map") || report.contains("image"), "{report}");
+}
+
+#[test]
+fn stream_is_a_filter_between_pipes() {
+    let scan = small_scan(2);
+    let mut bytes = BytesMut::new();
+    let mut put = |message: Message| wire::encode(&message, &mut bytes).expect("a wire form");
+    put(Message::Header(scan.header().to_xml()));
+    scan.acquisitions().for_each(|readout| put(Message::Acquisition(readout)));
+    put(Message::Close);
+    let mut child = boreside()
+        .args(["stream", "--chain", "default.xml"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    let writer = std::thread::spawn(move || stdin.write_all(&bytes).expect("taken"));
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("all was taken");
+    assert!(output.status.success());
+    let mut reader = Reader::new(output.stdout.as_slice());
+    let mut messages = Vec::new();
+    while let Some(message) = reader.read().expect("standard output is clean MRD") {
+        messages.push(message.id().0);
+    }
+    assert_eq!(messages, [3, 1022, 1022, 4], "header, images, CLOSE");
+}
+
+#[test]
+fn every_failure_has_a_sentence_and_an_exit_code() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    std::fs::write(file("text"), "no recording at all").expect("written");
+    std::fs::write(file("empty"), "").expect("written");
+    assert!(
+        stderr_of(&["replay", &file("missing.h5"), "--chain", "default.xml"])
+            .contains("missing.h5")
+    );
+    assert!(
+        stderr_of(&["replay", &file("text"), "--chain", "default.xml"])
+            .contains("neither an HDF5 file")
+    );
+    assert!(stderr_of(&["replay", &file("empty"), "--chain", "default.xml"]).contains("is empty"));
+    run_well(&["simulate", "shepp-logan", "--matrix", "16", "-o", &file("scan.h5")]);
+    assert!(stderr_of(&["replay", &file("scan.h5")]).contains("--chain"));
+    assert!(
+        stderr_of(&["replay", &file("scan.h5"), "--chain", "defualt"]).contains("did you mean")
+    );
+    let nobody = ["replay", &file("scan.h5"), "--chain", "default.xml", "--to", "127.0.0.1:1"];
+    assert!(stderr_of(&nobody).contains("boreside serve"));
+    assert!(
+        stderr_of(&["simulate", "shepp-logan", "-o", &file("scan.h5")])
+            .contains("is there already")
+    );
+    assert!(stderr_of(&["serve", "--listen", "nowhere:x"]).contains("cannot listen"));
+    assert!(stderr_of(&["journal", "list", "--data", &file("none")]).contains("no journal"));
+}
+
+#[test]
+fn chains_are_listed_checked_and_described() {
+    assert!(run_well(&["chains", "list"]).contains("default_short.xml"));
+    assert!(
+        run_well(&["chains", "list", "--gadgets"]).contains("AcquisitionAccumulateTriggerGadget")
+    );
+    let schema = run_well(&["chains", "schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
+    assert_eq!(schema["title"], "Boreside chain");
+    assert!(run_well(&["chains", "schema", "collect_readouts"]).contains("trigger_dimension"));
+    assert!(run_well(&["chains", "check", "default.xml", "simplefft"]).contains("good"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bad.xml");
+    let text = "<configuration><version>2</version><stream>\n<gadget><classname>ExtractGadget</classname></gadget>\n<gadget><classname>GrapaGadget</classname></gadget></stream></configuration>";
+    std::fs::write(&path, text).expect("written");
+    let output = run(&["chains", "check", path.to_str().expect("UTF-8")]);
+    assert!(!output.status.success());
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(stdout.contains("line 3: there is no gadget `GrapaGadget`"), "{stdout}");
+}
+
+#[test]
+fn the_demonstration_ends_with_a_picture() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let png = folder.path().join("demo.png");
+    let table = run_well(&["demo", "--png", png.to_str().expect("UTF-8")]);
+    assert!(table.contains("256x256x1"), "{table}");
+    assert!(std::fs::read(&png).expect("written").starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn the_non_standard_koma_file_is_read_or_refused_with_a_reason() {
+    let Some(path) = shared("raw/koma_epi_nonstandard.mrd") else { return };
+    let output = run(&["inspect", path.to_str().expect("UTF-8")]);
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.success() {
+        assert!(stdout.contains("101"), "all readouts are counted: {stdout}");
+    } else {
+        assert!(stderr.contains("koma_epi_nonstandard.mrd") && stderr.len() > 60, "{stderr}");
+    }
+}
