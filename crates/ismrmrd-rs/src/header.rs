@@ -219,6 +219,16 @@ impl AcquisitionHeader {
         own.intersects(flags)
     }
 
+    /// Sets all flags of `flags`.
+    pub fn set_flags(&mut self, flags: AcquisitionFlags) {
+        self.flags = self.flags.union(flags);
+    }
+
+    /// Clears all flags of `flags`.
+    pub fn clear_flags(&mut self, flags: AcquisitionFlags) {
+        self.flags = self.flags.without(flags);
+    }
+
     /// Marks channels 0 to `n_channels` - 1 as active and no other.
     pub fn set_first_channels(&mut self, n_channels: u16) {
         let mut mask = [0_u64; 16];

@@ -278,7 +278,7 @@ fn undersampling_and_partial_fourier_miss_no_lines() {
                 0 => AcquisitionFlags::IS_PARALLEL_CALIBRATION,
                 _ => AcquisitionFlags::IS_PARALLEL_CALIBRATION_AND_IMAGING,
             };
-            readout.header.flags = readout.header.flags | calibration;
+            readout.header.set_flags(calibration);
         }
         line == 0 && readout.header.has_any(AcquisitionFlags::IS_NOISE_MEASUREMENT)
             || line == 8

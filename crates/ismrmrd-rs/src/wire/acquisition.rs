@@ -57,7 +57,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Acquisition, Fault> {
     let trajectory = decode_trajectory(&mut cursor, &header)?;
     let shape = (usize::from(header.active_channels), usize::from(header.number_of_samples));
     let compressed = header.has_any(AcquisitionFlags::COMPRESSION2);
-    header.flags = header.flags.without(AcquisitionFlags::COMPRESSION2);
+    header.clear_flags(AcquisitionFlags::COMPRESSION2);
     let data = if compressed && shape.0 * shape.1 > 0 {
         cursor.pod::<u32>()?;
         let blob = cursor.take(cursor.remaining())?;
@@ -96,8 +96,7 @@ pub(crate) fn checked_header(acquisition: &Acquisition) -> Result<AcquisitionHea
     header.active_channels = fit_u16("channels", n_channels)?;
     header.trajectory_dimensions = fit_u16("trajectory dimensions", n_dimensions)?;
     // The samples are written as they are.
-    let compression = AcquisitionFlags::COMPRESSION1.union(AcquisitionFlags::COMPRESSION2);
-    header.flags = header.flags.without(compression);
+    header.clear_flags(AcquisitionFlags::COMPRESSION1.union(AcquisitionFlags::COMPRESSION2));
     Ok(header)
 }
 

@@ -95,7 +95,7 @@ pub fn encode_nhlbi(
     out: &mut BytesMut,
 ) -> Result<(), EncodeError> {
     let mut header = acquisition::checked_header(acquisition)?;
-    header.flags = header.flags.union(AcquisitionFlags::COMPRESSION2);
+    header.set_flags(AcquisitionFlags::COMPRESSION2);
     let samples: Vec<f32> =
         acquisition.data.iter().flat_map(|sample| [sample.re, sample.im]).collect();
     let blob = nhlbi::compress(&samples, bits)?;
