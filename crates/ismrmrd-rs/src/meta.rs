@@ -211,12 +211,14 @@ mod tests {
         </ismrmrdMeta>\n\0";
 
     #[test]
-    fn the_cpp_librarys_document_is_read() {
+    fn the_cpp_librarys_document_is_read_and_written() {
         let meta = Meta::from_xml(FROM_THE_CPP_LIBRARY).unwrap();
         assert_eq!(meta.values("DataRole"), ["Image", "T1 <ms>"]);
         assert_eq!(meta.get_f64("TI"), Some(1.5));
         assert_eq!(meta.get_i64("TI"), None);
         assert_eq!(meta.len(), 2);
+        assert_eq!(format!("{}\0", meta.to_xml()), FROM_THE_CPP_LIBRARY);
+        assert_eq!(Meta::new().to_document(), "<?xml version=\"1.0\"?>\n<ismrmrdMeta />\n");
     }
 
     #[test]

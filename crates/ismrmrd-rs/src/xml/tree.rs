@@ -131,7 +131,7 @@ fn push_entity(open: &mut [Node], name: &str) {
     }
 }
 
-/// An XML document under construction.
+/// An XML document under construction, laid out as the C++ library does.
 pub(crate) struct Document {
     text: String,
     depth: usize,
@@ -149,10 +149,17 @@ impl Document {
         self.text.push('<');
         self.text.push_str(name);
         self.text.push_str(attributes);
+        let start = self.text.len();
         self.text.push_str(">\n");
+        let content = self.text.len();
         self.depth += 1;
         children(self);
         self.depth -= 1;
+        if self.text.len() == content {
+            self.text.truncate(start);
+            self.text.push_str(" />\n");
+            return;
+        }
         self.indent();
         self.close(name);
     }
@@ -191,7 +198,7 @@ impl Document {
 
     fn indent(&mut self) {
         for _ in 0..self.depth {
-            self.text.push_str("  ");
+            self.text.push('\t');
         }
     }
 }
