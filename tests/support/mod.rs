@@ -242,8 +242,8 @@ impl Client {
 
 /// The texts among messages.
 pub fn texts(messages: &[Message]) -> Vec<&str> {
-    let text = |message| match message {
-        &Message::Text(ref text) => Some(text.as_str()),
+    let text = |message: &'_ Message| match message {
+        Message::Text(text) => Some(text.as_str()),
         _ => None,
     };
     messages.iter().filter_map(text).collect()

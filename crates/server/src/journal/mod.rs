@@ -4,11 +4,13 @@
 //! was killed can be read up to the last piece that the operating system was given.
 
 mod format;
+mod piece;
 mod reader;
 mod store;
 mod writer;
 
 pub use format::{MAGIC, SessionInfo};
+pub use piece::Piece;
 pub use reader::{Block, JournalError, JournalReader};
 pub use store::{JournalEntry, JournalStore, path_in};
 pub use writer::{JournalStopped, JournalWriter};

@@ -160,6 +160,7 @@ fn session_of(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Piece;
     use std::io::Read;
     use std::time::Duration;
 
@@ -175,10 +176,13 @@ mod tests {
     async fn write(store: &Arc<JournalStore>, pieces: &[&[u8]]) -> u64 {
         let session = store.next_session();
         let mut writer = store.begin(session, "peer").expect("the file can be made");
-        for piece in pieces {
-            writer.append(piece).await.expect("the disk takes it");
+        for bytes in pieces {
+            let mut piece = Piece::with_capacity(16 + bytes.len());
+            piece.space()[..bytes.len()].copy_from_slice(bytes);
+            piece.seal(bytes.len(), 3);
+            writer.append(Arc::new(piece)).await.expect("the disk takes it");
         }
-        writer.finish("CLOSE").await.expect("the disk takes it");
+        writer.finish("CLOSE", 4).await.expect("the disk takes it");
         // The writer's thread marks the end by giving up its place among the active sessions.
         while store.active.lock().expect("no panic").contains(&session) {
             tokio::task::yield_now().await;

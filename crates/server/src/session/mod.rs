@@ -1,5 +1,6 @@
 //! One connection: from its first byte to our CLOSE.
 
+mod intake;
 mod opening;
 mod outgoing;
 
@@ -7,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use ismrmrd::{Header, Survey, wire};
 use pipeline::{Message, Remedy, Run, Scan};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -17,15 +17,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use crate::journal::JournalWriter;
+use crate::journal::{JournalWriter, Piece};
 use crate::listener::Shared;
 use crate::query;
+use intake::Intake;
 use opening::{Opening, Request};
 use outgoing::{Outgoing, Reply, Summary};
 
-/// Free space that is made in the read buffer when it runs low: small enough to stay in a
-/// processor's cache between the socket, the journal and the decoder.
-const READ_BYTES: usize = 256 << 10;
 /// Results that may wait for the socket.
 const WAITING_RESULTS: usize = 8;
 /// Texts and answers that may wait for the socket.
@@ -38,15 +36,13 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         tracing::debug!("TCP_NODELAY: {error}");
     }
     let (mut socket, write_half) = stream.into_split();
-    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    let mut intake = Intake::new(shared.settings.limits.clone());
     // A port probe connects and closes: it is no session.
-    match tokio::time::timeout(shared.settings.timeouts.idle, socket.read_buf(&mut buffer)).await {
-        Ok(Ok(n)) if n > 0 => {}
-        _ => {
-            tracing::debug!("{peer} sent nothing");
-            return;
-        }
-    }
+    let first = tokio::time::timeout(shared.settings.timeouts.idle, intake.read(&mut socket)).await;
+    let Ok(Ok(Some(first))) = first else {
+        tracing::debug!("{peer} sent nothing");
+        return;
+    };
     let id = shared.next_session();
     let span = tracing::info_span!("session", id);
     async {
@@ -54,10 +50,10 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         let total = shared.settings.timeouts.total;
         let (outgoing, inputs) = Outgoing::new(id, write_half, shared.settings.timeouts.write);
         let writer = tokio::spawn(outgoing.run().in_current_span());
-        let mut session = Session::new(id, peer, Arc::clone(&shared), buffer, inputs);
+        let mut session = Session::new(id, peer, Arc::clone(&shared), intake, inputs);
         let started = Instant::now();
         let mut sent = Sent { writer, summary: None };
-        let reading = session.read_all(&mut socket, &mut sent);
+        let reading = session.read_all(first, &mut socket, &mut sent);
         let reason = match tokio::time::timeout(total, reading).await {
             Ok(reason) => reason,
             Err(_) => {
@@ -110,8 +106,7 @@ impl Sent {
 struct Session {
     id: u64,
     shared: Arc<Shared>,
-    decoder: wire::Decoder,
-    buffer: BytesMut,
+    intake: Intake,
     journal: Option<JournalWriter>,
     survey: Survey,
     header: Option<Header>,
@@ -130,7 +125,7 @@ impl Session {
         id: u64,
         peer: SocketAddr,
         shared: Arc<Shared>,
-        buffer: BytesMut,
+        intake: Intake,
         inputs: outgoing::Inputs,
     ) -> Self {
         let journal =
@@ -145,9 +140,8 @@ impl Session {
             });
         Self {
             id,
-            decoder: wire::Decoder::new(shared.settings.limits.clone()),
             shared,
-            buffer,
+            intake,
             journal,
             survey: Survey::default(),
             header: None,
@@ -161,24 +155,26 @@ impl Session {
     }
 
     /// Reads until CLOSE, the end of the connection, or an error; says which it was.
-    async fn read_all(&mut self, socket: &mut OwnedReadHalf, sent: &mut Sent) -> String {
+    async fn read_all(
+        &mut self,
+        first: Arc<Piece>,
+        socket: &mut OwnedReadHalf,
+        sent: &mut Sent,
+    ) -> String {
         let idle = self.shared.settings.timeouts.idle;
-        let mut n_new = self.buffer.len();
+        let mut piece = first;
         loop {
-            self.take_bytes(n_new).await;
+            self.take(piece).await;
             if self.has_closed {
                 return "CLOSE".to_owned();
             }
-            if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 4 {
-                self.buffer.reserve(READ_BYTES);
-            }
-            tokio::select! {
-                read = tokio::time::timeout(idle, socket.read_buf(&mut self.buffer)) => match read {
-                    Ok(Ok(0)) => return self.lost("the connection ended without CLOSE").await,
-                    Ok(Ok(n)) => n_new = n,
+            piece = tokio::select! {
+                read = tokio::time::timeout(idle, self.intake.read(socket)) => match read {
+                    Ok(Ok(Some(piece))) => piece,
+                    Ok(Ok(None)) => return self.lost("the connection ended without CLOSE").await,
                     Ok(Err(error)) => return self.lost(&format!("the connection broke: {error}")).await,
                     Err(_) => {
-                        let what = format!("nothing arrived for {} s", idle.as_secs());
+                        let what = format!("nothing arrived for {} s", idle.as_secs_f32());
                         return self.lost(&what).await;
                     }
                 },
@@ -186,7 +182,7 @@ impl Session {
                     let failure = sent.summary.as_ref().and_then(|summary| summary.failure.clone());
                     return failure.unwrap_or_else(|| "the chain ended".to_owned());
                 }
-            }
+            };
         }
     }
 
@@ -195,7 +191,7 @@ impl Session {
         let n = self.n_readouts;
         let missing = match &self.phase {
             Phase::Opening(opening) => format!("{what}, before {}", opening.awaits()),
-            _ if self.buffer.is_empty() => format!("{what}, after {n} readouts"),
+            _ if self.intake.is_between_messages() => format!("{what}, after {n} readouts"),
             _ => format!("{what}, in the middle of a message, after {n} readouts"),
         };
         let remedy = format!(
@@ -211,23 +207,18 @@ impl Session {
         what.to_owned()
     }
 
-    /// Journals the last `n_new` bytes of the buffer and handles all whole messages in it.
-    async fn take_bytes(&mut self, n_new: usize) {
-        self.n_bytes += n_new as u64;
-        if let Some(journal) = &mut self.journal {
-            let new = &self.buffer[self.buffer.len() - n_new..];
-            if let Err(stopped) = journal.append(new).await {
-                self.journal = None;
-                tracing::warn!("{stopped}");
-                self.say("WARNING", &format!("journal: {stopped}")).await;
-            }
+    /// Journals a piece that has arrived and handles all whole messages in it.
+    async fn take(&mut self, piece: Arc<Piece>) {
+        self.n_bytes += piece.payload().len() as u64;
+        if let Some(journal) = &mut self.journal
+            && let Err(stopped) = journal.append(piece).await
+        {
+            self.journal = None;
+            tracing::warn!("{stopped}");
+            self.say("WARNING", &format!("journal: {stopped}")).await;
         }
-        while !self.has_closed {
-            if matches!(self.phase, Phase::Deaf) {
-                self.buffer.clear();
-                return;
-            }
-            match self.decoder.decode(&mut self.buffer) {
+        while !self.has_closed && !matches!(self.phase, Phase::Deaf) {
+            match self.intake.message() {
                 Ok(Some(message)) => self.handle(message).await,
                 Ok(None) => return,
                 Err(error) => {
@@ -236,6 +227,7 @@ impl Session {
                 }
             }
         }
+        self.intake.forget();
     }
 
     async fn handle(&mut self, message: wire::Message) {
@@ -401,16 +393,14 @@ impl Session {
     async fn finish(&mut self, socket: &mut OwnedReadHalf, sent: &mut Sent, drain: Duration) {
         let mut is_open = true;
         loop {
-            self.buffer.clear();
-            self.buffer.reserve(READ_BYTES / 4);
             let is_sent = sent.summary.is_some();
             if is_sent && (!is_open || sent.summary.as_ref().is_some_and(|s| s.failure.is_some())) {
                 return;
             }
             tokio::select! {
                 () = sent.done(), if !is_sent => {}
-                read = socket.read_buf(&mut self.buffer), if is_open => match read {
-                    Ok(n) if n > 0 => self.take_bytes(n).await,
+                read = self.intake.read(socket), if is_open => match read {
+                    Ok(Some(piece)) => self.take(piece).await,
                     _ => is_open = false,
                 },
                 () = tokio::time::sleep(drain), if is_sent => return,
@@ -421,7 +411,7 @@ impl Session {
     /// Writes up what happened.
     async fn end(mut self, summary: Summary, reason: &str, elapsed: Duration) {
         if let Some(journal) = self.journal.take()
-            && let Err(stopped) = journal.finish(reason).await
+            && let Err(stopped) = journal.finish(reason, self.intake.elapsed_us()).await
         {
             tracing::warn!("{stopped}");
         }
