@@ -1,21 +1,24 @@
 //! Files of scanners and of other programs, against what h5py reads from them.
 #![cfg(feature = "hdf5")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ismrmrd::hdf5::{FileReader, FileWriter};
 use ismrmrd::xml::Trajectory;
 use ismrmrd::{Acquisition, DataType};
+use tempfile::{TempDir, tempdir};
 
-/// A file that is not part of the project, [`None`] with a word where it is absent.
-fn shared(path: &str) -> Option<PathBuf> {
-    let path =
-        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).join(path);
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
+/// A copy of a file that is not part of the project, [`None`] with a word where it is absent. A
+/// copy, because other programs lock the files that they read.
+fn shared(path: &str, folder: &TempDir) -> Option<PathBuf> {
+    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(path);
+    if !original.exists() {
+        println!("skipped: {} is not there", original.display());
         return None;
     }
-    Some(path)
+    let copy = folder.path().join(path.replace('/', "_"));
+    std::fs::copy(original, &copy).unwrap();
+    Some(copy)
 }
 
 /// What h5py reads. The row is the one in the middle.
@@ -65,8 +68,9 @@ fn close(found: f32, expected: f32) -> bool {
 
 #[test]
 fn recorded_scans_have_the_values_that_h5py_reads() {
+    let folder = tempdir().unwrap();
     for known in KNOWN {
-        let Some(path) = shared(&format!("raw/{}", known.file)) else { continue };
+        let Some(path) = shared(&format!("raw/{}", known.file), &folder) else { continue };
         // A small block, so that there are several.
         let reader = FileReader::open(&path).unwrap().with_block_bytes(100_000);
         let header = reader.header().unwrap().unwrap();
@@ -110,6 +114,7 @@ fn energy(sample: &num_complex::Complex32) -> f64 {
 
 #[test]
 fn images_of_gadgetron_have_the_values_that_h5py_reads() {
+    let folder = tempdir().unwrap();
     let known = [
         (
             "authors_jemris_spiral_15arm.h5",
@@ -149,7 +154,7 @@ fn images_of_gadgetron_have_the_values_that_h5py_reads() {
         ),
     ];
     for (file, group, name, shape, data_type, last_index, sum) in known {
-        let Some(path) = shared(&format!("reference/{file}")) else { continue };
+        let Some(path) = shared(&format!("reference/{file}"), &folder) else { continue };
         assert_eq!(FileReader::groups(&path).unwrap(), [group]);
         let reader = FileReader::open_group(&path, group).unwrap();
         let images = reader.images(name).unwrap();
@@ -167,9 +172,9 @@ fn images_of_gadgetron_have_the_values_that_h5py_reads() {
 
 #[test]
 fn a_copy_of_a_recorded_scan_is_the_scan() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempdir().unwrap();
     for known in KNOWN {
-        let Some(path) = shared(&format!("raw/{}", known.file)) else { continue };
+        let Some(path) = shared(&format!("raw/{}", known.file), &folder) else { continue };
         let copy = folder.path().join(known.file);
         let reader = FileReader::open(&path).unwrap();
         let mut writer = FileWriter::create(&copy).unwrap();

@@ -33,6 +33,16 @@ pub enum FileError {
         /// What the system says.
         source: io::Error,
     },
+    /// Another program has locked the file.
+    #[error(
+        "{}: another program has it open, perhaps to write to it; close it there or take a copy \
+         (the C++ library, and so Gadgetron's client, opens files for writing even to read them)",
+        file.display()
+    )]
+    Busy {
+        /// The file.
+        file: PathBuf,
+    },
     /// The file is something else.
     #[error("{}: not an HDF5 file{}", file.display(), hint)]
     NotHdf5 {

@@ -230,3 +230,17 @@ fn other_files_are_refused_by_what_they_are() {
     let absent = FileReader::open(path.with_extension("none")).err().unwrap();
     assert!(matches!(absent, FileError::Io { .. }));
 }
+
+#[test]
+fn a_file_that_another_program_has_locked_is_told_from_a_broken_one() {
+    let (_folder, path) = temporary();
+    FileWriter::create(&path).unwrap().finish().unwrap();
+    let other = std::fs::File::open(&path).unwrap();
+    other.lock().unwrap();
+    let error = FileReader::open(&path).err().unwrap();
+    assert!(matches!(error, FileError::Busy { .. }), "{error}");
+    let error = FileWriter::append(&path, "dataset").err().unwrap();
+    assert!(matches!(error, FileError::Busy { .. }), "{error}");
+    drop(other);
+    assert!(FileReader::open(&path).is_ok());
+}

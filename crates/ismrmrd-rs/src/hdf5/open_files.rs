@@ -46,7 +46,7 @@ impl Identity {
 pub(super) fn open_to_read(path: &Path) -> Result<Arc<File>, FileError> {
     open(path, |already_open| match already_open {
         Some(file) => Ok(file),
-        None => File::open(path).map(Arc::new).map_err(|error| place(path).library("open", error)),
+        None => File::open(path).map(Arc::new).map_err(|error| cannot_open(path, error)),
     })
 }
 
@@ -63,9 +63,7 @@ pub(super) fn open_to_write(
             let what = "is open in this program already; close it before writing to it";
             Err(place(path).layout(what.to_owned()))
         }
-        None => {
-            open_to_write(path).map(Arc::new).map_err(|error| place(path).library("open", error))
-        }
+        None => open_to_write(path).map(Arc::new).map_err(|error| cannot_open(path, error)),
     })
 }
 
@@ -87,6 +85,14 @@ fn open(
         open_files.push(OpenFile { identity, file: Arc::downgrade(&file) });
     }
     Ok(file)
+}
+
+/// HDF5 has no code of its own for a lock.
+fn cannot_open(path: &Path, error: ::hdf5::Error) -> FileError {
+    match error.to_string().contains("unable to lock file") {
+        true => FileError::Busy { file: path.to_owned() },
+        false => place(path).library("open", error),
+    }
 }
 
 fn place(path: &Path) -> Place {
