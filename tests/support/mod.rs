@@ -242,10 +242,12 @@ impl Client {
 
 /// The texts among messages.
 pub fn texts(messages: &[Message]) -> Vec<&str> {
-    let text = |message: &'_ Message| match message {
-        Message::Text(text) => Some(text.as_str()),
-        _ => None,
-    };
+    fn text(message: &Message) -> Option<&str> {
+        match message {
+            Message::Text(text) => Some(text),
+            _ => None,
+        }
+    }
     messages.iter().filter_map(text).collect()
 }
 

@@ -10,7 +10,7 @@ use ismrmrd::wire;
 use pipeline::ChainLibrary;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::Settings;
 use crate::journal::JournalStore;
@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub settings: Settings,
     pub chains: ChainLibrary,
     pub journal: Option<Arc<JournalStore>>,
+    /// Whether the server is shutting down.
+    pub is_stopping: watch::Sender<bool>,
     next_session: AtomicU64,
 }
 
@@ -82,8 +84,14 @@ impl Server {
                 }
             }
         });
-        let next_session = AtomicU64::new(1);
-        Ok(Self { listener, shared: Arc::new(Shared { settings, chains, journal, next_session }) })
+        let shared = Shared {
+            settings,
+            chains,
+            journal,
+            is_stopping: watch::Sender::new(false),
+            next_session: AtomicU64::new(1),
+        };
+        Ok(Self { listener, shared: Arc::new(shared) })
     }
 
     /// The address that is listened on.
@@ -127,6 +135,7 @@ impl Server {
             });
         }
         drop(listener);
+        shared.is_stopping.send_replace(true);
         let n_running = max_sessions - places.available_permits();
         if n_running > 0 {
             tracing::info!("shutting down: waiting for {n_running} sessions");

@@ -37,9 +37,15 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
     }
     let (mut socket, write_half) = stream.into_split();
     let mut intake = Intake::new(shared.settings.limits.clone());
-    // A port probe connects and closes: it is no session.
-    let first = tokio::time::timeout(shared.settings.timeouts.idle, intake.read(&mut socket)).await;
-    let Ok(Ok(Some(first))) = first else {
+    // A port probe connects and closes, or says nothing: it is no session, and nothing that a
+    // shutdown waits for.
+    let mut is_stopping = shared.is_stopping.subscribe();
+    let first = tokio::select! {
+        first = intake.read(&mut socket) => first.unwrap_or_default(),
+        () = tokio::time::sleep(shared.settings.timeouts.idle) => None,
+        _ = is_stopping.wait_for(|is_stopping| *is_stopping) => None,
+    };
+    let Some(first) = first else {
         tracing::debug!("{peer} sent nothing");
         return;
     };
