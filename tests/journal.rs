@@ -79,7 +79,19 @@ fn a_full_disk_stops_the_journal_and_not_the_scan() {
         .args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""])
         .arg(binary.get_program());
     let server = TestServer::start_by(command, &[]);
-    let answer = support::reconstruct(&server, "default.xml", &small_scan(4));
+    let scan = small_scan(12);
+    let mut client = Client::open(&server, "default.xml", &scan.header().to_xml());
+    let mut answer = Vec::new();
+    let readouts: Vec<_> = scan.acquisitions().collect();
+    // As a scanner does: one repetition after the other, so that the disk is full in the middle.
+    for (repetition, lines) in readouts.chunks(32).enumerate() {
+        lines.iter().for_each(|readout| client.send(readout.clone()));
+        while images(answer.clone()).len() <= repetition {
+            answer.extend(client.read());
+        }
+    }
+    client.send(Message::Close);
+    answer.extend(client.read_to_close());
     let texts = texts(&answer);
     assert_eq!(texts.len(), 1, "{texts:?}");
     assert!(
@@ -87,7 +99,7 @@ fn a_full_disk_stops_the_journal_and_not_the_scan() {
         "{}",
         texts[0]
     );
-    assert_eq!(images(answer).len(), 4);
+    assert_eq!(images(answer).len(), 12);
     server.stop();
 }
 

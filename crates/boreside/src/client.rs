@@ -142,5 +142,5 @@ fn log(text: &str) -> bool {
 }
 
 fn is_connection_error(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<wire::WriteError>() || cause.is::<std::io::Error>())
+    error.chain().any(|cause| cause.is::<wire::WriteError>())
 }

@@ -132,16 +132,7 @@ fn export(session: u64, output: &PathBuf, data: &DataFolder) -> Result<()> {
     }
     let mut n = 0_u64;
     for message in recording.messages {
-        match message {
-            Ok(message) => {
-                n += u64::from(file.write(&message)?);
-            }
-            // What was cut off cannot be had; what came before is kept.
-            Err(error) => {
-                tracing::warn!("the journal ends early: {error}");
-                break;
-            }
-        }
+        n += u64::from(file.write(&message?)?);
     }
     file.finish()?;
     println!("{n} messages in {}", output.display());

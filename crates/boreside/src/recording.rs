@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use ismrmrd::hdf5::FileReader;
 use ismrmrd::sniff::{Format, sniff};
-use ismrmrd::wire::{self, Reader};
+use ismrmrd::wire::{self, ReadError, Reader};
 use server::journal::{self, Block, JournalReader};
 
 use crate::cli::DataFolder;
@@ -55,7 +55,9 @@ pub fn open(input: &str, group: &str, data: &DataFolder, pace: Pace) -> Result<R
     if sniffed.first_bytes.starts_with(journal::MAGIC) {
         let reader = JournalReader::open(&path)?;
         let source = Paced { reader, pace, started: Instant::now(), current: None };
-        return from_stream(source, Pace::Max).with_context(what);
+        let mut recording = from_stream(source, Pace::Max).with_context(what)?;
+        recording.messages = Box::new(recording.messages.map_while(unless_cut_off));
+        return Ok(recording);
     }
     match sniffed.format {
         Format::Hdf5 => from_hdf5(&path, group, pace),
@@ -140,6 +142,18 @@ fn from_stream(source: impl Read + Send + 'static, pace: Pace) -> Result<Recordi
     let messages = Messages { inner: first.map(Ok).into_iter().chain(rest), is_over: false };
     recording.messages = paced(messages, pace);
     Ok(recording)
+}
+
+/// A journal ends in the middle of a message when its server was killed or its client vanished:
+/// that is what it is kept for.
+fn unless_cut_off(message: Result<wire::Message>) -> Option<Result<wire::Message>> {
+    match &message {
+        Err(error) if matches!(error.downcast_ref(), Some(ReadError::Truncated { .. })) => {
+            tracing::warn!("the journal ends early: {error}");
+            None
+        }
+        _ => Some(message),
+    }
 }
 
 /// Ends at CLOSE or after the first error.

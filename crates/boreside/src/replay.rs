@@ -67,7 +67,7 @@ pub fn run(options: &ReplayOptions) -> Result<()> {
     let header_text = recording.header_text.take();
     let mut outcome =
         Outcome::new(options.output.as_deref(), options.overwrite, header_text.as_deref())?;
-    let n_errors = match &options.to {
+    let played = match &options.to {
         Some(address) => {
             let messages = with_progress(recording);
             let opening = client::Opening {
@@ -75,21 +75,24 @@ pub fn run(options: &ReplayOptions) -> Result<()> {
                 header_text: header_text.unwrap_or_default(),
                 parameters,
             };
-            client::run(address, opening, messages, |message| outcome.take(message))?.n_errors
+            client::run(address, opening, messages, |message| outcome.take(message))
+                .map(|finished| finished.n_errors)
         }
         None => {
             let chain = chain_of(&config, parameters.as_deref(), &options.chains)?;
             let scan = scan_of(header_text, &options.data);
             let messages = with_progress(recording);
-            let finished = local::run(&chain, &scan, messages, |message| outcome.take(message))?;
-            if options.statistics {
+            let finished = local::run(&chain, &scan, messages, |message| outcome.take(message));
+            if let (true, Ok(finished)) = (options.statistics, &finished) {
                 print_statistics(&finished.statistics);
             }
-            finished.n_errors
+            finished.map(|finished| finished.n_errors)
         }
     };
+    // What came back before a failure is kept and shown.
     outcome.finish()?;
     print!("{}", outcome.table());
+    let n_errors = played?;
     if let Some(path) = &options.png {
         if outcome.sheet.is_empty() {
             bail!("no image came back: {} is not written", path.display());
