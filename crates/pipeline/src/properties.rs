@@ -44,6 +44,25 @@ pub fn read_config<C: DeserializeOwned>(properties: &[Property]) -> Result<C, Pr
         .map_err(|error| PropertyError { index: current.get(), what: error.to_string() })
 }
 
+/// The name that a property has in the configuration itself, found by its name or an alias;
+/// [`None`] where there is no such property.
+///
+/// The aliases are known to the derived reader alone, which says whose double a property is.
+pub fn canonical_name<C: DeserializeOwned>(property: &Property) -> Option<String> {
+    let twice = [property.clone(), property.clone()];
+    match read_config::<C>(&twice) {
+        Err(error) if error.what.starts_with("unknown field") => None,
+        Err(error) => {
+            let name = error
+                .what
+                .strip_prefix("duplicate field `")
+                .and_then(|rest| rest.strip_suffix('`'));
+            Some(name.unwrap_or(&property.name).to_owned())
+        }
+        Ok(_) => Some(property.name.clone()),
+    }
+}
+
 struct PropertyMap<'de> {
     properties: &'de [Property],
     /// Index of the property that is being read, for errors.
@@ -259,6 +278,15 @@ mod tests {
                 .expect_err("text is no number in TOML");
         assert_eq!(error.index, Some(1));
         assert!(error.what.contains("invalid type: string \"12\", expected u16"), "{}", error.what);
+    }
+
+    #[test]
+    fn an_alias_leads_to_the_name_of_the_property() {
+        let name = |name, value: &str| canonical_name::<Config>(&property(name, value, true));
+        assert_eq!(name("lamda", "5e-4").as_deref(), Some("lambda"));
+        assert_eq!(name("lambda", "5e-4").as_deref(), Some("lambda"));
+        assert_eq!(name("count", "not a number").as_deref(), Some("count"));
+        assert_eq!(name("volume", "11"), None);
     }
 
     #[test]

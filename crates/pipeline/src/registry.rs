@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schemars::{Schema, SchemaGenerator};
 
-use crate::properties::{Property, PropertyError, read_config};
+use crate::properties::{Property, PropertyError, canonical_name, read_config};
 use crate::runtime::{ErasedGadget, Fault, TypedGadget};
 use crate::{Accept, Gadget, Give, Kinds, Remedy, Scan};
 
@@ -40,6 +40,7 @@ pub struct GadgetEntry {
     pub keeps_kind: bool,
     schema: fn(&mut SchemaGenerator) -> Schema,
     read: ReadProperties,
+    canonical: fn(&Property) -> Option<String>,
 }
 
 type ReadProperties = fn(&[Property]) -> Result<Arc<dyn Configured>, PropertyError>;
@@ -95,6 +96,7 @@ impl Registry {
             heavy: G::HEAVY,
             keeps_kind: G::KEEPS_KIND,
             schema: |generator| generator.root_schema_for::<G::Config>(),
+            canonical: canonical_name::<G::Config>,
             read: |properties| {
                 let config = read_config::<G::Config>(properties)?;
                 Ok(Arc::new(Configuration::<G>(config)))
@@ -116,10 +118,10 @@ impl Registry {
         self.gadgets.get(name)
     }
 
-    /// Whether a gadget has a property of this name; its aliases do not count.
-    pub fn has_property(&self, gadget: &str, property: &str) -> bool {
-        self.get(gadget)
-            .is_some_and(|entry| entry.schema_value()["properties"].get(property).is_some())
+    /// The name of a gadget's property, found by its name or an alias; [`None`] where the gadget
+    /// has no such property.
+    pub(crate) fn canonical_property(&self, gadget: &str, property: &Property) -> Option<String> {
+        self.get(gadget).and_then(|entry| (entry.canonical)(property))
     }
 
     /// All gadgets in order of their names.

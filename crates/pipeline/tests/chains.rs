@@ -272,9 +272,8 @@ fn parameters_from_outside_set_the_properties_that_fit() {
     let text = "[[gadget]]\nuse = \"show\"\n[[gadget]]\nuse = \"add\"\n[[gadget]]\nuse = \"add\"\nname = \"second\"\namount = 2\n";
     let mut file = ChainFile::parse("c", text).expect("the chain is good");
     let registry = registry();
-    let has = |gadget: &str, property: &str| registry.has_property(gadget, property);
-    assert!(file.set_property("second.amount", &"30".into(), &has));
-    assert!(!file.set_property("volume", &"11".into(), &has));
+    assert!(file.set_property("second.amount", &"30".into(), &registry));
+    assert!(!file.set_property("volume", &"11".into(), &registry));
     let chain = Chain::check(&file, &registry).expect("text is read as the property's type");
     assert_eq!(chain.gadget_names(), ["show", "add", "second"]);
 }
@@ -288,4 +287,25 @@ fn the_schema_has_every_gadget_with_its_properties() {
     assert_eq!(add["properties"]["use"]["const"], "add");
     assert_eq!(add["additionalProperties"], false);
     assert_eq!(steps.len(), 3 + 2);
+}
+
+#[test]
+fn a_chain_too_long_for_the_server_is_refused() {
+    let error = check(&"[[gadget]]\nuse = \"add\"\n".repeat(300)).expect_err("it is too long");
+    assert!(error.to_string().contains("300 gadgets one behind the other, 256 are the limit"));
+    let workers =
+        "[[gadget]]\nuse = \"parallel_process\"\nworkers = 256\n[[gadget.gadget]]\nuse = \"add\"\n";
+    let error = check(&workers.repeat(3)).expect_err("these are too many");
+    assert!(error.to_string().contains("768 workers and heavy gadgets"), "{error}");
+}
+
+#[test]
+fn a_chain_whose_results_would_vanish_is_refused() {
+    let text = "output = [\"bucket\"]\n[[gadget]]\nuse = \"show\"\n";
+    let error = check(text).expect_err("images are not among the outputs");
+    assert!(
+        error.to_string().contains("gives Waveform or Image")
+            || error.to_string().contains("gives Image at its end"),
+        "{error}"
+    );
 }

@@ -41,11 +41,10 @@ pub fn apply(
     file: &mut ChainFile,
     registry: &Registry,
 ) -> Vec<String> {
-    let has = |gadget: &str, property: &str| registry.has_property(gadget, property);
     let mut unused = Vec::new();
     for (name, value) in parameters {
         let is_other = !CHAIN_KEYS.contains(&name.as_str()) && name != "version";
-        if is_other && !file.set_property(name, value, &has) {
+        if is_other && !file.set_property(name, value, registry) {
             unused.push(name.clone());
         }
     }

@@ -43,8 +43,9 @@ pub(crate) struct PlannedGadget {
     /// Its name in this chain.
     pub name: String,
     pub input: Kinds,
-    pub output: Kinds,
     pub heavy: bool,
+    /// What can arrive at it, also what passes it by.
+    pub arriving: Kinds,
     pub configured: Arc<dyn Configured>,
 }
 
@@ -55,16 +56,20 @@ impl Chain {
     /// # Errors
     /// All faults at once, each with its line.
     pub fn check(file: &ChainFile, registry: &Registry) -> Result<Self, ChainError> {
-        let mut check = Check { registry, faults: Vec::new() };
+        let mut check =
+            Check { registry, faults: Vec::new(), n_gadgets: 0, n_in_line: 0, n_workers: 0 };
         let input = file.input.unwrap_or_else(|| check.default_input(&file.steps));
         let mut flow = Flow { kinds: input, last: None };
         let steps = check.steps(&file.steps, &mut flow);
+        let output = file.output.unwrap_or(Kinds::IMAGE);
+        check.size();
+        check.output(&flow, output);
         if check.faults.is_empty() {
             Ok(Self {
                 name: file.name.clone(),
                 description: file.description.clone(),
                 input,
-                output: file.output.unwrap_or(Kinds::IMAGE),
+                output,
                 steps: steps.into(),
             })
         } else {
@@ -91,9 +96,19 @@ impl Chain {
     }
 }
 
+/// Gadgets of one chain, those of every worker counted.
+const MAX_GADGETS: usize = 2048;
+/// Gadgets as they stand in the file: each that shares a stage takes some of its stack.
+const MAX_IN_LINE: usize = 256;
+/// Threads of one chain: heavy gadgets and workers.
+const MAX_WORKERS: usize = 512;
+
 struct Check<'r> {
     registry: &'r Registry,
     faults: Vec<ChainFault>,
+    n_gadgets: usize,
+    n_in_line: usize,
+    n_workers: usize,
 }
 
 /// What can arrive at a place of the chain, and from whom.
@@ -114,6 +129,38 @@ impl Check<'_> {
             Some(entry) if !entry.input.intersects(Kinds::ACQUISITION) => entry.input,
             _ => Kinds::ACQUISITION.union(Kinds::WAVEFORM),
         }
+    }
+
+    /// A chain from a client must not exhaust the server.
+    fn size(&mut self) {
+        let limits = [
+            (self.n_gadgets, MAX_GADGETS, "gadgets"),
+            (self.n_in_line, MAX_IN_LINE, "gadgets one behind the other"),
+            (self.n_workers, MAX_WORKERS, "workers and heavy gadgets"),
+        ];
+        for (n, limit, what) in limits {
+            if n > limit {
+                let text = format!("the chain has {n} {what}, {limit} are the limit");
+                self.faults.push(ChainFault::new(None, text, "make it shorter"));
+            }
+        }
+    }
+
+    /// What the chain makes must not vanish at its end. Readouts and waveforms may.
+    fn output(&mut self, flow: &Flow, output: Kinds) {
+        let made = flow.kinds.without(Kinds::ACQUISITION.union(Kinds::WAVEFORM));
+        // A map goes as images.
+        let images = Kinds::IMAGE.union(Kinds::PARAMETRIC_MAP);
+        let sent = if output.intersects(Kinds::IMAGE) { output.union(images) } else { output };
+        if made.is_empty() || made.intersects(sent) || !self.faults.is_empty() {
+            return;
+        }
+        let line = flow.last.as_ref().map(|(_, line, _)| *line);
+        self.faults.push(ChainFault::new(
+            line,
+            format!("the chain gives {made} at its end and sends only {output} to the client"),
+            "add the gadgets that make images of it (`split_series`, …), or name it in `output`",
+        ));
     }
 
     fn steps(&mut self, steps: &[Step], flow: &mut Flow) -> Vec<Planned> {
@@ -157,7 +204,12 @@ impl Check<'_> {
                         "take at most 256, or 0 for as many as the machine has processors",
                     ));
                 }
+                let n_before = self.n_gadgets;
                 let steps = self.steps(&process.steps, flow);
+                // Each worker has gadgets of its own.
+                let n_each = self.n_gadgets - n_before;
+                self.n_gadgets = n_before + n_each * process.workers.max(1);
+                self.n_workers += process.workers.max(1);
                 Some(Planned::ParallelProcess { workers: process.workers, steps })
             }
         }
@@ -180,6 +232,10 @@ impl Check<'_> {
             flow.kinds = Kinds::ALL;
             return None;
         };
+        self.n_gadgets += 1;
+        self.n_in_line += 1;
+        self.n_workers += usize::from(entry.heavy);
+        let arriving = flow.kinds;
         if !entry.input.intersects(flow.kinds) {
             let (source, gives) = match &flow.last {
                 Some((name, line, kinds)) => (format!("`{name}` (line {line})"), *kinds),
@@ -199,8 +255,8 @@ impl Check<'_> {
             Ok(configured) => Some(PlannedGadget {
                 name: step.name.clone().unwrap_or_else(|| entry.name.to_owned()),
                 input: entry.input,
-                output: entry.output,
                 heavy: entry.heavy,
+                arriving,
                 configured,
             }),
             Err(error) => {

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::Kinds;
 use crate::chain::{ChainError, gadgetron_xml, native_toml};
 use crate::properties::Property;
+use crate::{Kinds, Registry};
 
 /// A chain file, parsed but not checked.
 #[derive(Clone, Debug)]
@@ -82,34 +82,36 @@ impl ChainFile {
         }
     }
 
-    /// Sets a property wherever a gadget of the chain is asked for it: `property`, or
-    /// `gadget.property` for one gadget (its name in the chain or in the registry). Text is read
-    /// as the property's type. For parameters from a scanner's interface.
-    pub fn set_property(
-        &mut self,
-        parameter: &str,
-        value: &Value,
-        has: &dyn Fn(&str, &str) -> bool,
-    ) -> bool {
+    /// Sets a property wherever a gadget of the chain has it: `property`, or `gadget.property` for
+    /// one gadget (its name in the chain, its name or an alias). Text is read as the property's
+    /// type. For parameters from a scanner's interface. Whether any gadget has it.
+    pub fn set_property(&mut self, parameter: &str, value: &Value, registry: &Registry) -> bool {
         let (target, property) = match parameter.rsplit_once('.') {
             Some((gadget, property)) => (Some(gadget), property),
             None => (None, parameter),
         };
+        let new = Property {
+            name: property.to_owned(),
+            value: value.clone(),
+            text_is_untyped: true,
+            line: 0,
+        };
+        let name_of = |gadget: &str| registry.get(gadget).map(|entry| entry.name);
         let mut found = false;
         for_each_gadget(&mut self.steps, &mut |step| {
-            let is_target = target
-                .is_none_or(|target| step.gadget == target || step.name.as_deref() == Some(target));
-            if !is_target || !has(&step.gadget, property) {
+            let is_target = target.is_none_or(|target| {
+                step.name.as_deref() == Some(target)
+                    || (name_of(target).is_some() && name_of(target) == name_of(&step.gadget))
+            });
+            let gadget = step.gadget.clone();
+            let canonical = |property: &Property| registry.canonical_property(&gadget, property);
+            let name = canonical(&new).filter(|_| is_target);
+            if name.is_none() {
                 return;
             }
             found = true;
-            step.properties.retain(|known| known.name != property);
-            step.properties.push(Property {
-                name: property.to_owned(),
-                value: value.clone(),
-                text_is_untyped: true,
-                line: 0,
-            });
+            step.properties.retain(|known| canonical(known) != name);
+            step.properties.push(new.clone());
         });
         found
     }

@@ -25,12 +25,14 @@ const CHANNEL_READOUTS: usize = 64;
 /// Buckets, buffers and image series, which are large, that may wait in front of a stage.
 const CHANNEL_LARGE: usize = 2;
 
-/// What the gadgets of a run share.
-#[derive(Clone, Debug)]
+/// What the gadgets of a stage share.
+#[derive(Debug)]
 pub(crate) struct Control {
     faults: mpsc::UnboundedSender<Fault>,
+    /// Of the whole run.
     is_cancelled: Arc<AtomicBool>,
-    is_broken_off: Arc<AtomicBool>,
+    /// Of this stage.
+    is_broken_off: AtomicBool,
 }
 
 impl Control {
@@ -39,7 +41,16 @@ impl Control {
         let _ = self.faults.send(fault);
     }
 
-    /// No more input is taken; what the gadgets hold is still given.
+    /// The same run, another stage.
+    pub fn for_stage(&self) -> Self {
+        Self {
+            faults: self.faults.clone(),
+            is_cancelled: Arc::clone(&self.is_cancelled),
+            is_broken_off: AtomicBool::new(false),
+        }
+    }
+
+    /// The stage takes no more input; what its gadgets hold is still given.
     pub fn break_off(&self) {
         self.is_broken_off.store(true, Ordering::Relaxed);
     }
@@ -51,10 +62,6 @@ impl Control {
     /// Nothing is wanted any more.
     pub fn is_cancelled(&self) -> bool {
         self.is_cancelled.load(Ordering::Relaxed)
-    }
-
-    pub fn cancel(&self) {
-        self.is_cancelled.store(true, Ordering::Relaxed);
     }
 }
 
@@ -106,13 +113,13 @@ impl Chain {
         faults: mpsc::UnboundedSender<Fault>,
     ) -> Result<(mpsc::Sender<Message>, Run), Vec<Fault>> {
         let control =
-            Control { faults, is_cancelled: Arc::default(), is_broken_off: Arc::default() };
+            Control { faults, is_cancelled: Arc::default(), is_broken_off: AtomicBool::new(false) };
         stage::start(self, scan, output, control)
     }
 }
 
 /// How many messages may wait in front of a stage that is fed with these kinds.
 fn capacity(kinds: Kinds) -> usize {
-    let small = Kinds::ACQUISITION.union(Kinds::WAVEFORM);
-    if kinds.intersects(small) { CHANNEL_READOUTS } else { CHANNEL_LARGE }
+    let large = kinds.without(Kinds::ACQUISITION.union(Kinds::WAVEFORM));
+    if large.is_empty() { CHANNEL_READOUTS } else { CHANNEL_LARGE }
 }

@@ -115,7 +115,9 @@ pub(crate) struct GadgetNode {
     /// After a panic its state may be anything: it gets no more messages.
     is_broken: bool,
     reported: HashSet<String>,
+    /// How many were not reported, and how bad the worst of them is.
     n_unreported: u64,
+    worst_unreported: Severity,
 }
 
 impl GadgetNode {
@@ -133,6 +135,7 @@ impl GadgetNode {
             is_broken: false,
             reported: HashSet::new(),
             n_unreported: 0,
+            worst_unreported: Severity::Info,
         }
     }
 
@@ -150,7 +153,7 @@ impl GadgetNode {
         if self.n_unreported > 0 {
             let what = format!("{} more faults like those reported", self.n_unreported);
             control.report(self.fault(
-                Severity::Warning,
+                self.worst_unreported,
                 None,
                 what,
                 "see the first ones".to_owned(),
@@ -219,7 +222,10 @@ impl GadgetNode {
             self.counters.add_fault();
         }
         if self.reported.len() >= MAX_REPORTED || !self.reported.insert(what.clone()) {
-            self.n_unreported += 1;
+            if severity != Severity::Info {
+                self.n_unreported += 1;
+            }
+            self.worst_unreported = self.worst_unreported.max(severity);
             return;
         }
         control.report(self.fault(severity, place, what, remedy));

@@ -67,9 +67,8 @@ impl Builder<'_> {
             nodes: Vec::new(),
             workers: Vec::new(),
         };
-        let mut kinds = chain.input;
         let mut stages = Vec::new();
-        let mut stage = new_stage(kinds);
+        let mut stage = new_stage(chain.input);
         for step in chain.steps.iter() {
             if let Planned::ParallelProcess { workers, steps } = step {
                 let n_workers = match *workers {
@@ -77,15 +76,13 @@ impl Builder<'_> {
                     n => n,
                 };
                 stage.workers = (0..n_workers).map(|_| self.nodes(steps)).collect();
-                kinds = Kinds::ALL;
-                stages.push(std::mem::replace(&mut stage, new_stage(kinds)));
+                stages.push(std::mem::replace(&mut stage, new_stage(Kinds::ALL)));
                 continue;
             }
             if let Planned::Gadget(gadget) = step {
                 if gadget.heavy && !stage.nodes.is_empty() {
-                    stages.push(std::mem::replace(&mut stage, new_stage(kinds)));
+                    stages.push(std::mem::replace(&mut stage, new_stage(gadget.arriving)));
                 }
-                kinds = kinds.without(gadget.input).union(gadget.output);
                 if stage.nodes.is_empty() {
                     stage.name.clone_from(&gadget.name);
                 }
@@ -149,7 +146,7 @@ impl Threads {
         next_kinds.push(None);
         for (stage, next_kinds) in stages.into_iter().zip(next_kinds) {
             let Stage { name, mut nodes, workers, .. } = stage;
-            let control = self.control.clone();
+            let control = self.control.for_stage();
             let (mut outlet, next) = if workers.is_empty() {
                 match next_kinds {
                     Some(kinds) => {
@@ -184,12 +181,13 @@ impl Threads {
             let (results, receiver) = mpsc::channel(CHANNEL_WORKER);
             senders.push(sender);
             receivers.push(Some(receiver));
-            let control = self.control.clone();
+            let control = self.control.for_stage();
             self.spawn(&format!("{name}+{number}"), move || {
                 while let Some(message) = messages.blocking_recv() {
                     let mut result = Vec::new();
                     deliver(&mut nodes, message, &control, &mut |message| result.push(message));
-                    if control.is_cancelled() || results.blocking_send(result).is_err() {
+                    let is_over = control.is_cancelled() || control.is_broken_off();
+                    if results.blocking_send(result).is_err() || is_over {
                         return;
                     }
                 }
@@ -210,6 +208,8 @@ impl Threads {
     }
 }
 
+/// A stage ends when its input does. One with a broken gadget ends at once: those after it still
+/// finish what it gave, those before it find nobody who takes their results.
 fn run_stage(nodes: &mut [Node], mut inlet: Inlet, outlet: &mut Outlet, control: &Control) {
     let mut is_closed = false;
     while !is_closed && !control.is_cancelled() && !control.is_broken_off() {
@@ -219,10 +219,6 @@ fn run_stage(nodes: &mut [Node], mut inlet: Inlet, outlet: &mut Outlet, control:
     // Whoever still sends must not wait for this stage.
     drop(inlet);
     if control.is_cancelled() || is_closed {
-        // Nobody is there to take results: the stages before need not make more.
-        if !control.is_broken_off() {
-            control.cancel();
-        }
         return;
     }
     finish(nodes, control, &mut |result| {
