@@ -48,7 +48,7 @@ fn a_scan_is_simulated_inspected_and_reconstructed() {
     assert!(table.contains("64x48x1") && table.contains("remove_oversampling"), "{table}");
     assert!(std::fs::read(&png).expect("written").starts_with(b"\x89PNG"));
     let report = run_well(&["inspect", &truth]);
-    assert!(report.contains("coil_map") || report.contains("image"), "{report}");
+    assert!(report.contains("64 × 48") || report.contains("64x48"), "{report}");
 }
 
 #[test]
@@ -147,6 +147,7 @@ fn the_non_standard_koma_file_is_read_or_refused_with_a_reason() {
     if output.status.success() {
         assert!(stdout.contains("101"), "all readouts are counted: {stdout}");
     } else {
-        assert!(stderr.contains("koma_epi_nonstandard.mrd") && stderr.len() > 60, "{stderr}");
+        let reason = stderr.split("koma_epi_nonstandard.mrd").last().unwrap_or_default();
+        assert!(reason.len() > 30, "a sentence after the name: {stderr}");
     }
 }

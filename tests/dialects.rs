@@ -36,7 +36,7 @@ fn scan_messages(before: Vec<Message>) -> Vec<Message> {
 fn openrecon_takes_its_chain_and_properties_from_the_json() {
     let server = TestServer::start(&[]);
     let json = r#"{"version": "1.1.0", "parameters": {"config": "default.xml", "customconfig": "",
-        "extract_phase": "True", "split_slices": "1", "unknown": "12"}}"#;
+        "extract_phase": "True", "BucketToBufferGadget.N_dimension": "contrast", "unknown": "12"}}"#;
     let messages = scan_messages(vec![
         Message::ConfigFile("openrecon".to_owned()),
         Message::Text(json.to_owned()),

@@ -35,6 +35,11 @@ fn a_killed_server_leaves_a_journal_that_replays_to_the_same_images() {
     while live.len() < 2 {
         live.extend(images(client.read().into_iter().collect()));
     }
+    // The journal is written beside the scan, at most a few pieces behind it.
+    let n_bytes = 75 * (2 + 340 + 4 * 64 * 8);
+    while std::fs::metadata(server.journal(1)).is_ok_and(|journal| journal.len() < n_bytes) {
+        std::thread::yield_now();
+    }
     server.kill();
     let journal = server.journal(1);
     let out = server.data.path().join("out.h5");
@@ -100,6 +105,24 @@ fn a_full_disk_stops_the_journal_and_not_the_scan() {
         texts[0]
     );
     assert_eq!(images(answer).len(), 12);
+    server.stop();
+}
+
+#[test]
+fn a_journal_that_ends_within_a_readout_replays_to_what_is_whole() {
+    let server = TestServer::start(&[]);
+    let live = images(support::reconstruct(&server, "default.xml", &small_scan(1)));
+    server.wait_for_log("CLOSE: 32 readouts");
+    let path = server.journal(1);
+    let whole = std::fs::read(&path).expect("readable");
+    let out = server.data.path().join("out.h5");
+    for cut in [40_000, 41_001] {
+        std::fs::write(&path, &whole[..whole.len() - cut]).expect("writable");
+        let (path, out) = (path.to_str().expect("UTF-8"), out.to_str().expect("UTF-8"));
+        let table = run_well(&["replay", path, "-o", out, "--overwrite"]);
+        assert!(table.contains("32x32x1"), "{table}");
+    }
+    assert_eq!(live.len(), 1);
     server.stop();
 }
 

@@ -38,8 +38,13 @@ fn a_probe_that_connects_and_closes_is_no_session() {
     drop(TcpStream::connect(&server.address).expect("it listens"));
     // One that stays and says nothing does not hold up a shutdown.
     let silent = TcpStream::connect(&server.address).expect("it listens");
-    assert!(!server.journal(1).exists());
-    assert_unharmed(server);
+    let answer = reconstruct(&server, "default.xml", &small_scan(1));
+    assert_eq!(images(answer).len(), 1);
+    assert!(
+        server.journal(1).exists() && !server.journal(2).exists(),
+        "the scan alone is a session"
+    );
+    server.stop();
     drop(silent);
 }
 
@@ -93,9 +98,8 @@ fn an_unknown_chain_is_refused_with_the_nearest_name() {
         "ERROR",
         &["no chain \"defualt.xml\"", "did you mean \"default.xml\"?"],
     );
-    // A name that is no file's could still be replaced by parameters: it is refused with the data.
-    let mut client = Client::open(&server, "simplefff", HEADER_ONLY);
-    client.send(Message::Close);
+    // A name that is no file's could still be replaced by parameters, in the other dialect.
+    let client = Client::open(&server, "simplefff", HEADER_ONLY);
     assert_one_sentence(&client.read_to_close(), "ERROR", &["did you mean"]);
     assert_unharmed(server);
 }
@@ -298,6 +302,43 @@ fn one_client_too_many_is_told_so() {
     first.send(Message::Close);
     assert!(first.read_to_close().is_empty());
     server.stop();
+}
+
+#[test]
+fn a_gadget_that_cannot_be_made_is_said_so() {
+    let server = TestServer::start(&[]);
+    let chain = "[[gadget]]\nuse = \"collect_readouts\"\n[[gadget]]\nuse = \"sort_k_space\"\n[[gadget]]\nuse = \"reconstruct_fft\"\n[[gadget]]\nuse = \"split_series\"\n[[gadget]]\nuse = \"extract\"\nextract_magnitude = false\n";
+    let scan = small_scan(1);
+    // The error must not lose a race against CLOSE.
+    for _ in 0..20 {
+        let mut client = Client::open_with(&server, chain, &scan.header().to_xml());
+        client.try_send(scan.acquisition(0));
+        assert_one_sentence(&client.read_to_close(), "ERROR", &["extract"]);
+    }
+    assert_unharmed(server);
+}
+
+#[test]
+fn a_chain_that_never_ends_is_cut_off_with_a_sentence_and_close() {
+    let server = TestServer::start(&["--total-timeout-s", "0.5", "--drain-timeout-s", "0.2"]);
+    let scan = small_scan(1);
+    let mut client = Client::open(&server, "default.xml", &scan.header().to_xml());
+    client.send(scan.acquisition(0));
+    let answer = client.read_to_close();
+    assert_one_sentence(&answer, "ERROR", &["the session has lasted 0.5 s, its limit"]);
+    server.stop();
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_ever() {
+    let mut server = TestServer::start(&["--shutdown-timeout-s", "0.3"]);
+    let scan = small_scan(1);
+    let mut client = Client::open(&server, "default.xml", &scan.header().to_xml());
+    client.send(scan.acquisition(0));
+    server.wait_for_log("chain:");
+    server.terminate();
+    assert_one_sentence(&client.read_to_close(), "ERROR", &["the server shuts down"]);
+    assert!(!server.wait(), "a session that was cut off is a failure");
 }
 
 #[test]

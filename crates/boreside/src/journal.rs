@@ -66,18 +66,9 @@ fn list(data: &DataFolder, json: bool) -> Result<()> {
         match store.read(entry.session) {
             Ok(mut reader) => {
                 let info = reader.info().clone();
-                let mut seconds = 0.0;
-                let mut fault = None;
-                loop {
-                    match reader.next_block() {
-                        Ok(Some(block)) => seconds = block.arrival.as_secs_f64(),
-                        Ok(None) => break,
-                        Err(error) => {
-                            fault = Some(error.to_string());
-                            break;
-                        }
-                    }
-                }
+                let skimmed = reader.skim();
+                let fault = skimmed.as_ref().err().map(ToString::to_string);
+                let seconds = skimmed.map_or(0.0, |last| last.as_secs_f64());
                 row["started_unix_ms"] = info.started_unix_ms.into();
                 row["peer"] = info.peer.into();
                 row["seconds"] = seconds.into();

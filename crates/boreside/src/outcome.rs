@@ -70,6 +70,10 @@ impl Outcome {
         match message {
             wire::Message::Image(image) => self.take_image(&image),
             other => {
+                if let Some(file) = &mut self.file {
+                    // Arrays and buckets have no place in a file: they are counted only.
+                    file.write(&other)?;
+                }
                 *self.n_others.entry(other.id().to_string()).or_default() += 1;
                 Ok(())
             }

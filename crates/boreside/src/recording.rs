@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use ismrmrd::hdf5::FileReader;
 use ismrmrd::sniff::{Format, sniff};
 use ismrmrd::wire::{self, ReadError, Reader};
-use server::journal::{self, Block, JournalReader};
+use server::journal::{self, JournalReader};
 
 use crate::cli::DataFolder;
 
@@ -53,9 +53,11 @@ pub fn open(input: &str, group: &str, data: &DataFolder, pace: Pace) -> Result<R
     let what = || path.display().to_string();
     let sniffed = sniff(&path).with_context(what)?;
     if sniffed.first_bytes.starts_with(journal::MAGIC) {
-        let reader = JournalReader::open(&path)?;
-        let source = Paced { reader, pace, started: Instant::now(), current: None };
-        let mut recording = from_stream(source, Pace::Max).with_context(what)?;
+        let mut reader = JournalReader::open(&path)?;
+        if pace == Pace::Realtime {
+            reader.keep_pace();
+        }
+        let mut recording = from_stream(reader, Pace::Max).with_context(what)?;
         recording.messages = Box::new(recording.messages.map_while(unless_cut_off));
         return Ok(recording);
     }
@@ -195,35 +197,4 @@ fn paced(
             std::thread::sleep(due.saturating_sub(started.elapsed()));
         }
     }))
-}
-
-/// Gives the blocks of a journal at the times at which they arrived.
-struct Paced {
-    reader: JournalReader,
-    pace: Pace,
-    started: Instant,
-    current: Option<(Block, usize)>,
-}
-
-impl Read for Paced {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some((block, position)) = &mut self.current {
-                let waiting = &block.bytes[*position..];
-                let n = waiting.len().min(buffer.len());
-                if n > 0 {
-                    buffer[..n].copy_from_slice(&waiting[..n]);
-                    *position += n;
-                    return Ok(n);
-                }
-            }
-            let Some(block) = self.reader.next_block().map_err(io::Error::other)? else {
-                return Ok(0);
-            };
-            if self.pace == Pace::Realtime {
-                std::thread::sleep(block.arrival.saturating_sub(self.started.elapsed()));
-            }
-            self.current = Some((block, 0));
-        }
-    }
 }

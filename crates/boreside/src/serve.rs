@@ -58,7 +58,7 @@ pub struct ServeSettings {
     /// Seconds for a client to take something of what is sent to it [default: 30]
     #[arg(long, env = "BORESIDE_WRITE_TIMEOUT_S", value_name = "S")]
     pub write_timeout_s: Option<f64>,
-    /// Seconds for a client to close after our CLOSE [default: 5]
+    /// Seconds without a byte after our CLOSE until the connection is closed [default: 5]
     #[arg(long, env = "BORESIDE_DRAIN_TIMEOUT_S", value_name = "S")]
     pub drain_timeout_s: Option<f64>,
     /// Seconds for running scans to finish at shutdown [default: 600]

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use ismrmrd::wire;
@@ -16,6 +17,9 @@ use crate::Settings;
 use crate::journal::JournalStore;
 use crate::session;
 
+/// For sessions that are cut off at shutdown to send a sentence and CLOSE.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// A server that listens but does not accept yet.
 pub struct Server {
     listener: TcpListener,
@@ -27,9 +31,20 @@ pub(crate) struct Shared {
     pub settings: Settings,
     pub chains: ChainLibrary,
     pub journal: Option<Arc<JournalStore>>,
-    /// Whether the server is shutting down.
-    pub is_stopping: watch::Sender<bool>,
+    /// Whether the server goes on.
+    pub shutdown: watch::Sender<Shutdown>,
     next_session: AtomicU64,
+}
+
+/// Whether the server goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Shutdown {
+    /// It does.
+    No,
+    /// Running scans may finish.
+    Begun,
+    /// They must end now.
+    Over,
 }
 
 /// The server cannot start.
@@ -88,7 +103,7 @@ impl Server {
             settings,
             chains,
             journal,
-            is_stopping: watch::Sender::new(false),
+            shutdown: watch::Sender::new(Shutdown::No),
             next_session: AtomicU64::new(1),
         };
         Ok(Self { listener, shared: Arc::new(shared) })
@@ -119,7 +134,7 @@ impl Server {
                 Err(error) => {
                     // Out of file descriptors and the like: others may end soon.
                     tracing::error!("a connection could not be accepted: {error}");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
@@ -135,17 +150,21 @@ impl Server {
             });
         }
         drop(listener);
-        shared.is_stopping.send_replace(true);
+        shared.shutdown.send_replace(Shutdown::Begun);
         let n_running = max_sessions - places.available_permits();
         if n_running > 0 {
             tracing::info!("shutting down: waiting for {n_running} sessions");
         }
         let all = u32::try_from(max_sessions).unwrap_or(u32::MAX);
         let deadline = shared.settings.timeouts.shutdown;
-        match tokio::time::timeout(deadline, places.acquire_many(all)).await {
-            Ok(_) => 0,
-            Err(_) => max_sessions - places.available_permits(),
+        if tokio::time::timeout(deadline, places.acquire_many(all)).await.is_ok() {
+            return 0;
         }
+        let n_cut_off = max_sessions - places.available_permits();
+        shared.shutdown.send_replace(Shutdown::Over);
+        // They still tell their clients.
+        let _ = tokio::time::timeout(LAST_WORDS, places.acquire_many(all)).await;
+        n_cut_off
     }
 }
 
@@ -161,6 +180,6 @@ async fn refuse(mut stream: TcpStream, max_sessions: usize) {
         // The client may be gone already: nothing is lost then.
         let _ = stream.write_all(&bytes).await;
         let _ = stream.shutdown().await;
-        session::drain(&mut stream, std::time::Duration::from_secs(1)).await;
+        session::drain(&mut stream, Duration::from_secs(1)).await;
     }
 }

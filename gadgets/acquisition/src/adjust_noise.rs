@@ -1,6 +1,6 @@
 //! Whitening of the channels' noise.
 
-use ismrmrd::AcquisitionFlags;
+use ismrmrd::{AcquisitionFlags, MAX_CHANNELS};
 use numerics::whitening::{NoiseAccumulator, WhiteningMatrix, decouple_channels};
 use pipeline::{Acquisition, Gadget, Remedy, Scan, Sink};
 use schemars::JsonSchema;
@@ -15,11 +15,11 @@ const DEFAULT_BANDWIDTH_RATIO: f64 = 0.793;
 pub struct Config {
     /// Whether to whiten at all. Noise readouts are taken out in any case.
     pub perform_noise_adjust: bool,
-    /// Whether readouts whose channels are not those of the noise scan pass unchanged. Otherwise
-    /// they are refused.
+    /// Whether readouts whose number of channels is not that of the noise scan pass unchanged (one
+    /// warning). Otherwise they are refused (one error).
     pub pass_nonconformant_data: bool,
-    /// Names of coil elements, separated by commas, that are scaled to unit noise but not mixed
-    /// with the others.
+    /// Names of coil elements as in the header's `coilLabel`, separated by commas, that are scaled
+    /// to unit noise but not mixed with the others.
     pub scale_only_channels_by_name: String,
     /// Without effect, as in Gadgetron.
     pub noise_dependency_prefix: String,
@@ -179,6 +179,16 @@ impl AdjustNoise {
         let State::Gathering(noise) = &mut self.state else {
             return;
         };
+        if readout.n_channels() > MAX_CHANNELS {
+            out.warn(
+                format!(
+                    "a noise readout of {} channels is ignored, {MAX_CHANNELS} are the limit",
+                    readout.n_channels()
+                ),
+                "check the readouts' headers",
+            );
+            return;
+        }
         let noise = noise.get_or_insert_with(|| Noise {
             accumulator: NoiseAccumulator::new(readout.n_channels()),
             sample_time_us: 0.0,

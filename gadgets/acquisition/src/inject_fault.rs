@@ -2,7 +2,7 @@
 
 use pipeline::{Gadget, Message, Remedy, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Breaks the chain on purpose, to see what a client makes of it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -15,7 +15,7 @@ pub struct Config {
 }
 
 /// Kinds of fault.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// The gadget fails on the message, which is lost; later ones pass.

@@ -10,11 +10,14 @@ use ismrmrd::EncodingCounters;
 use ismrmrd::xml::Encoding;
 use pipeline::{Acquisition, Bucket, Counter, Gadget, KSpace, Scan, ScanError, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use buffer::{Budget, Buffer, Placed};
 pub use error::Error;
 use layout::{Layout, Notes, Seen};
+
+/// So many readouts must have a place for one without to be left out.
+const MIN_READOUTS_PER_STRAY: usize = 20;
 
 /// Sorts readouts into k-space.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -52,7 +55,7 @@ impl Default for Config {
 }
 
 /// Counters that an axis of the buffer can follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dimension {
     /// Average.
@@ -207,6 +210,7 @@ impl SortKSpace {
                 None => None,
             });
         }
+        let (n_readouts, mut n_strays) = (readouts.len(), 0);
         for readout in readouts {
             let encoding_space = readout.header.encoding_space_ref;
             let Some(Some(layout)) = layouts.get(usize::from(encoding_space)) else {
@@ -219,8 +223,17 @@ impl SortKSpace {
                 Some(buffer) => buffer,
                 None => slot.insert(Buffer::new(layout, &readout, budget)?),
             };
-            if let Placed::Skipped(axis) = buffer.place(layout, &readout)? {
-                self.notes.skipped(axis, &readout);
+            match buffer.place(layout, &readout) {
+                Ok(Placed::Skipped(axis)) => self.notes.skipped(axis, &readout),
+                Ok(_) => {}
+                // One stray readout must not cost the image; many would make a wrong one of it.
+                Err(error) => {
+                    n_strays += 1;
+                    if n_strays * MIN_READOUTS_PER_STRAY > n_readouts {
+                        return Err(error);
+                    }
+                    self.notes.left_out(&error);
+                }
             }
         }
         Ok(())

@@ -1,11 +1,17 @@
 //! Sets of lines, and ranges of numbers in words.
 
+/// Lines that are told apart; a readout from outside could name 65 535.
+const MAX_LINES: u16 = 16_384;
+
 /// Which lines were read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LineSet(Vec<u64>);
 
 impl LineSet {
     pub fn insert(&mut self, line: u16) {
+        if line >= MAX_LINES {
+            return;
+        }
         let word = usize::from(line) / 64;
         if self.0.len() <= word {
             self.0.resize(word + 1, 0);

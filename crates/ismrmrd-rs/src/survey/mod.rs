@@ -57,7 +57,7 @@ const N_PROBES: usize = 32;
 pub(crate) const TICK_S: f64 = 2.5e-3;
 
 /// Encoding spaces, waveforms and series of images that are told apart; more are counted only.
-const MAX_KINDS: usize = 64;
+const MAX_KINDS: usize = 16;
 
 /// Counters of readouts in the order of their names.
 pub(crate) const COUNTER_NAMES: [&str; 17] = [

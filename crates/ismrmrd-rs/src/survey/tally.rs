@@ -47,7 +47,7 @@ impl<T: Copy + PartialOrd + Default> Range<T> {
 }
 
 /// Keys that are kept apart; counters from outside could name four billion slices.
-const MAX_KEYS: usize = 65_536;
+const MAX_KEYS: usize = 4096;
 
 /// Values by key in the order in which the keys came. The last key is found at once, because
 /// readouts of an image mostly come one after the other.

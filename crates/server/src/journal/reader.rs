@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::journal::SessionInfo;
 use crate::journal::format::{
@@ -54,6 +54,8 @@ pub struct JournalReader {
     position: usize,
     /// Bytes of the file that have been read.
     offset: usize,
+    /// When [`Read`] began, where it keeps the recorded pace.
+    paced_from: Option<Instant>,
 }
 
 impl JournalReader {
@@ -84,12 +86,26 @@ impl JournalReader {
         let info = serde_json::from_slice(&info)
             .map_err(|error| not_a_journal(format!("its description: {error}")))?;
         let (current, position, offset) = (Vec::new(), 0, start.len() + length);
-        Ok(Self { path: path.to_owned(), file, info, end: None, current, position, offset })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            info,
+            end: None,
+            current,
+            position,
+            offset,
+            paced_from: None,
+        })
     }
 
     /// Whose session it is.
     pub fn info(&self) -> &SessionInfo {
         &self.info
+    }
+
+    /// From now on [`Read`] gives each block when its time has come, as it was recorded.
+    pub fn keep_pace(&mut self) {
+        self.paced_from = Some(Instant::now());
     }
 
     /// Why the session ended: known once all blocks are read, [`None`] if the server was killed
@@ -103,6 +119,19 @@ impl JournalReader {
     /// # Errors
     /// The file cannot be read, or what follows is no block.
     pub fn next_block(&mut self) -> Result<Option<Block>, JournalError> {
+        let Some((kind, length, arrival)) = self.next_header()? else { return Ok(None) };
+        if kind == KIND_END {
+            self.end = Some(self.text(length)?);
+            return Ok(None);
+        }
+        let mut bytes = vec![0; length];
+        let n_read = self.fill(&mut bytes)?;
+        bytes.truncate(n_read);
+        Ok(Some(Block { arrival, bytes }))
+    }
+
+    /// Kind, length and arrival of the next block; [`None`] at the end.
+    fn next_header(&mut self) -> Result<Option<(u32, usize, Duration)>, JournalError> {
         let mut gap = [0; ALIGNMENT];
         let gap = &mut gap[..self.offset.next_multiple_of(ALIGNMENT) - self.offset];
         self.fill(gap)?;
@@ -118,14 +147,32 @@ impl JournalReader {
                 what: format!("a block of kind {kind} and {length} bytes"),
             });
         }
+        Ok(Some((kind, length, Duration::from_micros(arrival_us))))
+    }
+
+    /// Reads over all blocks without taking them in; gives the arrival of the last one.
+    ///
+    /// # Errors
+    /// As [`JournalReader::next_block`].
+    pub fn skim(&mut self) -> Result<Duration, JournalError> {
+        let mut last = Duration::ZERO;
+        while let Some((kind, length, arrival)) = self.next_header()? {
+            if kind == KIND_END {
+                self.end = Some(self.text(length)?);
+                break;
+            }
+            last = arrival;
+            let io = |source| JournalError::Io { path: self.path.clone(), source };
+            self.file.seek_relative(length as i64).map_err(io)?;
+            self.offset += length;
+        }
+        Ok(last)
+    }
+
+    fn text(&mut self, length: usize) -> Result<String, JournalError> {
         let mut bytes = vec![0; length];
         let n_read = self.fill(&mut bytes)?;
-        bytes.truncate(n_read);
-        if kind == KIND_END {
-            self.end = Some(String::from_utf8_lossy(&bytes).into_owned());
-            return Ok(None);
-        }
-        Ok(Some(Block { arrival: Duration::from_micros(arrival_us), bytes }))
+        Ok(String::from_utf8_lossy(&bytes[..n_read]).into_owned())
     }
 
     /// Reads until the buffer is full or the file ends.
@@ -150,7 +197,12 @@ impl Read for JournalReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.position == self.current.len() {
             match self.next_block().map_err(io::Error::other)? {
-                Some(block) => (self.current, self.position) = (block.bytes, 0),
+                Some(block) => {
+                    if let Some(start) = self.paced_from {
+                        std::thread::sleep(block.arrival.saturating_sub(start.elapsed()));
+                    }
+                    (self.current, self.position) = (block.bytes, 0);
+                }
                 None => return Ok(0),
             }
         }

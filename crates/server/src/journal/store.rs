@@ -1,11 +1,11 @@
 //! The folder of journals: numbering sessions, deleting old ones, finding one.
 
-use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::JournalSettings;
@@ -19,7 +19,6 @@ const ENDING: &str = ".journal";
 pub struct JournalStore {
     settings: JournalSettings,
     next_session: AtomicU64,
-    active: Mutex<BTreeSet<u64>>,
 }
 
 /// One journal of the folder.
@@ -35,20 +34,6 @@ pub struct JournalEntry {
     pub modified: SystemTime,
 }
 
-/// A session that still writes: its file is not deleted.
-#[derive(Debug)]
-pub(crate) struct ActiveSession {
-    store: Arc<JournalStore>,
-    session: u64,
-}
-
-impl Drop for ActiveSession {
-    fn drop(&mut self) {
-        let active = &self.store.active;
-        active.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.session);
-    }
-}
-
 impl JournalStore {
     /// Opens the folder, makes it where it is missing, and goes on with the numbers of the
     /// sessions that are in it.
@@ -56,8 +41,9 @@ impl JournalStore {
     /// # Errors
     /// The folder cannot be made or listed.
     pub fn open(settings: JournalSettings) -> io::Result<Self> {
-        fs::create_dir_all(&settings.directory)?;
-        let store = Self { settings, next_session: AtomicU64::new(1), active: Mutex::default() };
+        // What patients' scans contain is for the server's own user.
+        DirBuilder::new().recursive(true).mode(0o700).create(&settings.directory)?;
+        let store = Self { settings, next_session: AtomicU64::new(1) };
         let last = store.list()?.last().map_or(0, |entry| entry.session);
         store.next_session.store(last + 1, Ordering::Relaxed);
         Ok(store)
@@ -68,25 +54,32 @@ impl JournalStore {
         self.next_session.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Begins the journal of a session.
+    /// Begins the journal of a new session and gives its number.
     ///
     /// # Errors
     /// The file cannot be made.
-    pub fn begin(self: &Arc<Self>, session: u64, peer: &str) -> io::Result<JournalWriter> {
+    pub fn begin(self: &Arc<Self>, peer: &str) -> io::Result<(u64, JournalWriter)> {
         // What cannot be deleted now is tried again later; the writer reports it then.
         let _ = self.prune();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut file = OpenOptions::new();
+        file.write(true).create_new(true).mode(0o600);
+        let session = loop {
+            let session = self.next_session();
+            match file.open(self.path(session)) {
+                Ok(_) => break session,
+                // Another server works in the same folder.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        };
         let info = SessionInfo {
             session,
             started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
             peer: peer.to_owned(),
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let path = self.path(session);
-        OpenOptions::new().write(true).create_new(true).open(&path)?;
-        self.active.lock().unwrap_or_else(PoisonError::into_inner).insert(session);
-        let active = ActiveSession { store: Arc::clone(self), session };
-        JournalWriter::start(&path, &info, Arc::clone(self), active)
+        Ok((session, JournalWriter::start(&self.path(session), &info, Arc::clone(self))?))
     }
 
     /// All journals, the oldest session first.
@@ -131,12 +124,11 @@ impl JournalStore {
     /// The running sessions alone are too large, or the folder cannot be listed.
     pub(crate) fn prune(&self) -> Result<(), String> {
         let entries = self.list().map_err(|error| error.to_string())?;
-        let active = self.active.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut total: u64 = entries.iter().map(|entry| entry.bytes).sum();
-        for entry in entries.iter().filter(|entry| !active.contains(&entry.session)) {
+        for entry in &entries {
             let age = SystemTime::now().duration_since(entry.modified).unwrap_or_default();
             let is_over = total > self.settings.max_bytes || age > self.settings.max_age;
-            if is_over && fs::remove_file(&entry.path).is_ok() {
+            if is_over && delete_if_ended(&entry.path) {
                 total -= entry.bytes;
             }
         }
@@ -146,6 +138,17 @@ impl JournalStore {
         }
         Ok(())
     }
+
+    /// Deletes the oldest ended session, for room on a full disk; whether there was one.
+    pub(crate) fn delete_oldest(&self) -> bool {
+        self.list().is_ok_and(|entries| entries.iter().any(|entry| delete_if_ended(&entry.path)))
+    }
+}
+
+/// Deletes a journal that no writer, of this server or of another one, holds a lock on.
+fn delete_if_ended(path: &Path) -> bool {
+    let is_ended = File::open(path).is_ok_and(|file| file.try_lock().is_ok());
+    is_ended && fs::remove_file(path).is_ok()
 }
 
 /// Path of a session's journal in a folder of journals.
@@ -174,8 +177,7 @@ mod tests {
     }
 
     async fn write(store: &Arc<JournalStore>, pieces: &[&[u8]]) -> u64 {
-        let session = store.next_session();
-        let mut writer = store.begin(session, "peer").expect("the file can be made");
+        let (session, mut writer) = store.begin("peer").expect("the file can be made");
         for bytes in pieces {
             let mut piece = Piece::with_capacity(16 + bytes.len());
             piece.space()[..bytes.len()].copy_from_slice(bytes);
@@ -183,10 +185,6 @@ mod tests {
             writer.append(Arc::new(piece)).await.expect("the disk takes it");
         }
         writer.finish("CLOSE", 4).await.expect("the disk takes it");
-        // The writer's thread marks the end by giving up its place among the active sessions.
-        while store.active.lock().expect("no panic").contains(&session) {
-            tokio::task::yield_now().await;
-        }
         session
     }
 
@@ -236,6 +234,22 @@ mod tests {
         let left: Vec<_> = first.list().expect("listed").iter().map(|e| e.session).collect();
         assert_eq!(left, [2, 3], "a file has three blocks of 4096 bytes: two are below 30000");
         assert_eq!(store(folder.path(), 30_000).next_session(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_still_writes_is_not_deleted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path(), 1);
+        let (session, writer) = store.begin("peer").expect("the file can be made");
+        assert!(store.prune().is_err() && !store.delete_oldest());
+        assert!(store.path(session).exists());
+        // A second server in the same folder takes another number.
+        let other = JournalStore::open(store.settings.clone()).map(Arc::new).expect("opened");
+        other.next_session.store(session, Ordering::Relaxed);
+        let (next, _) = other.begin("peer").expect("the file can be made");
+        assert_eq!(next, session + 1);
+        writer.finish("CLOSE", 0).await.expect("the disk takes it");
+        assert!(store.delete_oldest() && !store.path(session).exists());
     }
 
     #[test]

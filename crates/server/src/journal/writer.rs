@@ -4,20 +4,21 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::journal::format::preamble;
-use crate::journal::store::ActiveSession;
 use crate::journal::{JournalStore, Piece, SessionInfo};
 
 /// Pieces that may wait for the disk.
 const WAITING_PIECES: usize = 16;
 /// A disk that does not take a block for so long must not hold up the scan.
 const STALL_LIMIT: Duration = Duration::from_secs(2);
+/// Nor one that is too slow again and again.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// After so many bytes old sessions are looked for again.
 const PRUNE_EVERY_BYTES: u64 = 256 << 20;
 
@@ -33,7 +34,10 @@ pub struct JournalStopped {
 #[derive(Debug)]
 pub struct JournalWriter {
     pieces: Option<mpsc::Sender<Arc<Piece>>>,
-    failure: Arc<Mutex<Option<String>>>,
+    /// Why the thread has ended: gives [`None`] after all was written.
+    ended: oneshot::Receiver<Option<String>>,
+    /// How much longer this session waits for the disk in all.
+    patience: Duration,
 }
 
 /// Opens the file so that what is written goes to the disk past the page cache: it does not
@@ -45,24 +49,37 @@ fn open(path: &Path, preamble: &[u8]) -> io::Result<File> {
     direct.and_then(write).or_else(|_| OpenOptions::new().write(true).open(path).and_then(write))
 }
 
+/// Writes a whole block. A full disk costs the oldest session, as long as there is one.
+fn write(file: &mut File, mut block: &[u8], store: &JournalStore) -> Result<(), String> {
+    while !block.is_empty() {
+        match file.write(block) {
+            Ok(0) => return Err("the disk takes no more".to_owned()),
+            Ok(n) => block = &block[n..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && store.delete_oldest() => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
 impl JournalWriter {
     pub(crate) fn start(
         path: &Path,
         info: &SessionInfo,
         store: Arc<JournalStore>,
-        active: ActiveSession,
     ) -> io::Result<Self> {
         let preamble = preamble(info);
         let mut first = Piece::with_capacity(preamble.len());
         let mut file = open(path, first.raw(&preamble))?;
         let (pieces, mut receiver) = mpsc::channel::<Arc<Piece>>(WAITING_PIECES);
-        let failure = Arc::new(Mutex::new(None));
-        let own_failure = Arc::clone(&failure);
+        let (end, ended) = oneshot::channel();
+        // Held until the thread ends: who tidies the folder leaves a locked file alone.
+        file.try_lock().map_err(|error| io::Error::other(error.to_string()))?;
         let work = move || {
-            let _active = active;
             let mut since_prune = 0;
             while let Some(piece) = receiver.blocking_recv() {
-                let written = file.write_all(piece.block()).map_err(|error| error.to_string());
+                let written = write(&mut file, piece.block(), &store);
                 since_prune += piece.block().len() as u64;
                 let written = written.and_then(|()| {
                     if since_prune < PRUNE_EVERY_BYTES {
@@ -72,13 +89,16 @@ impl JournalWriter {
                     store.prune()
                 });
                 if let Err(reason) = written {
-                    *own_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                    // The session has gone: nobody asks any more.
+                    let _ = end.send(Some(reason));
                     return;
                 }
             }
+            drop(file);
+            let _ = end.send(None);
         };
         thread::Builder::new().name(format!("s{} journal", info.session)).spawn(work)?;
-        Ok(Self { pieces: Some(pieces), failure })
+        Ok(Self { pieces: Some(pieces), ended, patience: PATIENCE })
     }
 
     /// Adds a piece as it arrived. Waits for the disk for two seconds at most.
@@ -87,25 +107,30 @@ impl JournalWriter {
     /// Once, when the journal stops; after that it does nothing.
     pub async fn append(&mut self, piece: Arc<Piece>) -> Result<(), JournalStopped> {
         let Some(pieces) = &self.pieces else { return Ok(()) };
-        let reason = match tokio::time::timeout(STALL_LIMIT, pieces.send(piece)).await {
+        let started = Instant::now();
+        let sent = tokio::time::timeout(STALL_LIMIT.min(self.patience), pieces.send(piece)).await;
+        self.patience = self.patience.saturating_sub(started.elapsed());
+        let reason = match sent {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(_)) => self
-                .failure
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
-                .unwrap_or_else(|| "its thread has ended".to_owned()),
-            Err(_) => format!("the disk took nothing for {} s", STALL_LIMIT.as_secs()),
+            Ok(Err(_)) => (&mut self.ended).await.unwrap_or_default(),
+            Err(_) => None,
         };
         self.pieces = None;
-        Err(JournalStopped { reason })
+        Err(JournalStopped { reason: reason.unwrap_or_else(|| "the disk is too slow".to_owned()) })
     }
 
-    /// Notes why the session ended, `arrival_us` after it began.
+    /// Notes why the session ended, `arrival_us` after it began, and waits until all is written.
     ///
     /// # Errors
     /// When the journal stops here.
     pub async fn finish(mut self, reason: &str, arrival_us: u64) -> Result<(), JournalStopped> {
-        self.append(Arc::new(Piece::end(reason, arrival_us))).await
+        self.append(Arc::new(Piece::end(reason, arrival_us))).await?;
+        self.pieces = None;
+        match tokio::time::timeout(STALL_LIMIT, &mut self.ended).await {
+            Ok(Ok(None)) => Ok(()),
+            Ok(Ok(Some(reason))) => Err(JournalStopped { reason }),
+            Ok(Err(_)) => Err(JournalStopped { reason: "its thread has panicked".to_owned() }),
+            Err(_) => Err(JournalStopped { reason: "the disk is too slow".to_owned() }),
+        }
     }
 }

@@ -94,6 +94,12 @@ impl Intake {
         Ok(None)
     }
 
+    /// Whether the client counts a NUL in its texts, as the Python server's do: it may send
+    /// parameters after the header.
+    pub fn is_python(&self) -> bool {
+        self.decoder.saw_nul_terminated_text()
+    }
+
     /// Drops what has not been taken.
     pub fn forget(&mut self) {
         self.current = None;

@@ -13,17 +13,19 @@ use pipeline::{Message, Remedy, Run, Scan};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use crate::journal::{JournalWriter, Piece};
-use crate::listener::Shared;
-use crate::query;
+use crate::listener::{Shared, Shutdown};
+use crate::{Timeouts, query};
 use intake::Intake;
 use opening::{Opening, Request};
 use outgoing::{Outgoing, Reply, Summary};
 
+/// A session whose journal has not begun by then runs without one.
+const JOURNAL_BEGINS_WITHIN: Duration = Duration::from_secs(2);
 /// Results that may wait for the socket.
 const WAITING_RESULTS: usize = 8;
 /// Texts and answers that may wait for the socket.
@@ -39,48 +41,87 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
     let mut intake = Intake::new(shared.settings.limits.clone());
     // A port probe connects and closes, or says nothing: it is no session, and nothing that a
     // shutdown waits for.
-    let mut is_stopping = shared.is_stopping.subscribe();
+    let mut shutdown = shared.shutdown.subscribe();
     let first = tokio::select! {
+        biased;
         first = intake.read(&mut socket) => first.unwrap_or_default(),
         () = tokio::time::sleep(shared.settings.timeouts.idle) => None,
-        _ = is_stopping.wait_for(|is_stopping| *is_stopping) => None,
+        () = reached(&mut shutdown, Shutdown::Begun) => None,
     };
     let Some(first) = first else {
         tracing::debug!("{peer} sent nothing");
         return;
     };
-    let id = shared.next_session();
+    let (id, journal) = begin_journal(&shared, peer).await;
     let span = tracing::info_span!("session", id);
     async {
         tracing::info!("{peer} connected");
-        let total = shared.settings.timeouts.total;
-        let (outgoing, inputs) = Outgoing::new(id, write_half, shared.settings.timeouts.write);
+        let Timeouts { total, drain, write, .. } = shared.settings.timeouts;
+        let (outgoing, inputs) = Outgoing::new(id, write_half, write);
+        let stop = outgoing.stop();
         let writer = tokio::spawn(outgoing.run().in_current_span());
-        let mut session = Session::new(id, peer, Arc::clone(&shared), intake, inputs);
+        let mut session = Session::new(id, journal, Arc::clone(&shared), intake, inputs);
         let started = Instant::now();
         let mut sent = Sent { writer, summary: None };
-        let reading = session.read_all(first, &mut socket, &mut sent);
-        let reason = match tokio::time::timeout(total, reading).await {
-            Ok(reason) => reason,
-            Err(_) => {
+        let (reason, left) = tokio::select! {
+            reason = session.read_all(first, &mut socket, &mut sent) => {
+                (reason, total.saturating_sub(started.elapsed()).max(drain))
+            }
+            () = tokio::time::sleep(total) => {
                 let what = format!("the session has lasted {} s, its limit", total.as_secs_f32());
-                session.fail("session", what, "raise --total-timeout-s if scans last longer").await;
-                "timed out".to_owned()
+                session.cut_off(what, "raise --total-timeout-s if scans last longer").await;
+                ("timed out".to_owned(), drain)
+            }
+            () = reached(&mut shutdown, Shutdown::Over) => {
+                let what = "the server shuts down and does not wait any longer";
+                session.cut_off(what, "start the server again and repeat the scan").await;
+                ("cut off by a shutdown".to_owned(), drain)
             }
         };
         session.stop_listening();
         session.inputs = None;
-        let timeouts = &shared.settings.timeouts;
-        let left = total.saturating_sub(started.elapsed()).max(timeouts.drain);
-        let finishing = session.finish(&mut socket, &mut sent, timeouts.drain);
-        if tokio::time::timeout(left, finishing).await.is_err() {
-            tracing::error!("the chain does not end; its threads are left behind");
-            sent.writer.abort();
+        let is_in_time = tokio::select! {
+            () = session.finish(&mut socket, &mut sent, drain) => true,
+            () = tokio::time::sleep(left) => false,
+            () = reached(&mut shutdown, Shutdown::Over) => false,
+        };
+        if !is_in_time && sent.summary.is_none() {
+            tracing::error!(
+                "the chain does not end in time: what it still gives is not waited for"
+            );
+            session.cancel();
+            stop.notify_one();
+            if tokio::time::timeout(drain, sent.done()).await.is_err() {
+                sent.writer.abort();
+            }
         }
         session.end(sent.summary.unwrap_or_default(), &reason, started.elapsed()).await;
     }
     .instrument(span)
     .await;
+}
+
+/// Waits until the server's shutdown has come so far.
+async fn reached(shutdown: &mut watch::Receiver<Shutdown>, step: Shutdown) {
+    // The sender lives as long as the server.
+    let _ = shutdown.wait_for(|now| *now >= step).await;
+}
+
+/// A number for a session and its journal, or why there is none.
+async fn begin_journal(
+    shared: &Arc<Shared>,
+    peer: SocketAddr,
+) -> (u64, Option<Result<JournalWriter, String>>) {
+    let Some(store) = shared.journal.clone() else { return (shared.next_session(), None) };
+    // A disk that hangs must not hang the thread that serves the sockets.
+    let begun = tokio::task::spawn_blocking(move || store.begin(&peer.to_string()));
+    let reason = match tokio::time::timeout(JOURNAL_BEGINS_WITHIN, begun).await {
+        Ok(Ok(Ok((id, journal)))) => return (id, Some(Ok(journal))),
+        Ok(Ok(Err(error))) => error.to_string(),
+        Ok(Err(_)) => "its thread has panicked".to_owned(),
+        Err(_) => "the disk does not answer".to_owned(),
+    };
+    (shared.next_session(), Some(Err(reason)))
 }
 
 /// Where a connection stands.
@@ -129,21 +170,23 @@ struct Session {
 impl Session {
     fn new(
         id: u64,
-        peer: SocketAddr,
+        journal: Option<Result<JournalWriter, String>>,
         shared: Arc<Shared>,
         intake: Intake,
         inputs: outgoing::Inputs,
     ) -> Self {
-        let journal =
-            shared.journal.as_ref().and_then(|store| match store.begin(id, &peer.to_string()) {
-                Ok(journal) => Some(journal),
-                Err(error) => {
-                    tracing::error!(
-                        "no journal for this session: {error}; the scan runs without one"
-                    );
-                    None
-                }
-            });
+        let journal = match journal {
+            Some(Ok(journal)) => Some(journal),
+            Some(Err(reason)) => {
+                let what = format!("no journal of this scan: {reason}");
+                tracing::error!("{what}");
+                let text = format!("session {id}, journal: {what}\n  the scan cannot be replayed");
+                // The queue of a new session has room.
+                let _ = inputs.replies.try_send(Reply::Text { level: "WARNING", text });
+                None
+            }
+            None => None,
+        };
         Self {
             id,
             shared,
@@ -276,7 +319,7 @@ impl Session {
     /// Tells the client at once of a chain that cannot be run, not only when data arrive.
     async fn check_early(&mut self) {
         if let Phase::Opening(opening) = &self.phase
-            && let Err(error) = opening.check_early(&self.shared.chains)
+            && let Err(error) = opening.check_early(&self.shared.chains, self.intake.is_python())
         {
             self.fail_with(&error.to_string()).await;
         }
@@ -310,6 +353,8 @@ impl Session {
         self.header.clone_from(&scan.header);
         let Some(inputs) = &mut self.inputs else { return };
         let Some(results) = inputs.results.take() else { return };
+        // As long as this is held, the writer waits for results and so for the error, too.
+        let held = results.clone();
         inputs.set_output(chain.output).await;
         let faults = inputs.faults.clone();
         tracing::info!(chain = chain.name, "chain: {}", chain.gadget_names().join(" > "));
@@ -336,6 +381,7 @@ impl Session {
                 self.fail("session", what, "this is a bug: report it with the recorded data").await;
             }
         }
+        drop(held);
     }
 
     /// Hands data to the chain.
@@ -366,6 +412,19 @@ impl Session {
         if let Some(inputs) = &mut self.inputs {
             inputs.results = None;
         }
+    }
+
+    /// Stops the chain in the middle of its work.
+    fn cancel(&self) {
+        if let Some(run) = &self.run {
+            run.canceller.cancel();
+        }
+    }
+
+    /// Ends a session that has no more time.
+    async fn cut_off(&mut self, what: impl Into<String>, remedy: impl Into<String>) {
+        self.cancel();
+        self.fail("session", what, remedy).await;
     }
 
     async fn fail(&mut self, place: &str, what: impl Into<String>, remedy: impl Into<String>) {
@@ -421,9 +480,11 @@ impl Session {
         {
             tracing::warn!("{stopped}");
         }
-        for line in self.survey.report(self.header.as_ref()).to_string().lines() {
-            tracing::info!("{line}");
-        }
+        let (survey, header) = (self.survey, self.header.take());
+        let report = move || survey.report(header.as_ref()).to_string();
+        // A panic in it would have been printed; the session has nothing else to do about it.
+        let report = tokio::task::spawn_blocking(report).await.unwrap_or_default();
+        report.lines().for_each(|line| tracing::info!("{line}"));
         if let Some(run) = self.run.take() {
             for gadget in run.statistics.snapshot() {
                 tracing::info!(

@@ -11,6 +11,9 @@ use crate::parameters;
 /// OpenRecon always sends this name; the chain's own stands in the parameters.
 const OPENRECON: &str = "openrecon";
 
+/// Chains that are longer than this are refused.
+const MAX_CHAIN_BYTES: usize = 1 << 20;
+
 /// What a client has sent before its data.
 #[derive(Default)]
 pub(crate) struct Opening {
@@ -45,13 +48,18 @@ pub(crate) enum Wrong {
     BeforeHeader(MessageId),
     #[error("message {0} came a second time")]
     Second(MessageId),
+    #[error("the chain's text has {0} bytes, {MAX_CHAIN_BYTES} are the limit")]
+    TooLong(usize),
     #[error("message {0} does not belong before the data")]
     Unexpected(MessageId),
 }
 
 impl Remedy for Wrong {
     fn remedy(&self) -> &str {
-        "send the config (id 1 or 2), the header (3), the data, then CLOSE (4)"
+        match self {
+            Self::TooLong(_) => "send a chain, or its name",
+            _ => "send the config (id 1 or 2), the header (3), the data, then CLOSE (4)",
+        }
     }
 }
 
@@ -64,8 +72,12 @@ impl Opening {
                 Err(Wrong::Second(name))
             }
             wire::Message::ConfigFile(name) => {
+                let is_file = name.contains('.');
                 self.config = Some(Config::Name(name));
-                Ok(Request::Check)
+                Ok(if is_file { Request::Check } else { Request::More })
+            }
+            wire::Message::ConfigText(text) if text.len() > MAX_CHAIN_BYTES => {
+                Err(Wrong::TooLong(text.len()))
             }
             wire::Message::ConfigText(text) => {
                 // The Python server looks up a text as a name as well.
@@ -80,7 +92,8 @@ impl Opening {
             wire::Message::Header(_) if self.header_text.is_some() => Err(Wrong::Second(name)),
             wire::Message::Header(text) => {
                 self.header_text = Some(text);
-                Ok(Request::More)
+                // Only now it is known which dialect the client speaks.
+                Ok(Request::Check)
             }
             wire::Message::Acquisition(_)
             | wire::Message::Waveform(_)
@@ -130,11 +143,12 @@ impl Opening {
         Some((text.clone(), Header::from_xml(text)))
     }
 
-    /// Whether the chain can be run, as far as that can be told before the parameters: they may
-    /// still replace a name that is no file's.
-    pub fn check_early(&self, chains: &ChainLibrary) -> Result<(), LibraryError> {
+    /// Whether the chain can be run, as far as that can be told before the parameters: those that a
+    /// client of the Python dialect sends may still replace a name that is no file's.
+    pub fn check_early(&self, chains: &ChainLibrary, is_python: bool) -> Result<(), LibraryError> {
         match &self.config {
-            Some(Config::Name(name)) if !name.contains('.') => Ok(()),
+            Some(Config::Name(name)) if name == OPENRECON => Ok(()),
+            Some(Config::Name(name)) if is_python && !name.contains('.') => Ok(()),
             Some(Config::Name(name)) => chains.load(name).map(drop),
             Some(Config::Text(text)) => {
                 Ok(chains.check(&ChainFile::parse("from the client", text)?).map(drop)?)

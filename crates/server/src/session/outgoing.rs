@@ -1,5 +1,6 @@
 //! Everything that goes to the client: results, texts, answers, and CLOSE exactly once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -7,7 +8,7 @@ use ismrmrd::wire;
 use pipeline::{Fault, Kinds, Message, Severity};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::session::{WAITING_REPLIES, WAITING_RESULTS};
 
@@ -65,6 +66,7 @@ pub(crate) struct Outgoing {
     summary: Summary,
     n_errors: u64,
     n_unsent: u64,
+    stop: Arc<Notify>,
 }
 
 impl Outgoing {
@@ -85,10 +87,16 @@ impl Outgoing {
             summary: Summary::default(),
             n_errors: 0,
             n_unsent: 0,
+            stop: Arc::default(),
         };
         let inputs =
             Inputs { replies: reply_sender, faults: fault_sender, results: Some(result_sender) };
         (outgoing, inputs)
+    }
+
+    /// Notified, it waits for no more results: it sends what it has, then CLOSE.
+    pub fn stop(&self) -> Arc<Notify> {
+        Arc::clone(&self.stop)
     }
 
     /// Sends until there is nothing more to come, then CLOSE.
@@ -118,6 +126,7 @@ impl Outgoing {
                     Some(result) => self.put_result(result),
                     None => has_results = false,
                 },
+                () = self.stop.notified() => (has_results, has_replies) = (false, false),
             }
             if !has_results {
                 self.put_what_is_left();
@@ -189,16 +198,16 @@ impl Outgoing {
         self.summary.n_faults += u64::from(fault.severity != Severity::Info);
         let level = match fault.severity {
             Severity::Info => {
-                tracing::info!("{fault}");
+                tracing::info!(gadget = fault.gadget, "{fault}");
                 "INFO"
             }
             Severity::Warning => {
-                tracing::warn!("{fault}");
+                tracing::warn!(gadget = fault.gadget, "{fault}");
                 "WARNING"
             }
             Severity::Error => {
                 self.n_errors += 1;
-                tracing::error!("{fault}");
+                tracing::error!(gadget = fault.gadget, "{fault}");
                 "ERROR"
             }
         };

@@ -2,12 +2,12 @@
 
 use pipeline::Counter;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 macro_rules! dimensions {
     ($($(#[$attribute:meta])* $variant:ident = $name:literal,)*) => {
         /// A counter of the readouts, or their number.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
         pub enum Dimension {
             $($(#[$attribute])* #[serde(rename = $name)] $variant,)*
             /// Number of readouts.

@@ -2,7 +2,7 @@
 
 use ismrmrd::xml::{CalibrationMode, Encoding, Limit, Trajectory};
 use ismrmrd::{EncodingCounters, SamplingDescription, SamplingLimit};
-use pipeline::{Acquisition, Counter};
+use pipeline::{Acquisition, Counter, Remedy};
 
 use super::{Axes, Error};
 
@@ -317,6 +317,9 @@ fn sampling(encoding: &Encoding, is_cartesian: bool) -> SamplingDescription {
     }
 }
 
+/// Notes of one bucket at most.
+const MAX_PENDING: usize = 20;
+
 /// What is told once in a scan.
 #[derive(Default)]
 pub(super) struct Notes {
@@ -330,6 +333,15 @@ impl Notes {
     /// What is to be told now.
     pub(super) fn take(&mut self) -> Vec<(String, String)> {
         std::mem::take(&mut self.pending)
+    }
+
+    /// A readout that has no place.
+    pub(super) fn left_out(&mut self, error: &Error) {
+        let what = format!("a readout is left out: {error}");
+        let note = (what, error.remedy().to_owned());
+        if self.pending.len() < MAX_PENDING && !self.pending.contains(&note) {
+            self.pending.push(note);
+        }
     }
 
     fn no_limits(&mut self, axis: usize, element: &str, seen: Span, middle: usize) {
