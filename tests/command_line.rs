@@ -109,6 +109,20 @@ fn every_failure_has_a_sentence_and_an_exit_code() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let mut child = boreside()
+        .args(["chains", "schema"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success());
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn chains_are_listed_checked_and_described() {
     assert!(run_well(&["chains", "list"]).contains("default_short.xml"));
     assert!(

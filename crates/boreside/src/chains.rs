@@ -69,18 +69,18 @@ fn list_chains(folder: &ChainFolder, json: bool) -> Result<()> {
                 })
             })
             .collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        outln!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
     for entry in entries {
         let place = if entry.is_built_in { "built in" } else { "folder" };
         match entry.chain {
-            Ok(chain) => println!(
+            Ok(chain) => outln!(
                 "{:<28} {place:<9} {}",
                 entry.name,
                 chain.description.clone().unwrap_or_else(|| chain.gadget_names().join(" > "))
             ),
-            Err(error) => println!("{:<28} {place:<9} FAULTY: {error}", entry.name),
+            Err(error) => outln!("{:<28} {place:<9} FAULTY: {error}", entry.name),
         }
     }
     Ok(())
@@ -100,12 +100,12 @@ fn list_gadgets(json: bool) -> Result<()> {
                 })
             })
             .collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        outln!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
     for entry in registry.iter() {
         let aliases = entry.aliases.join(", ");
-        println!("{:<22} {} -> {}  {aliases}", entry.name, entry.input, entry.output);
+        outln!("{:<22} {} -> {}  {aliases}", entry.name, entry.input, entry.output);
     }
     Ok(())
 }
@@ -132,10 +132,10 @@ fn check(chains: &[String], folder: &ChainFolder) -> Result<()> {
             None => library.load(name).map_err(anyhow::Error::from),
         };
         match checked {
-            Ok(chain) => println!("{name}: good: {}", chain.gadget_names().join(" > ")),
+            Ok(chain) => outln!("{name}: good: {}", chain.gadget_names().join(" > ")),
             Err(error) => {
                 n_faulty += 1;
-                println!("{error}");
+                outln!("{error}");
             }
         }
     }
@@ -156,6 +156,6 @@ fn schema(gadget: Option<&str>) -> Result<()> {
             ),
         },
     };
-    println!("{}", serde_json::to_string_pretty(&schema)?);
+    outln!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(())
 }

@@ -42,8 +42,8 @@ pub fn run(options: &DemoOptions) -> Result<()> {
     let chains = gadgets::library(&ChainFolder::default());
     let server = runtime.block_on(Server::bind("127.0.0.1:0", Settings::default(), chains))?;
     let address = server.local_addr()?.to_string();
-    println!("a server listens on {address}");
-    println!(
+    outln!("a server listens on {address}");
+    outln!(
         "a scanner streams {} readouts of 16 channels to it, chain `cartesian_fft`",
         scan.n_acquisitions()
     );
@@ -57,11 +57,11 @@ pub fn run(options: &DemoOptions) -> Result<()> {
     let outcome = simulate::stream_to(&scan, &address, config, pace)?;
     drop(stop);
     runtime.block_on(serving).context("the server panicked")?;
-    print!("{}", outcome.table());
+    out!("{}", outcome.table());
     outcome.sheet.write_png(&options.png)?;
     if std::io::stdout().is_terminal() {
-        print!("{}", outcome.sheet.for_terminal());
+        out!("{}", outcome.sheet.for_terminal());
     }
-    println!("picture: {}", options.png.display());
+    outln!("picture: {}", options.png.display());
     Ok(())
 }

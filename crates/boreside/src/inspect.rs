@@ -41,11 +41,11 @@ pub fn run(options: &InspectOptions) -> Result<()> {
     }
     let report = survey.report(header.as_ref());
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        outln!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        println!("{report}");
+        outln!("{report}");
         if let Some(error) = header_error {
-            println!("warning: the header is not read: {error}");
+            outln!("warning: the header is not read: {error}");
         }
     }
     end

@@ -79,12 +79,12 @@ fn list(data: &DataFolder, json: bool) -> Result<()> {
         rows.push(row);
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        outln!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
-    println!("{:>7}  {:>10}  {:>9}  {:<22} end", "session", "MB", "seconds", "from");
+    outln!("{:>7}  {:>10}  {:>9}  {:<22} end", "session", "MB", "seconds", "from");
     for row in rows {
-        println!(
+        outln!(
             "{:>7}  {:>10.3}  {:>9.3}  {:<22} {}",
             row["session"],
             row["bytes"].as_f64().unwrap_or(0.0) / 1e6,
@@ -107,7 +107,7 @@ fn export(session: u64, output: &PathBuf, data: &DataFolder) -> Result<()> {
         let mut file = BufWriter::new(file);
         let n = std::io::copy(&mut reader, &mut file)?;
         file.flush()?;
-        println!("{n} bytes as they arrived in {}", output.display());
+        outln!("{n} bytes as they arrived in {}", output.display());
         return Ok(());
     }
     let recording = recording::open(&session.to_string(), "dataset", data, Pace::Max)?;
@@ -126,6 +126,6 @@ fn export(session: u64, output: &PathBuf, data: &DataFolder) -> Result<()> {
         n += u64::from(file.write(&message?)?);
     }
     file.finish()?;
-    println!("{n} messages in {}", output.display());
+    outln!("{n} messages in {}", output.display());
     Ok(())
 }

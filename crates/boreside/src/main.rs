@@ -1,5 +1,21 @@
 //! Boreside: an inline MR reconstruction server.
 
+/// Writes a result to standard output. Where that is closed (`| head`) the program ends.
+macro_rules! out {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        write!(std::io::stdout(), $($text)*)?
+    }};
+}
+
+/// [`out`] and the end of the line.
+macro_rules! outln {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($text)*)?
+    }};
+}
+
 mod chains;
 mod cli;
 mod client;

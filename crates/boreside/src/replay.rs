@@ -8,8 +8,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use ismrmrd::{Header, wire};
 use pipeline::Scan;
-use pipeline::chain::ChainFile;
 use serde_json::Value;
+use server::ChainChoice;
 
 use crate::cli::{ChainFolder, DataFolder};
 use crate::outcome::Outcome;
@@ -84,14 +84,14 @@ pub fn run(options: &ReplayOptions) -> Result<()> {
             let messages = with_progress(recording);
             let finished = local::run(&chain, &scan, messages, |message| outcome.take(message));
             if let (true, Ok(finished)) = (options.statistics, &finished) {
-                print_statistics(&finished.statistics);
+                print_statistics(&finished.statistics)?;
             }
             finished.map(|finished| finished.n_errors)
         }
     };
     // What came back before a failure is kept and shown.
     outcome.finish()?;
-    print!("{}", outcome.table());
+    out!("{}", outcome.table());
     let n_errors = played?;
     if let Some(path) = &options.png {
         if outcome.sheet.is_empty() {
@@ -151,23 +151,19 @@ fn chain_of(
     parameters: Option<&str>,
     folder: &ChainFolder,
 ) -> Result<pipeline::Chain> {
-    let library = gadgets::library(folder);
-    let parameters = match parameters {
-        Some(text) => server::parameters::of_json(text).unwrap_or_default(),
-        None => serde_json::Map::new(),
+    let choice = match config {
+        wire::Message::ConfigFile(name) => ChainChoice::Name(name.clone()),
+        wire::Message::ConfigText(text) => ChainChoice::Text(text.clone()),
+        other => bail!("message {} names no chain", other.id()),
     };
-    let named = server::parameters::chain_name(&parameters);
-    let mut file = match (named, config) {
-        (Some(name), _) => library.find(name)?,
-        (None, wire::Message::ConfigFile(name)) => library.find(name)?,
-        (None, wire::Message::ConfigText(text)) => ChainFile::parse("from file", text)?,
-        (None, other) => bail!("message {} names no chain", other.id()),
-    };
-    let unused = server::parameters::apply(&parameters, &mut file, library.registry());
+    let parameters = parameters.and_then(server::parameters::of_json);
+    let (chain, unused) = choice
+        .resolve(parameters.as_ref(), &gadgets::library(folder))
+        .map_err(anyhow::Error::msg)?;
     if !unused.is_empty() {
         tracing::warn!("parameters that no gadget of the chain has: {}", unused.join(", "));
     }
-    Ok(library.check(&file)?)
+    Ok(chain)
 }
 
 /// Recorded parameters and those from the command line in one JSON text. A chain that was
@@ -220,13 +216,18 @@ fn with_progress(recording: Recording) -> impl Iterator<Item = Result<wire::Mess
     }))
 }
 
-fn print_statistics(statistics: &pipeline::Statistics) {
-    println!(
+fn print_statistics(statistics: &pipeline::Statistics) -> Result<()> {
+    outln!(
         "{:<24} {:>9} {:>9} {:>7} {:>12} {:>12}",
-        "gadget", "in", "out", "faults", "busy", "longest"
+        "gadget",
+        "in",
+        "out",
+        "faults",
+        "busy",
+        "longest"
     );
     for gadget in statistics.snapshot() {
-        println!(
+        outln!(
             "{:<24} {:>9} {:>9} {:>7} {:>9.3} ms {:>9.3} ms",
             gadget.gadget,
             gadget.messages_in,
@@ -236,6 +237,7 @@ fn print_statistics(statistics: &pipeline::Statistics) {
             gadget.longest.as_secs_f64() * 1e3,
         );
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ pub fn run(options: ServeOptions) -> Result<()> {
         .context("the sockets' threads cannot be started")?;
     let cut_off = runtime.block_on(async {
         let server = Server::bind(address, settings, chains).await?;
-        println!("listening on {}", server.local_addr()?);
+        outln!("listening on {}", server.local_addr()?);
         Ok::<_, anyhow::Error>(server.run(stop_signal()).await)
     })?;
     // Threads of a chain that hangs would keep the program from ending.

@@ -135,15 +135,15 @@ pub fn run(options: &SimulateOptions) -> Result<()> {
     let target = &options.target;
     if let Some(path) = &target.truth {
         write_truth(&scan, path)?;
-        println!("truth: {}", path.display());
+        outln!("truth: {}", path.display());
     }
     if let Some(path) = &target.output {
         write_scan(&scan, path)?;
-        println!("{} readouts in {}", scan.n_acquisitions(), path.display());
+        outln!("{} readouts in {}", scan.n_acquisitions(), path.display());
     }
     if let (Some(address), Some(chain)) = (&target.to, &target.chain) {
         let outcome = stream_to(&scan, address, replay::config_of(chain)?, target.pace)?;
-        print!("{}", outcome.table());
+        out!("{}", outcome.table());
         if let Some(path) = &target.png {
             outcome.sheet.write_png(path)?;
         }

@@ -6,6 +6,7 @@
 //!
 //! The crate knows no gadget: the program hands it a [`pipeline::ChainLibrary`].
 
+mod choice;
 pub mod journal;
 mod listener;
 pub mod parameters;
@@ -13,5 +14,6 @@ mod query;
 mod session;
 mod settings;
 
+pub use choice::ChainChoice;
 pub use listener::{ServeError, Server};
 pub use settings::{JournalSettings, Settings, Timeouts};

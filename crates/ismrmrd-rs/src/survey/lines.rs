@@ -65,10 +65,11 @@ mod tests {
     fn a_set_holds_what_was_put_in() {
         let mut lines = LineSet::default();
         assert_eq!(lines.first(), None);
-        for line in [70, 65_535, 64] {
+        for line in [70, 16_383, 65_535, 64] {
             lines.insert(line);
         }
-        assert!(lines.contains(70) && lines.contains(65_535) && !lines.contains(69));
+        assert!(lines.contains(70) && lines.contains(16_383) && !lines.contains(69));
+        assert!(!lines.contains(65_535), "beyond the limit");
         assert_eq!(lines.first(), Some(64));
     }
 

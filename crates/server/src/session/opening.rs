@@ -6,10 +6,8 @@ use pipeline::chain::{ChainFile, LibraryError};
 use pipeline::{Chain, ChainLibrary, Remedy};
 use serde_json::{Map, Value};
 
+use crate::choice::{ChainChoice, OPENRECON};
 use crate::parameters;
-
-/// OpenRecon always sends this name; the chain's own stands in the parameters.
-const OPENRECON: &str = "openrecon";
 
 /// Chains that are longer than this are refused.
 const MAX_CHAIN_BYTES: usize = 1 << 20;
@@ -17,14 +15,9 @@ const MAX_CHAIN_BYTES: usize = 1 << 20;
 /// What a client has sent before its data.
 #[derive(Default)]
 pub(crate) struct Opening {
-    config: Option<Config>,
+    config: Option<ChainChoice>,
     header_text: Option<String>,
     parameters: Option<Map<String, Value>>,
-}
-
-enum Config {
-    Name(String),
-    Text(String),
 }
 
 /// What is to be done after a message.
@@ -73,7 +66,7 @@ impl Opening {
             }
             wire::Message::ConfigFile(name) => {
                 let is_file = name.contains('.');
-                self.config = Some(Config::Name(name));
+                self.config = Some(ChainChoice::Name(name));
                 Ok(if is_file { Request::Check } else { Request::More })
             }
             wire::Message::ConfigText(text) if text.len() > MAX_CHAIN_BYTES => {
@@ -82,8 +75,11 @@ impl Opening {
             wire::Message::ConfigText(text) => {
                 // The Python server looks up a text as a name as well.
                 let is_name = !text.contains(['<', '=', '\n', '[']);
-                let config =
-                    if is_name { Config::Name(text.trim().to_owned()) } else { Config::Text(text) };
+                let config = if is_name {
+                    ChainChoice::Name(text.trim().to_owned())
+                } else {
+                    ChainChoice::Text(text)
+                };
                 self.config = Some(config);
                 Ok(Request::Check)
             }
@@ -147,10 +143,10 @@ impl Opening {
     /// client of the Python dialect sends may still replace a name that is no file's.
     pub fn check_early(&self, chains: &ChainLibrary, is_python: bool) -> Result<(), LibraryError> {
         match &self.config {
-            Some(Config::Name(name)) if name == OPENRECON => Ok(()),
-            Some(Config::Name(name)) if is_python && !name.contains('.') => Ok(()),
-            Some(Config::Name(name)) => chains.load(name).map(drop),
-            Some(Config::Text(text)) => {
+            Some(ChainChoice::Name(name)) if name == OPENRECON => Ok(()),
+            Some(ChainChoice::Name(name)) if is_python && !name.contains('.') => Ok(()),
+            Some(ChainChoice::Name(name)) => chains.load(name).map(drop),
+            Some(ChainChoice::Text(text)) => {
                 Ok(chains.check(&ChainFile::parse("from the client", text)?).map(drop)?)
             }
             None => Ok(()),
@@ -160,26 +156,10 @@ impl Opening {
     /// The chain that the client wants, with its parameters set, and the names of those that no
     /// gadget has.
     pub fn chain(&self, chains: &ChainLibrary) -> Result<(Chain, Vec<String>), String> {
-        let named = self.parameters.as_ref().and_then(parameters::chain_name);
-        let mut file = match (named, &self.config) {
-            (Some(name), _) => chains.find(name).map_err(|error| format!("chain named by the parameters: {error}"))?,
-            (None, Some(Config::Name(name))) if name == OPENRECON => {
-                chains.find(name).map_err(|_| {
-                    "the name `openrecon` stands for the chain that the parameters name, and none came\n  send them as JSON text after the header: {\"parameters\": {\"config\": \"…\"}}".to_owned()
-                })?
-            }
-            (None, Some(Config::Name(name))) => chains.find(name).map_err(|error| error.to_string())?,
-            (None, Some(Config::Text(text))) => {
-                ChainFile::parse("from the client", text).map_err(|error| error.to_string())?
-            }
-            (None, None) => return Err("no chain was named\n  send a config message first".to_owned()),
-        };
-        let unused = match &self.parameters {
-            Some(parameters) => parameters::apply(parameters, &mut file, chains.registry()),
-            None => Vec::new(),
-        };
-        let chain = chains.check(&file).map_err(|error| error.to_string())?;
-        Ok((chain, unused))
+        match &self.config {
+            Some(choice) => choice.resolve(self.parameters.as_ref(), chains),
+            None => Err("no chain was named\n  send a config message first".to_owned()),
+        }
     }
 }
 
