@@ -1,7 +1,10 @@
 //! Chores: `cargo xtask …`.
 
 mod bench_server;
+mod docs;
+mod new_gadget;
 mod process;
+mod workspace;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -17,10 +20,16 @@ struct Cli {
 enum Chore {
     /// Time the running server on a generated scan, against a bare loop and against peers
     BenchServer(bench_server::Options),
+    /// Write property tables, the schema of chain files and the list of gadgets from the code
+    Docs(docs::Options),
+    /// Begin a gadget: its file, its lines in the lists, a chain and a README section
+    NewGadget(new_gadget::Options),
 }
 
 fn main() -> Result<()> {
     match Cli::parse().chore {
         Chore::BenchServer(options) => bench_server::run(&options),
+        Chore::Docs(options) => docs::run(&options),
+        Chore::NewGadget(options) => new_gadget::run(&options),
     }
 }

@@ -16,8 +16,9 @@ use combine::combine;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Whether to cut what the encoded field of view has more than the reconstructed one, so that
-    /// the pixels fill the field of view that the image's header names. Gadgetron does not.
+    /// Whether to cut what the encoded field of view has more than the reconstructed one (phase
+    /// oversampling), so that the pixels fill the field of view that the image's header names.
+    /// Gadgetron does not.
     pub crop_oversampling: bool,
     /// Whether to turn images by 180° in plane, about the pixel at the centre of the transform;
     /// their headers stay. Siemens scanners take images of raw data that way where they are marked

@@ -14,7 +14,7 @@ use serde::Deserialize;
 pub struct Config {
     /// What the bright end becomes.
     pub max_value: f32,
-    /// Bins of the histogram.
+    /// Bins of the histogram from 0 to the largest pixel.
     #[schemars(range(min = 1, max = 65536))]
     pub histogram_bins: u32,
 }

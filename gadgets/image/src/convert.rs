@@ -17,7 +17,7 @@ macro_rules! converters {
         $name:literal, $alias:literal, $max:expr, $min:expr, $offset:expr;
     )*) => {
         $(
-            /// How floats become integers.
+            #[doc = concat!("Converts images of 32-bit floats to `", stringify!($type), "`.")]
             #[derive(Clone, Debug, Deserialize, JsonSchema)]
             #[serde(default, deny_unknown_fields)]
             pub struct $config {

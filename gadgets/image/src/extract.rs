@@ -13,7 +13,7 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Parts as a sum of 1 (magnitude), 2 (real), 4 (imaginary) and 8 (phase), in addition to
-    /// those below. Prefer those.
+    /// those that have a property each. Prefer these.
     pub extract_mask: u32,
     /// Whether to give the magnitude.
     pub extract_magnitude: bool,

@@ -4,7 +4,7 @@ use ismrmrd::{Image, ImageType, Pixels};
 use ndarray::Array4;
 use pipeline::{Gadget, Remedy, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::describe_images::set_directions;
 
@@ -28,23 +28,23 @@ pub struct Config {
 }
 
 /// What pixels are subtracted from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Maximum {
-    /// The largest pixel of the image, whose type stays.
+    /// The largest pixel of the image, whose type and meta attributes stay (Gadgetron's example).
     #[default]
     Image,
     /// The largest number of `BitsStored` bits (a whole-number user parameter of the header, 12
-    /// where it is absent). The images of a series are first scaled together to reach it, and
-    /// become 16-bit integers.
+    /// where it is absent, at most 15). The images of a series are first scaled together to reach
+    /// it, and become 16-bit integers (the Python server's `invertcontrast`).
     BitsStored,
 }
 
 /// What else inverted images get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Extra {
-    /// The name of a colour table.
+    /// The name of a colour table is added.
     Colormap,
 }
 
