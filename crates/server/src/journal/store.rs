@@ -79,7 +79,12 @@ impl JournalStore {
             peer: peer.to_owned(),
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        Ok((session, JournalWriter::start(&self.path(session), &info, Arc::clone(self))?))
+        let path = self.path(session);
+        let writer = JournalWriter::start(&path, &info, Arc::clone(self)).inspect_err(|_| {
+            // Nothing is in it; one that stays is only an empty file.
+            let _ = fs::remove_file(&path);
+        })?;
+        Ok((session, writer))
     }
 
     /// All journals, the oldest session first.
