@@ -196,3 +196,16 @@ fn compressed_readouts_are_read() {
     assert!(error > 0.0 && error < 1e-3, "{error}");
     server.stop();
 }
+
+#[test]
+fn gadgetrons_question_for_stored_noise_is_answered_without_text() {
+    let server = TestServer::start(&[]);
+    let config = "<gadgetronStreamConfiguration><writer><slot>1019</slot><dll>x</dll><classname>DependencyQueryWriter</classname></writer><gadget><name>N</name><dll>x</dll><classname>NoiseSummaryGadget</classname><property><name>noise_file</name><value>GadgetronNoiseCovarianceMatrix_7</value></property></gadget></gadgetronStreamConfiguration>";
+    let mut client = Client::connect(&server);
+    client.send(Message::ConfigText(config.to_owned()));
+    client.send(Message::Close);
+    let answer = client.read_to_close();
+    let [Message::DependencyQuery(meta)] = &answer[..] else { panic!("one answer: {answer:?}") };
+    assert_eq!(meta.get("status"), Some("failed"));
+    server.stop();
+}

@@ -375,3 +375,24 @@ fn garbage_is_refused() {
     assert_one_sentence(&client.read_to_close(), "ERROR", &["wire"]);
     assert_unharmed(server);
 }
+
+#[test]
+fn data_that_are_not_what_they_seem_are_reported_with_their_images() {
+    let server = TestServer::start(&[]);
+    let scan = small_scan(1);
+    let mut readouts: Vec<_> = scan.acquisitions().collect();
+    readouts[5].data[[0, 0]].re = f32::NAN;
+    readouts.remove(9);
+    let mut client = Client::open(&server, "default.xml", &scan.header().to_xml());
+    readouts.into_iter().for_each(|readout| client.send(readout));
+    client.send(Message::Close);
+    let answer = client.read_to_close();
+    let texts = texts(&answer);
+    for word in ["infinite or no numbers", "1 lines within the limits"] {
+        let is_told =
+            |text: &&str| text.starts_with("WARNING  session 1, data: ") && text.contains(word);
+        assert!(texts.iter().any(|text| is_told(text)), "no {word:?} in {texts:?}");
+    }
+    assert_eq!(images(answer).len(), 1);
+    server.stop();
+}

@@ -58,7 +58,7 @@ impl Gadget for SaveData {
         Ok(Self { writer: Some(writer), counts: [0; 3], file })
     }
 
-    fn process(&mut self, message: Saved, out: &mut Sink<Self>) -> Result<(), Error> {
+    fn process(&mut self, message: Saved, _out: &mut Sink<Self>) -> Result<(), Error> {
         let Some(writer) = &mut self.writer else {
             return Ok(());
         };
@@ -70,8 +70,9 @@ impl Gadget for SaveData {
         match written {
             Ok(()) => self.counts[kind] += 1,
             Err(error) => {
+                // The rest is discarded: the error is told once.
                 self.writer = None;
-                self.tell_failure(&error, out);
+                return Err(self.lost(&error));
             }
         }
         Ok(())
@@ -89,23 +90,16 @@ impl Gadget for SaveData {
                     self.file.name
                 ));
             }
-            Err(error) => self.tell_failure(&error, out),
+            Err(error) => return Err(self.lost(&error)),
         }
         Ok(())
     }
 }
 
 impl SaveData {
-    fn tell_failure(&self, error: &FileError, out: &mut Sink<Self>) {
-        let [readouts, waveforms, images] = self.counts;
-        out.warn(
-            format!(
-                "{} could not be written on after {readouts} readouts, {waveforms} waveforms and \
-                 {images} images; the rest is lost: {error}",
-                self.file.name
-            ),
-            "make room on the server's disk and send the data again",
-        );
+    fn lost(&self, error: &FileError) -> Error {
+        let (name, counts, reason) = (self.file.name.clone(), self.counts, error.to_string());
+        Error::Write { name, counts, reason }
     }
 }
 
@@ -140,12 +134,26 @@ pub enum Error {
         /// The system's reason.
         reason: String,
     },
+    /// The file cannot be written on.
+    #[error(
+        "{name} could not be written on after {} readouts, {} waveforms and {} images; the rest is \
+         lost: {reason}", counts[0], counts[1], counts[2]
+    )]
+    Write {
+        /// Name of the file.
+        name: String,
+        /// Readouts, waveforms and images that are in it.
+        counts: [u64; 3],
+        /// What cannot be written.
+        reason: String,
+    },
 }
 
 impl Remedy for Error {
     fn remedy(&self) -> &str {
         match self {
             Self::Scan(error) => error.remedy(),
+            Self::Write { .. } => "make room on the server's disk and send the data again",
             Self::Create { .. } => "check the server's folder for data: its permissions and room",
         }
     }
@@ -242,9 +250,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let too_long = Acquisition::new(Default::default(), Array2::zeros((1, 70_000)));
         let inputs = vec![readout(1).into(), too_long.into(), readout(2).into()];
-        let (_, warnings) =
-            run_gadget::<SaveData>(Config {}, &scan(folder.path()), inputs).expect("it goes on");
-        assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].contains("after 1 readouts"), "{warnings:?}");
+        let mut gadget = SaveData::new(Config {}, &scan(folder.path())).expect("it begins");
+        let mut errors = Vec::new();
+        for input in inputs {
+            let (mut forward, mut report) = (|_| {}, |_, _, _| {});
+            let mut sink = Sink::new(&mut forward, &mut report);
+            errors.extend(gadget.process(input, &mut sink).err());
+        }
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].to_string().contains("after 1 readouts"), "{errors:?}");
     }
 }

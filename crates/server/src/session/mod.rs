@@ -26,6 +26,10 @@ use outgoing::{Outgoing, Reply, Summary};
 
 /// A session whose journal has not begun by then runs without one.
 const JOURNAL_BEGINS_WITHIN: Duration = Duration::from_secs(2);
+/// Warnings of the survey that a client must know of: its images are not what they seem. The
+/// others are for the log.
+const DATA_FAULTS: [&str; 5] =
+    ["all_zero", "not_finite", "beyond_limit", "missing_lines", "uneven_images"];
 /// Results that may wait for the socket.
 const WAITING_RESULTS: usize = 8;
 /// Texts and answers that may wait for the socket.
@@ -307,18 +311,33 @@ impl Session {
 
     /// The client's CLOSE: without a header the chain runs once with none.
     async fn close(&mut self) {
-        if let Phase::Opening(opening) = &self.phase
-            && opening.has_config()
-        {
-            self.start().await;
+        match &self.phase {
+            // No noise is kept between scans: the client goes on without.
+            Phase::Opening(opening) if opening.is_noise_query() => {
+                self.reply(Reply::NoStoredNoise).await;
+            }
+            Phase::Opening(opening) if opening.has_config() => self.start().await,
+            Phase::Streaming(_) => self.warn_of_data().await,
+            _ => {}
         }
         self.has_closed = true;
         self.stop_listening();
     }
 
+    /// Tells the client what is wrong with a whole scan, whose images may look right.
+    async fn warn_of_data(&mut self) {
+        let report = tokio::task::block_in_place(|| self.survey.report(self.header.as_ref()));
+        for warning in report.warnings {
+            if DATA_FAULTS.contains(&warning.kind) {
+                self.say("WARNING", &format!("data: {}", warning.message)).await;
+            }
+        }
+    }
+
     /// Tells the client at once of a chain that cannot be run, not only when data arrive.
     async fn check_early(&mut self) {
         if let Phase::Opening(opening) = &self.phase
+            && !opening.is_noise_query()
             && let Err(error) = opening.check_early(&self.shared.chains, self.intake.is_python())
         {
             self.fail_with(&error.to_string()).await;

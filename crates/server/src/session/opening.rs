@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use crate::choice::{ChainChoice, OPENRECON};
 use crate::parameters;
 
+/// Stands in the chain that Gadgetron's client asks for stored noise with.
+const NOISE_QUERY: &str = "NoiseSummaryGadget";
+
 /// Chains that are longer than this are refused.
 const MAX_CHAIN_BYTES: usize = 1 << 20;
 
@@ -122,6 +125,13 @@ impl Opening {
     /// Whether the client has named or sent a chain.
     pub fn has_config(&self) -> bool {
         self.config.is_some()
+    }
+
+    /// Whether this is the question of Gadgetron's client, on a connection of its own, what noise
+    /// an earlier measurement had. The client understands no text there.
+    pub fn is_noise_query(&self) -> bool {
+        self.header_text.is_none()
+            && matches!(&self.config, Some(ChainChoice::Text(text)) if text.contains(NOISE_QUERY))
     }
 
     /// What has not come yet, for messages.

@@ -21,6 +21,8 @@ pub(crate) enum Reply {
     Text { level: &'static str, text: String },
     /// The answer to a QUERY.
     Response { correlation_id: u64, text: String },
+    /// There is no noise of an earlier measurement.
+    NoStoredNoise,
     /// From here on results of these kinds are sent.
     Output(Kinds),
 }
@@ -223,6 +225,10 @@ impl Outgoing {
             }
             Reply::Response { correlation_id, text } => {
                 self.put(&wire::Message::Response { correlation_id, text });
+            }
+            Reply::NoStoredNoise => {
+                let status = ismrmrd::Meta::from_iter([("status", "failed")]);
+                self.put(&wire::Message::DependencyQuery(status));
             }
             Reply::Output(kinds) => {
                 self.output = kinds;
