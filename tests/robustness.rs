@@ -391,7 +391,7 @@ fn data_that_are_not_what_they_seem_are_reported_with_their_images() {
     for word in ["infinite or no numbers", "1 lines within the limits"] {
         let is_told =
             |text: &&str| text.starts_with("WARNING  session 1, data: ") && text.contains(word);
-        assert!(texts.iter().any(|text| is_told(text)), "no {word:?} in {texts:?}");
+        assert!(texts.iter().any(is_told), "no {word:?} in {texts:?}");
     }
     assert_eq!(images(answer).len(), 1);
     server.stop();
