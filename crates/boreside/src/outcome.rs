@@ -135,11 +135,11 @@ impl Outcome {
         for (number, series) in &self.series {
             let _ = writeln!(
                 text,
-                "{number:>6} {:>6}  {:<28} {:>12.5} {:>12.5} {:>7.3} s {:>7.3} s",
+                "{number:>6} {:>6}  {:<28} {:>12} {:>12} {:>7.3} s {:>7.3} s",
                 series.n_images,
                 series.sizes.join("; "),
-                series.lowest,
-                series.highest,
+                significant(series.lowest),
+                significant(series.highest),
                 series.first.as_secs_f64(),
                 series.last.as_secs_f64(),
             );
@@ -151,5 +151,15 @@ impl Outcome {
             text.push_str("nothing came back\n");
         }
         text
+    }
+}
+
+/// Six significant digits.
+fn significant(value: f32) -> String {
+    let size = value.abs();
+    if value == 0.0 || (1e-3..1e6).contains(&size) {
+        format!("{value:.5}")
+    } else {
+        format!("{value:.5e}")
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use ismrmrd::Image;
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, s};
 
 /// Images on a contact sheet at most.
 const MAX_TILES: usize = 64;
@@ -23,12 +23,14 @@ pub struct ContactSheet {
 }
 
 impl ContactSheet {
-    /// Adds the first channel of each of the image's z positions, scaled to its own brightness:
+    /// Adds each channel and z position of the image, scaled to its own brightness:
     /// from 0 or its darkest pixel to its 99.8th percentile.
     pub fn add(&mut self, image: &Image) {
         let pixels = image.pixels.to_magnitude();
-        let Some(channel) = pixels.axis_iter(Axis(0)).next() else { return };
-        for plane in channel.axis_iter(Axis(0)) {
+        let size = pixels.dim();
+        let places = (0..size.0).flat_map(|channel| (0..size.1).map(move |z| (channel, z)));
+        for (channel, z) in places {
+            let plane = pixels.slice(s![channel, z, .., ..]);
             if self.tiles.len() == MAX_TILES {
                 self.n_left_out += 1;
                 continue;

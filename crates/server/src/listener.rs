@@ -52,13 +52,13 @@ pub(crate) enum Shutdown {
 pub enum ServeError {
     /// The address cannot be listened on.
     #[error(
-        "cannot listen on {address}: {source}\n  free the port or choose another with --listen"
+        "cannot listen on {address}: {reason}\n  free the port or choose another with --listen"
     )]
     Listen {
         /// The address.
         address: String,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -84,7 +84,7 @@ impl Server {
         chains: ChainLibrary,
     ) -> Result<Self, ServeError> {
         let name = address.to_string();
-        let listen = |source| ServeError::Listen { address: name.clone(), source };
+        let listen = |reason| ServeError::Listen { address: name.clone(), reason };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let journal = settings.journal.clone().and_then(|journal| {
             let directory = journal.directory.clone();

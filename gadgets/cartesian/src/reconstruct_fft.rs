@@ -2,6 +2,7 @@
 
 mod combine;
 
+use ismrmrd::xml::Trajectory;
 use ismrmrd::{AcquisitionHeader, DataType, ImageHeader, KSpaceBuffer, Meta, SamplingDescription};
 use ndarray::{Array3, ArrayD, Axis};
 use num_complex::Complex32;
@@ -33,6 +34,8 @@ pub struct ReconstructFft {
     plan: Option<Plan>,
     /// Images so far, for their numbers.
     n_images: u64,
+    /// What the header calls a scan that is not Cartesian, until that was told.
+    unsuited: Option<Trajectory>,
 }
 
 /// Axes of the buffer: `[slice, s, n, channel, z, y, x]`.
@@ -52,11 +55,22 @@ impl Gadget for ReconstructFft {
     type Output = ImageSeries; // [slice, s, n, channel = 1, z, y, x], the imaginary part 0
     type Error = Error;
 
-    fn new(config: Config, _scan: &Scan) -> Result<Self, Error> {
-        Ok(Self { config, plan: None, n_images: 0 })
+    fn new(config: Config, scan: &Scan) -> Result<Self, Error> {
+        let trajectory = scan.encoding(0).ok().map(|encoding| encoding.trajectory);
+        let unsuited = trajectory.filter(|trajectory| *trajectory != Trajectory::Cartesian);
+        Ok(Self { config, plan: None, n_images: 0, unsuited })
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
+        if let Some(trajectory) = self.unsuited.take() {
+            out.warn(
+                format!(
+                    "the scan is {}, and this chain takes it as Cartesian",
+                    trajectory.as_str()
+                ),
+                "do not trust these images: use a chain made for such scans",
+            );
+        }
         let KSpace { s, n, data: mut buffer, waveforms, .. } = k_space;
         if buffer.data.is_empty() {
             // Calibration lines only.

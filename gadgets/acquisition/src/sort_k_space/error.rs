@@ -141,7 +141,7 @@ impl Remedy for Error {
                 "write `encodingLimits` into the header, or correct its matrix size"
             }
             Self::DoesNotFit { .. } => {
-                "fill up asymmetric echoes before `sort_k_space`, or correct `center_sample`"
+                "asymmetric echoes and scans that are not Cartesian need a chain made for them; for others correct `center_sample`"
             }
             Self::NothingKept { .. } => "correct `discard_pre` and `discard_post` in the readouts",
             Self::Channels { .. } => "send all readouts of an image with the same channels",
