@@ -343,7 +343,7 @@ fn a_shutdown_does_not_wait_for_ever() {
 
 #[test]
 fn a_silent_client_is_not_waited_for_for_ever() {
-    let server = TestServer::start(&["--idle-timeout-s", "0.2"]);
+    let server = TestServer::start(&["--idle-timeout-s", "1"]);
     let client = Client::open(&server, "default.xml", &small_scan(1).header().to_xml());
     assert_one_sentence(&client.read_to_close(), "ERROR", &["nothing arrived for"]);
     server.stop();
