@@ -6,13 +6,11 @@ use num_complex::Complex64;
 
 use crate::bessel::disc_spectrum;
 
-/// An ellipse of constant intensity. Ellipses that overlap add up.
+/// The shape of a part of an object.
 ///
 /// x points to the right of the image and y down, as rows are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ellipse {
-    /// What it adds to the image inside.
-    pub intensity: f64,
     /// Half the lengths of its axes, mm, both above 0.
     pub semi_axes_mm: [f64; 2],
     /// Its centre \[x, y\], mm from the centre of the image.
@@ -31,7 +29,7 @@ impl Ellipse {
         u * u + v * v <= 1.0
     }
 
-    /// ∫∫ intensity · exp(−2πi (kx·x + ky·y)) dx dy over the ellipse, in mm².
+    /// ∫∫ exp(−2πi (kx·x + ky·y)) dx dy over the ellipse, in mm².
     ///
     /// * `k_per_mm`: \[kx, ky\], cycles per mm.
     ///
@@ -48,7 +46,7 @@ impl Ellipse {
         let [a, b] = self.semi_axes_mm;
         let (sin, cos) = self.angle_rad.sin_cos();
         let (along_a, along_b) = (a * (kx * cos + ky * sin), b * (ky * cos - kx * sin));
-        self.intensity * PI * a * b * disc_spectrum(2.0 * PI * along_a.hypot(along_b))
+        PI * a * b * disc_spectrum(2.0 * PI * along_a.hypot(along_b))
     }
 
     /// The ellipse after a turn by `angle_rad` about the image's centre from x towards y and a
@@ -58,7 +56,6 @@ impl Ellipse {
         let (sin, cos) = angle_rad.sin_cos();
         let [x, y] = self.center_mm;
         Self {
-            intensity: self.intensity,
             semi_axes_mm: self.semi_axes_mm.map(|length| length * scale),
             center_mm: [scale * (x * cos - y * sin), scale * (x * sin + y * cos)],
             angle_rad: self.angle_rad + angle_rad,
@@ -70,12 +67,8 @@ impl Ellipse {
 mod tests {
     use super::*;
 
-    const ELLIPSE: Ellipse = Ellipse {
-        intensity: 1.5,
-        semi_axes_mm: [30.0, 18.0],
-        center_mm: [12.0, -7.0],
-        angle_rad: 0.4,
-    };
+    const ELLIPSE: Ellipse =
+        Ellipse { semi_axes_mm: [30.0, 18.0], center_mm: [12.0, -7.0], angle_rad: 0.4 };
 
     #[test]
     fn spectrum_is_the_sum_over_the_pixels_inside() {
@@ -90,7 +83,7 @@ mod tests {
                     }
                 }
             }
-            sum *= ELLIPSE.intensity * step_mm * step_mm;
+            sum *= step_mm * step_mm;
             let spectrum = ELLIPSE.spectrum(k);
             // The pixels of the edge, 150 mm long, are right to a fraction of a pixel.
             assert!((spectrum - sum).norm() < 2.0, "{k:?}: {spectrum} and {sum}");

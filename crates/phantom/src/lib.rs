@@ -4,17 +4,27 @@
 //! which only shift it. So multi-coil k-space is exact, and no grid of pixels stands between
 //! the truth and the data. No file I/O.
 
+mod anatomy;
 mod bessel;
 mod cartesian;
 mod coils;
 mod ellipse;
+mod motion;
 mod noise;
+mod object;
 mod object_spectrum;
+mod physics;
 mod shepp_logan;
+mod tissue;
 
+pub use anatomy::{Anatomy, Attachment, Label, LeftVentricle, LesionKind, Region};
 pub use cartesian::{Calibration, CartesianOptions, CartesianScan, NoiseScan, OptionsError};
 pub use coils::{CoilSensitivities, LoopArray};
 pub use ellipse::Ellipse;
+pub use motion::Pose;
 pub use noise::NoiseSource;
+pub use object::{Component, Object, PixelObject};
 pub use object_spectrum::{CartesianGrid, ObjectSpectrum};
+pub use physics::{BalancedTrain, Block, SignalModel, SpoiledTrain, Spoiling, Startup};
 pub use shepp_logan::shepp_logan;
+pub use tissue::{FieldStrength, H1_HZ_PER_T, Tissue};

@@ -7,7 +7,7 @@ use num_complex::{Complex32, Complex64};
 use rayon::prelude::*;
 
 use crate::coils::CoilSensitivities;
-use crate::ellipse::Ellipse;
+use crate::object::Component;
 
 /// Samples that are summed at a time: their sums stay in registers.
 const BLOCK: usize = 4;
@@ -49,8 +49,8 @@ pub struct ObjectSpectrum {
 }
 
 impl ObjectSpectrum {
-    /// Evaluates the exact spectrum of the sum of `ellipses`.
-    pub fn new(ellipses: &[Ellipse], grid: CartesianGrid) -> Self {
+    /// Evaluates the exact spectrum of the sum of `components`.
+    pub fn new(components: &[Component], grid: CartesianGrid) -> Self {
         let x_step = 1.0 / (Self::x_refinement(grid) as f64 * grid.field_of_view_mm[0]);
         let y_step = 0.5 / grid.field_of_view_mm[1];
         let (sample, x_shift) = (Self::sample_stride(grid), Self::x_shift(grid));
@@ -61,10 +61,10 @@ impl ObjectSpectrum {
         let k_per_mm = |n: usize, origin: usize, step: f64| (n as f64 - origin as f64) * step;
 
         // The phases of the centres are products of one factor along x and one along y.
-        let x_phases: Vec<Vec<Complex64>> = ellipses
+        let x_phases: Vec<Vec<Complex64>> = components
             .iter()
-            .map(|ellipse| {
-                let turns = |n| k_per_mm(n, x_origin, x_step) * ellipse.center_mm[0];
+            .map(|part| {
+                let turns = |n| k_per_mm(n, x_origin, x_step) * part.ellipse.center_mm[0];
                 (0..n_kx).map(|n| Complex64::cis(-TAU * turns(n))).collect()
             })
             .collect();
@@ -72,11 +72,12 @@ impl ObjectSpectrum {
         let rows = values.as_slice_mut().expect("a new array is contiguous");
         rows.par_chunks_exact_mut(n_kx).enumerate().for_each(|(n, row)| {
             let ky = k_per_mm(n, y_origin, y_step);
-            for (ellipse, x_phases) in ellipses.iter().zip(&x_phases) {
-                let y_phase = Complex64::cis(-TAU * ky * ellipse.center_mm[1]);
+            for (part, x_phases) in components.iter().zip(&x_phases) {
+                let y_phase = Complex64::cis(-TAU * ky * part.ellipse.center_mm[1]);
+                let factor = part.amplitude * y_phase;
                 for (n, (value, x_phase)) in row.iter_mut().zip(x_phases).enumerate() {
                     let kx = k_per_mm(n, x_origin, x_step);
-                    *value += x_phase * y_phase * ellipse.centered_spectrum([kx, ky]);
+                    *value += x_phase * factor * part.ellipse.centered_spectrum([kx, ky]);
                 }
             }
         });
@@ -212,7 +213,8 @@ mod tests {
                 for ((q, p), coefficient) in coils.coefficients(channel).indexed_iter() {
                     let (p, q) = (p as f64 - ORDER as f64, q as f64 - ORDER as f64);
                     let shifted = [k[0] - p / 480.0, k[1] - q / 400.0];
-                    let object: Complex64 = ellipses.iter().map(|e| e.spectrum(shifted)).sum();
+                    let object: Complex64 =
+                        ellipses.iter().map(|e| e.amplitude * e.ellipse.spectrum(shifted)).sum();
                     sum += coefficient * object * scale;
                 }
                 let value = k_space[[line, channel, sample]];

@@ -1,6 +1,9 @@
 //! The head phantom of Shepp and Logan.
 
+use num_complex::Complex64;
+
 use crate::ellipse::Ellipse;
+use crate::object::Component;
 
 /// Intensity, half axes, centre (y up) and turn in degrees (counter-clockwise) in units of half
 /// the field of view.
@@ -31,20 +34,20 @@ const SHRINKAGE: f64 = 0.3;
 ///
 /// # Source
 /// Shepp and Logan 1974; intensities of Toft 1996.
-pub fn shepp_logan(radius_mm: f64, slice: usize, n_slices: usize) -> Vec<Ellipse> {
+pub fn shepp_logan(radius_mm: f64, slice: usize, n_slices: usize) -> Vec<Component> {
     let turn_rad = (TURN_PER_SLICE_DEG * slice as f64).to_radians();
     let scale = 1.0 - SHRINKAGE * slice as f64 / n_slices.max(1) as f64;
     ELLIPSES
         .iter()
         .map(|&(intensity, semi_axes, [x, y], turn_deg)| {
-            Ellipse {
-                intensity,
+            let ellipse = Ellipse {
                 semi_axes_mm: semi_axes.map(|length| length * radius_mm),
                 // Images have y down.
                 center_mm: [x * radius_mm, -y * radius_mm],
                 angle_rad: -turn_deg.to_radians(),
             }
-            .turned_and_scaled(turn_rad, scale)
+            .turned_and_scaled(turn_rad, scale);
+            Component { ellipse, amplitude: Complex64::from(intensity) }
         })
         .collect()
 }
@@ -53,9 +56,9 @@ pub fn shepp_logan(radius_mm: f64, slice: usize, n_slices: usize) -> Vec<Ellipse
 mod tests {
     use super::*;
 
-    fn intensity(ellipses: &[Ellipse], x_mm: f64, y_mm: f64) -> f64 {
-        let inside = ellipses.iter().filter(|ellipse| ellipse.contains(x_mm, y_mm));
-        inside.map(|ellipse| ellipse.intensity).sum()
+    fn intensity(components: &[Component], x_mm: f64, y_mm: f64) -> f64 {
+        let inside = components.iter().filter(|part| part.ellipse.contains(x_mm, y_mm));
+        inside.map(|part| part.amplitude.re).sum()
     }
 
     #[test]
@@ -76,9 +79,9 @@ mod tests {
     #[test]
     fn slices_differ_and_stay_inside_the_field_of_view() {
         for slice in 0..40 {
-            let outer = shepp_logan(100.0, slice, 40)[0];
+            let outer = shepp_logan(100.0, slice, 40)[0].ellipse;
             assert!(outer.semi_axes_mm[1] <= 92.0);
-            assert_ne!(outer, shepp_logan(100.0, slice + 1, 40)[0]);
+            assert_ne!(outer, shepp_logan(100.0, slice + 1, 40)[0].ellipse);
         }
     }
 }

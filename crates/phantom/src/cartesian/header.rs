@@ -9,6 +9,7 @@ use ismrmrd::xml::{
 };
 
 use super::options::{Calibration, CartesianOptions};
+use crate::tissue::H1_HZ_PER_T;
 
 /// Time stamp of the first readout: 10 o'clock in ticks of 2.5 ms since midnight.
 pub(super) const START_TICKS: u32 = 10 * 3600 * 400;
@@ -18,9 +19,6 @@ const START_TIME: &str = "10:00:00";
 
 /// A date that is the same for every simulated scan.
 const START_DATE: &str = "2025-01-01";
-
-/// Precession of ¹H, Hz/T.
-const H1_HZ_PER_T: f64 = 42_577_478.461;
 
 pub(super) fn header(options: &CartesianOptions) -> Header {
     Header {

@@ -1,0 +1,20 @@
+//! One moment of the motion.
+
+/// How far the heart is from its reference pose.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pose {
+    /// Shift \[x, y\] of what breathing moves, mm.
+    pub shift_mm: [f64; 2],
+    /// Turn of the heart about the centre of the left ventricle, from x towards y.
+    pub rotation_rad: f64,
+    /// Radius of the left ventricle's blood pool over that of the reference. The wall keeps
+    /// its area.
+    pub endocardial_scale: f64,
+}
+
+impl Default for Pose {
+    /// The reference.
+    fn default() -> Self {
+        Self { shift_mm: [0.0; 2], rotation_rad: 0.0, endocardial_scale: 1.0 }
+    }
+}
