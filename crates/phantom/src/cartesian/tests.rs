@@ -81,7 +81,8 @@ fn truth_is_the_sum_of_the_analytic_spectrum() {
         for line in 0..20 {
             for sample in 0..48 {
                 let k = [(f64::from(sample) - 24.0) * dkx, (f64::from(line) - 10.0) * dky];
-                let spectrum: Complex64 = ellipses.iter().map(|e| e.amplitude * e.ellipse.spectrum(k)).sum();
+                let spectrum: Complex64 =
+                    ellipses.iter().map(|e| e.amplitude * e.ellipse.spectrum(k)).sum();
                 sum += spectrum * Complex64::cis(TAU * (k[0] * x_mm + k[1] * y_mm)) * dkx * dky;
             }
         }
