@@ -8,7 +8,7 @@ use num_complex::Complex64;
 
 use crate::ellipse::Ellipse;
 use crate::object::Component;
-use crate::tissue::Tissue;
+use crate::tissue::{LesionKind, Tissue};
 
 /// What a region is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,23 +37,6 @@ pub enum Label {
     Lesion(LesionKind),
     /// A sphere of a system phantom, counted from 1, or what surrounds the spheres, 0.
     Vial(u8),
-}
-
-/// What is wrong with a part of the myocardium.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LesionKind {
-    /// Chronic scar.
-    Infarct,
-    /// Diffuse fibrosis.
-    Fibrosis,
-    /// Acute oedema.
-    Oedema,
-    /// Iron overload.
-    Iron,
-    /// Amyloid.
-    Amyloid,
-    /// Fabry's disease: stored lipid.
-    Fabry,
 }
 
 /// What a region moves with.

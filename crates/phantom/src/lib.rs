@@ -9,22 +9,25 @@ mod bessel;
 mod cartesian;
 mod coils;
 mod ellipse;
+mod k_space;
 mod motion;
 mod noise;
 mod object;
-mod object_spectrum;
 mod physics;
 mod shepp_logan;
 mod tissue;
 
-pub use anatomy::{Anatomy, Attachment, Label, LeftVentricle, LesionKind, Region};
+pub use anatomy::{Anatomy, Attachment, Label, LeftVentricle, Region};
 pub use cartesian::{Calibration, CartesianOptions, CartesianScan, NoiseScan, OptionsError};
 pub use coils::{CoilSensitivities, LoopArray};
 pub use ellipse::Ellipse;
+pub use k_space::{CartesianGrid, CartesianSampler, PointSampler, Shapes};
 pub use motion::Pose;
 pub use noise::NoiseSource;
 pub use object::{Component, Object, PixelObject};
-pub use object_spectrum::{CartesianGrid, ObjectSpectrum};
 pub use physics::{BalancedTrain, Block, SignalModel, SpoiledTrain, Spoiling, Startup};
 pub use shepp_logan::shepp_logan;
-pub use tissue::{FieldStrength, H1_HZ_PER_T, Tissue};
+pub use tissue::{
+    ContrastAgent, ContrastError, FieldStrength, H1_HZ_PER_T, LesionKind, Tissue, TissueKind,
+    TissueTable,
+};

@@ -1,5 +1,11 @@
 //! What a tissue is to an MR scanner.
 
+mod contrast;
+mod table;
+
+pub use contrast::{ContrastAgent, ContrastError};
+pub use table::{TissueKind, TissueTable};
+
 /// Gyromagnetic ratio of ¹H over 2π, Hz/T.
 pub const H1_HZ_PER_T: f64 = 42_577_478.461;
 
@@ -16,6 +22,9 @@ pub enum FieldStrength {
 }
 
 impl FieldStrength {
+    /// All of them, weakest first.
+    pub const ALL: [Self; 3] = [Self::Low, Self::Medium, Self::High];
+
     /// The main field, T.
     pub fn tesla(self) -> f64 {
         match self {
@@ -24,6 +33,38 @@ impl FieldStrength {
             Self::High => 3.0,
         }
     }
+}
+
+/// What is wrong with a part of the myocardium, or with all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LesionKind {
+    /// Chronic scar.
+    Infarct,
+    /// Scar of some days, with oedema.
+    AcuteInfarct,
+    /// Diffuse fibrosis.
+    Fibrosis,
+    /// Acute oedema.
+    Oedema,
+    /// Iron overload.
+    Iron,
+    /// Amyloid.
+    Amyloid,
+    /// Fabry's disease: stored lipid.
+    Fabry,
+}
+
+impl LesionKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Infarct,
+        Self::AcuteInfarct,
+        Self::Fibrosis,
+        Self::Oedema,
+        Self::Iron,
+        Self::Amyloid,
+        Self::Fabry,
+    ];
 }
 
 /// Relaxation and density of a tissue at one field strength.
