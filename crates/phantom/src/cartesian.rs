@@ -9,15 +9,15 @@ use std::time::Duration;
 use ismrmrd::{Acquisition, AcquisitionHeader, EncodingCounters, Header};
 use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, s};
 use num_complex::Complex32;
-use numerics::fft::{CropReadout, inverse_2d};
 use rayon::prelude::*;
 
+use crate::clock::START_TICKS;
 use crate::coils::{CoilSensitivities, LoopArray};
+use crate::k_space::CartesianSampler;
 use crate::noise::NoiseSource;
-use crate::object_spectrum::{CartesianGrid, ObjectSpectrum};
+use crate::object::Object;
 use crate::shepp_logan::shepp_logan;
 
-use header::START_TICKS;
 pub use options::{Calibration, CartesianOptions, NoiseScan, OptionsError};
 use order::{ReadoutKind, ReadoutOrder};
 
@@ -69,16 +69,16 @@ impl CartesianScan {
         let mut truth = Array3::zeros((n_slices, ny, nx));
         let mut k_space = Array4::zeros((n_slices, ny, n_channels, grid.n_samples()));
         for (slice, mut k_space) in k_space.outer_iter_mut().enumerate() {
-            let ellipses = shepp_logan(radius_mm, slice, n_slices);
-            let spectrum = ObjectSpectrum::new(&ellipses, grid);
-            let of_uniform = images(spectrum.through(&uniform).view(), grid);
+            let object = Object::Ellipses(shepp_logan(radius_mm, slice, n_slices));
+            let sampler = CartesianSampler::new(grid, &uniform);
+            let of_uniform = sampler.images(sampler.k_space(&object).view());
             truth.index_axis_mut(Axis(0), slice).assign(&of_uniform.index_axis(Axis(0), 0));
             let sensitivities = if n_channels == 1 {
                 uniform.clone()
             } else {
                 array.sensitivities(options.slice_position_mm(slice))
             };
-            k_space.assign(&spectrum.through(&sensitivities));
+            k_space.assign(&CartesianSampler::new(grid, &sensitivities).k_space(&object));
             coils.push(sensitivities);
         }
         let header = header::header(&options);
@@ -194,22 +194,9 @@ impl CartesianScan {
     /// # Panics
     /// If there is no such slice.
     pub fn coil_images(&self, slice: usize) -> Array3<Complex32> {
-        images(self.k_space.index_axis(Axis(0), slice), self.options.grid())
+        let sampler = CartesianSampler::new(self.options.grid(), &self.coils[slice]);
+        sampler.images(self.k_space.index_axis(Axis(0), slice))
     }
-}
-
-/// Unitary inverse transform of `[line, channel, sample]`, cut to the image: `[channel, y, x]`.
-fn images(k_space: ArrayView3<'_, Complex32>, grid: CartesianGrid) -> Array3<Complex32> {
-    let [nx, ny] = grid.matrix_size;
-    let crop =
-        CropReadout::new(grid.n_samples(), nx).expect("the image is no longer than a readout");
-    let mut scratch = vec![Complex32::ZERO; crop.scratch_len()];
-    let mut images = Array3::zeros((k_space.len_of(Axis(1)), ny, nx));
-    for (line, samples) in k_space.outer_iter().enumerate() {
-        crop.process(samples, images.slice_mut(s![.., line, ..]), &mut scratch);
-    }
-    inverse_2d(images.view_mut());
-    images
 }
 
 #[cfg(test)]

@@ -62,6 +62,11 @@ impl CoilSensitivities {
         self.coefficients.len_of(Axis(0))
     }
 
+    /// Periods \[x, y\] of the longest waves, mm.
+    pub(crate) fn period_mm(&self) -> [f64; 2] {
+        self.period_mm
+    }
+
     /// Weights of the waves of a channel: `[wave along y, wave along x]`. That of
     /// exp(2πi (p·x/Lx + q·y/Ly)), with Lx and Ly twice the field of view, is at
     /// \[q + ORDER, p + ORDER\].

@@ -11,10 +11,7 @@ use ismrmrd::xml::{
 use super::options::{Calibration, CartesianOptions};
 use crate::tissue::H1_HZ_PER_T;
 
-/// Time stamp of the first readout: 10 o'clock in ticks of 2.5 ms since midnight.
-pub(super) const START_TICKS: u32 = 10 * 3600 * 400;
-
-/// Start of the measurement as in [`START_TICKS`].
+/// Start of the measurement as in [`crate::clock::START_TICKS`].
 const START_TIME: &str = "10:00:00";
 
 /// A date that is the same for every simulated scan.

@@ -5,7 +5,7 @@ use num_complex::Complex64;
 
 use super::order::ReadoutKind;
 use crate::noise::NoiseSource;
-use crate::object_spectrum::CartesianGrid;
+use crate::k_space::CartesianGrid;
 
 /// Bytes of k-space that a scan may keep.
 const MAX_K_SPACE_BYTES: usize = 4 << 30;

@@ -6,6 +6,8 @@ use ismrmrd::AcquisitionFlags;
 use num_complex::Complex64;
 use numerics::whitening::{NoiseAccumulator, WhiteningMatrix};
 
+use numerics::fft::{CropReadout, inverse_2d};
+
 use super::*;
 
 fn scan(change: impl FnOnce(&mut CartesianOptions)) -> CartesianScan {
