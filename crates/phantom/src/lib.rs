@@ -7,6 +7,7 @@
 mod anatomy;
 mod bessel;
 mod cartesian;
+mod clock;
 mod coils;
 mod ellipse;
 mod k_space;
@@ -19,10 +20,14 @@ mod tissue;
 
 pub use anatomy::{Anatomy, Attachment, Label, LeftVentricle, Region};
 pub use cartesian::{Calibration, CartesianOptions, CartesianScan, NoiseScan, OptionsError};
+pub use clock::{START_TICKS, TICK_MS, ticks};
 pub use coils::{CoilSensitivities, LoopArray};
 pub use ellipse::Ellipse;
 pub use k_space::{CartesianGrid, CartesianSampler, PointSampler, Shapes};
-pub use motion::Pose;
+pub use motion::{
+    Beat, BreathHold, Breathing, BreathingError, BreathingOptions, BreathingPattern, CardiacCycle,
+    FreeBreathing, Motion, Pose, Rhythm, RhythmError, RhythmOptions,
+};
 pub use noise::NoiseSource;
 pub use object::{Component, Object, PixelObject};
 pub use physics::{BalancedTrain, Block, SignalModel, SpoiledTrain, Spoiling, Startup};

@@ -1,5 +1,15 @@
 //! How the body moves: poses of the heart, breathing, the rhythm of the heart.
 
+mod breathing;
+mod course;
+mod cycle;
 mod pose;
+mod rhythm;
 
+pub use breathing::{
+    BreathHold, Breathing, BreathingError, BreathingOptions, BreathingPattern, FreeBreathing,
+};
+pub use course::Motion;
+pub use cycle::CardiacCycle;
 pub use pose::Pose;
+pub use rhythm::{Beat, Rhythm, RhythmError, RhythmOptions};

@@ -70,7 +70,7 @@ impl NoiseSource {
 }
 
 /// Random numbers of one readout. Seeds and indices that differ in one bit start far apart.
-fn random_numbers(seed: u64, index: u64) -> Pcg64Mcg {
+pub(crate) fn random_numbers(seed: u64, index: u64) -> Pcg64Mcg {
     let high = mix(seed);
     let low = mix(high ^ index);
     Pcg64Mcg::new((u128::from(high) << 64) | u128::from(low))
