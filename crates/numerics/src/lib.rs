@@ -4,7 +4,9 @@
 //! shape is a plan that is built once and shared; results are the same bit for bit however
 //! many threads compute them.
 
+pub mod bloch;
 pub mod cholesky;
+pub mod epg;
 pub mod fft;
 pub mod percentile;
 pub mod triangular;

@@ -30,7 +30,10 @@ pub use motion::{
 };
 pub use noise::NoiseSource;
 pub use object::{Component, Object, PixelObject};
-pub use physics::{BalancedTrain, Block, SignalModel, SpoiledTrain, Spoiling, Startup};
+pub use physics::{
+    BalancedTrain, Block, BlockFault, Imperfections, Magnetization, SignalModel, SliceSample,
+    SpoiledTrain, Spoiling, Startup, TimelineError, check, echoes, imperfect_echoes,
+};
 pub use shepp_logan::shepp_logan;
 pub use tissue::{
     ContrastAgent, ContrastError, FieldStrength, H1_HZ_PER_T, LesionKind, Tissue, TissueKind,

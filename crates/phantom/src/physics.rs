@@ -1,5 +1,16 @@
 //! What pulses make of a tissue's magnetisation.
+//!
+//! Signals are complex with the phase of an on-resonant echo as zero: the receiver follows the
+//! pulses. A tissue whose resonance is above the scanner's turns by exp(+2πi·f·t).
 
 mod block;
+mod check;
+mod closed_form;
+mod imperfections;
+mod magnetization;
+mod spins;
 
 pub use block::{BalancedTrain, Block, SignalModel, SpoiledTrain, Spoiling, Startup};
+pub use check::{BlockFault, TimelineError, check};
+pub use imperfections::{Imperfections, SliceSample, imperfect_echoes};
+pub use magnetization::{Magnetization, echoes};

@@ -66,9 +66,11 @@ pub struct BalancedTrain {
 /// How a balanced train begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Startup {
-    /// Half the angle half a repetition time before the first pulse.
+    /// Half the angle half a repetition time before the first pulse (Deimling and Heid 1994).
     HalfAngle,
-    /// This many pulses of linearly growing angle that are not recorded.
+    /// This many pulses of linearly growing angle that are not recorded. Pulse k of n, counted
+    /// from 1, has (k − ½)/n of the angle: so each meets magnetisation that is tilted by half
+    /// of the step to come, and the last leaves it at half the angle of the train.
     Ramp(usize),
 }
 
@@ -100,8 +102,9 @@ pub enum Spoiling {
 /// How signals are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignalModel {
-    /// Formulas: exact on resonance for all but gradient-spoiled trains, where they take
-    /// ideal spoiling.
+    /// Formulas, on resonance: exact but for balanced trains, which are right to 0.01 of the
+    /// equilibrium. There is none for a gradient-spoiled train, which is computed as a phase
+    /// graph. Off resonance echoes have the right phase, not the loss of a balanced train.
     #[default]
     ClosedForm,
     /// Rotations and relaxation of isochromats.
@@ -138,7 +141,8 @@ impl Block {
         match self {
             Self::BalancedTrain(train) => train.n_echoes,
             Self::SpoiledTrain(train) => {
-                (train.flip_angles_deg.len() - train.n_dummies) * train.echo_times_ms.len()
+                train.flip_angles_deg.len().saturating_sub(train.n_dummies)
+                    * train.echo_times_ms.len()
             }
             Self::SpinEcho { .. } | Self::StimulatedEcho { .. } => 1,
             _ => 0,
