@@ -4,6 +4,17 @@
 //! So a part's signal minus that of its parent, times its ellipse, sums up to the picture, and
 //! its k-space is exact (Shepp and Logan 1974).
 
+mod deformation;
+mod layout;
+mod lesion;
+mod nesting;
+mod short_axis;
+
+pub use deformation::Deformation;
+pub use lesion::{Lesion, LesionError};
+pub use nesting::NestingError;
+pub use short_axis::{Contrast, ShortAxisError, ShortAxisOptions, short_axis};
+
 use num_complex::Complex64;
 
 use crate::ellipse::Ellipse;
@@ -44,7 +55,8 @@ pub enum Label {
 pub enum Attachment {
     /// The chest: never moves.
     Chest,
-    /// What breathing moves, without the beat of the heart: liver.
+    /// What breathing stretches: the side towards the heart moves with it, without its beat,
+    /// and the far side stays with the chest. Liver and lungs.
     Diaphragm,
     /// The heart outside the left ventricle: breathing, and the widening of what it encloses.
     Heart,

@@ -18,7 +18,10 @@ mod physics;
 mod shepp_logan;
 mod tissue;
 
-pub use anatomy::{Anatomy, Attachment, Label, LeftVentricle, Region};
+pub use anatomy::{
+    Anatomy, Attachment, Contrast, Deformation, Label, LeftVentricle, Lesion, LesionError,
+    NestingError, Region, ShortAxisError, ShortAxisOptions, short_axis,
+};
 pub use cartesian::{Calibration, CartesianOptions, CartesianScan, NoiseScan, OptionsError};
 pub use clock::{START_TICKS, TICK_MS, ticks};
 pub use coils::{CoilSensitivities, LoopArray};

@@ -18,3 +18,23 @@ impl Default for Pose {
         Self { shift_mm: [0.0; 2], rotation_rad: 0.0, endocardial_scale: 1.0 }
     }
 }
+
+impl Pose {
+    /// Whether all numbers are finite, and the blood pool has a size.
+    pub fn is_possible(&self) -> bool {
+        self.shift_mm.iter().all(|shift| shift.is_finite())
+            && self.rotation_rad.is_finite()
+            && self.endocardial_scale > 0.0
+            && self.endocardial_scale.is_finite()
+    }
+
+    /// The pose at a share of the way from the reference, 0, to this one, 1.
+    #[must_use]
+    pub fn fraction(&self, share: f64) -> Self {
+        Self {
+            shift_mm: self.shift_mm.map(|shift| share * shift),
+            rotation_rad: share * self.rotation_rad,
+            endocardial_scale: 1.0 + share * (self.endocardial_scale - 1.0),
+        }
+    }
+}
