@@ -85,9 +85,7 @@ impl DiscSpectrum {
         let n_pieces = (TABLE_END * PIECES_PER_UNIT) as usize;
         let pieces = (0..n_pieces)
             .map(|piece| {
-                chebyshev_fit(|t| {
-                    disc_spectrum((piece as f64 + 0.5 + 0.5 * t) / PIECES_PER_UNIT)
-                })
+                chebyshev_fit(|t| disc_spectrum((piece as f64 + 0.5 + 0.5 * t) / PIECES_PER_UNIT))
             })
             .collect();
         Self { pieces }

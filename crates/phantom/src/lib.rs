@@ -17,6 +17,7 @@ mod object;
 mod physics;
 mod shepp_logan;
 mod tissue;
+mod trajectory;
 
 pub use anatomy::{
     Anatomy, Attachment, Contrast, Deformation, Label, LeftVentricle, Lesion, LesionError,
@@ -41,4 +42,9 @@ pub use shepp_logan::shepp_logan;
 pub use tissue::{
     ContrastAgent, ContrastError, FieldStrength, H1_HZ_PER_T, LesionKind, Tissue, TissueKind,
     TissueTable,
+};
+pub use trajectory::{
+    AcquiredLine, CalibrationLines, Epi, EpiOptions, EpiReadout, FrameLines, LineOptions,
+    LineOrder, LineRole, Radial, RadialOptions, ReadoutWindow, Spiral, SpiralOptions, SpokeAngles,
+    TrajectoryError, Undersampling, normalised_trajectory,
 };

@@ -34,11 +34,8 @@ pub(super) struct RefinedAxis {
 impl RefinedAxis {
     /// * `oversampling`: samples of the scan per 1/field of view. Waves shift by half of that.
     fn new(n_samples: usize, oversampling: usize) -> Self {
-        let (stride, wave) = if oversampling.is_multiple_of(2) {
-            (1, oversampling / 2)
-        } else {
-            (2, oversampling)
-        };
+        let (stride, wave) =
+            if oversampling.is_multiple_of(2) { (1, oversampling / 2) } else { (2, oversampling) };
         let n_points = n_samples.saturating_sub(1) * stride + 1 + 2 * ORDER * wave;
         Self {
             n_samples,
