@@ -50,6 +50,47 @@ pub enum Label {
     Vial(u8),
 }
 
+impl Label {
+    /// Code of the first kind of lesion.
+    pub const FIRST_LESION_CODE: u16 = 20;
+
+    /// Code of what surrounds the spheres of a system phantom. Sphere n has n more.
+    pub const FIRST_VIAL_CODE: u16 = 100;
+
+    /// Number that stands for it in a map of labels; 0 is air.
+    ///
+    /// 1 fat, 2 muscle, 3 lung, 4 liver, 5 aorta, 6 wall and 7 blood of the right ventricle,
+    /// 8 wall and 9 blood of the left, 10 papillary muscle; lesions: 20 infarct, 21 acute
+    /// infarct, 22 fibrosis, 23 oedema, 24 iron, 25 amyloid, 26 Fabry; vials: 100 and up.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::Fat => 1,
+            Self::Muscle => 2,
+            Self::Lung => 3,
+            Self::Liver => 4,
+            Self::Aorta => 5,
+            Self::RightWall => 6,
+            Self::RightBlood => 7,
+            Self::Myocardium => 8,
+            Self::LeftBlood => 9,
+            Self::Papillary => 10,
+            Self::Lesion(kind) => {
+                Self::FIRST_LESION_CODE
+                    + match kind {
+                        LesionKind::Infarct => 0,
+                        LesionKind::AcuteInfarct => 1,
+                        LesionKind::Fibrosis => 2,
+                        LesionKind::Oedema => 3,
+                        LesionKind::Iron => 4,
+                        LesionKind::Amyloid => 5,
+                        LesionKind::Fabry => 6,
+                    }
+            }
+            Self::Vial(number) => Self::FIRST_VIAL_CODE + u16::from(number),
+        }
+    }
+}
+
 /// What a region moves with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Attachment {

@@ -11,10 +11,12 @@ mod clock;
 mod coils;
 mod ellipse;
 mod k_space;
+mod maps;
 mod motion;
 mod noise;
 mod object;
 mod physics;
+mod raster;
 mod shepp_logan;
 mod tissue;
 mod trajectory;
@@ -28,6 +30,7 @@ pub use clock::{START_TICKS, TICK_MS, ticks};
 pub use coils::{CoilSensitivities, LoopArray};
 pub use ellipse::Ellipse;
 pub use k_space::{CartesianGrid, CartesianSampler, PointSampler, Shapes};
+pub use maps::{TissueMaps, displacement_field_between_px, displacement_field_px, region_map};
 pub use motion::{
     Beat, BreathHold, Breathing, BreathingError, BreathingOptions, BreathingPattern, CardiacCycle,
     FreeBreathing, Motion, Pose, Rhythm, RhythmError, RhythmOptions,
@@ -38,6 +41,7 @@ pub use physics::{
     BalancedTrain, Block, BlockFault, Imperfections, Magnetization, SignalModel, SliceSample,
     SpoiledTrain, Spoiling, Startup, TimelineError, check, echoes, imperfect_echoes,
 };
+pub use raster::{Coverage, PixelGrid, band_limited, rasterise, rasterise_shapes};
 pub use shepp_logan::shepp_logan;
 pub use tissue::{
     ContrastAgent, ContrastError, FieldStrength, H1_HZ_PER_T, LesionKind, Tissue, TissueKind,
