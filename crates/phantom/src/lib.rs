@@ -9,6 +9,7 @@ mod bessel;
 mod cartesian;
 mod clock;
 mod coils;
+mod diffusion;
 mod ellipse;
 mod k_space;
 mod maps;
@@ -28,6 +29,11 @@ pub use anatomy::{
 pub use cartesian::{Calibration, CartesianOptions, CartesianScan, NoiseScan, OptionsError};
 pub use clock::{START_TICKS, TICK_MS, ticks};
 pub use coils::{CoilSensitivities, LoopArray};
+pub use diffusion::{
+    DiffusionEncoding, DiffusionError, DiffusionHeart, DiffusionOptions, DiffusionTable,
+    Eigenvalues, Fibre, FibreChange, FibrePatch, IsotropicDiffusivities, MixingTime, Shot,
+    ShotOptions, WallFrame, gradient_directions, random_diffusion_options,
+};
 pub use ellipse::Ellipse;
 pub use k_space::{CartesianGrid, CartesianSampler, PointSampler, Shapes};
 pub use maps::{TissueMaps, displacement_field_between_px, displacement_field_px, region_map};
