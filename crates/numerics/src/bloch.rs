@@ -138,3 +138,86 @@ impl Isochromats {
         self.longitudinal.iter().sum::<f64>() / self.len() as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::{FRAC_PI_2, PI};
+
+    use super::*;
+
+    #[test]
+    fn a_pulse_turns_equilibrium_about_its_axis() {
+        // Right-handed: about x from z to −y, about y from z to x.
+        for (phase_rad, expected) in
+            [(0.0, -Complex64::I), (FRAC_PI_2, Complex64::ONE), (PI, Complex64::I)]
+        {
+            let mut isochromats = Isochromats::equilibrium(3);
+            isochromats.rf(FRAC_PI_2, phase_rad);
+            assert!((isochromats.signal() - expected).norm() < 1e-15, "{phase_rad}");
+            assert!(isochromats.longitudinal().abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn pulses_of_one_phase_add_up_and_keep_the_length() {
+        let mut twice = Isochromats::equilibrium(1);
+        twice.rf(0.3, 1.1);
+        twice.precess(0.0);
+        twice.rf(0.9, 1.1);
+        let mut once = Isochromats::equilibrium(1);
+        once.rf(1.2, 1.1);
+        assert!((twice.signal() - once.signal()).norm() < 1e-15);
+        let length = once.signal().norm_sqr() + once.longitudinal().powi(2);
+        assert!((length - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn relaxation_is_exponential_and_composes() {
+        let (t1_ms, t2_ms) = (900.0, 60.0);
+        let mut whole = Isochromats::equilibrium(1);
+        whole.rf(2.0, 0.4);
+        let mut parts = whole.clone();
+        whole.relax(Decay::over(70.0, t1_ms, t2_ms));
+        parts.relax(Decay::over(25.0, t1_ms, t2_ms));
+        parts.relax(Decay::over(45.0, t1_ms, t2_ms));
+        assert!((whole.signal() - parts.signal()).norm() < 1e-15);
+        assert!((whole.longitudinal() - parts.longitudinal()).abs() < 1e-15);
+        assert!((whole.signal().norm() - 2.0_f64.sin() * (-70.0 / t2_ms).exp()).abs() < 1e-15);
+        let expected = 1.0 + (2.0_f64.cos() - 1.0) * (-70.0 / t1_ms).exp();
+        assert!((whole.longitudinal() - expected).abs() < 1e-15);
+    }
+
+    #[test]
+    fn off_resonance_turns_from_x_towards_y() {
+        let mut isochromats = Isochromats::equilibrium(1);
+        isochromats.rf(FRAC_PI_2, FRAC_PI_2);
+        isochromats.precess(FRAC_PI_2);
+        assert!((isochromats.signal() - Complex64::I).norm() < 1e-15);
+    }
+
+    #[test]
+    fn a_gradient_dephases_and_after_180_degrees_refocuses() {
+        let mut isochromats = Isochromats::equilibrium(8);
+        isochromats.rf(FRAC_PI_2, FRAC_PI_2);
+        isochromats.dephase();
+        assert!(isochromats.signal().norm() < 1e-15);
+        isochromats.rf(PI, 0.0);
+        isochromats.dephase();
+        assert!((isochromats.signal() - Complex64::ONE).norm() < 1e-15);
+    }
+
+    #[test]
+    fn preparations_are_affine_and_leave_nothing_transverse() {
+        let mut isochromats = Isochromats::equilibrium(2);
+        isochromats.rf(1.0, 0.0);
+        isochromats.prepare(-0.96, 0.02);
+        assert_eq!(isochromats.signal(), Complex64::ZERO);
+        assert!((isochromats.longitudinal() - (0.02 - 0.96 * 1.0_f64.cos())).abs() < 1e-15);
+    }
+
+    #[test]
+    #[should_panic(expected = "split before")]
+    fn isochromats_that_differ_are_not_split_again() {
+        Isochromats::equilibrium(4).multiply(8);
+    }
+}

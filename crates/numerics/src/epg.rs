@@ -4,6 +4,8 @@
 //! Conventions are those of [`crate::bloch`].
 
 mod real;
+#[cfg(test)]
+mod tests;
 
 use num_complex::Complex64;
 

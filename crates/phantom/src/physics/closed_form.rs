@@ -136,7 +136,8 @@ impl ClosedForm {
     ///
     /// A ramp is taken the same way: after its pulse k of n the magnetisation lies k/n of half
     /// an angle from z. What relaxes between the half angle of [`Startup::HalfAngle`] and the
-    /// first pulse is left out.
+    /// first pulse is left out, and so is what relaxes after the last echo: Mz there is
+    /// S/tan(α/2).
     fn play_balanced(
         &mut self,
         train: &BalancedTrain,
@@ -151,24 +152,23 @@ impl ClosedForm {
         if let Startup::Ramp(n_pulses) = train.startup {
             for pulse in 1..=n_pulses {
                 let cone = Cone::new(flip_rad * pulse as f64 / n_pulses as f64, decay);
-                length = cone.steady_length + (length - cone.steady_length) * cone.lambda;
+                length = cone.after_repetition(length);
                 factor *= cone.lambda;
             }
         }
         let cone = Cone::new(flip_rad, decay);
-        let to_echo = (-train.echo_time_ms / tissue.t2_ms).exp();
         // Between two pulses of opposite phase off-resonance is refocused.
         let time_ms = train.echo_time_ms - train.repetition_time_ms / 2.0;
-        let to_echo = off_resonance(tissue, time_ms) * to_echo * (flip_rad / 2.0).sin();
-        let mut deviation = length - cone.steady_length;
-        for _ in 0..train.n_echoes {
-            echoes.push(to_echo * (cone.steady_length + deviation));
-            deviation *= cone.lambda;
-            factor *= cone.lambda;
+        let (sin, cos) = (flip_rad / 2.0).sin_cos();
+        let to_echo = off_resonance(tissue, time_ms) * (-train.echo_time_ms / tissue.t2_ms).exp();
+        for echo in 0..train.n_echoes {
+            if echo > 0 {
+                length = cone.after_repetition(length);
+                factor *= cone.lambda;
+            }
+            echoes.push(to_echo * (sin * length));
         }
-        let last = if train.n_echoes == 0 { deviation } else { deviation / cone.lambda };
-        let longitudinal = (cone.steady_length + last) * (flip_rad / 2.0).cos();
-        self.become_value(factor, longitudinal);
+        self.become_value(factor * cos, length * cos);
     }
 
     /// Mz becomes `factor`·Mz + `offset`.
@@ -205,6 +205,10 @@ impl Cone {
             lambda: e1 * cos * cos + e2 * sin * sin,
         }
     }
+
+    fn after_repetition(&self, length: f64) -> f64 {
+        self.steady_length + (length - self.steady_length) * self.lambda
+    }
 }
 
 /// What is left at each echo of the transverse magnetisation right after a pulse.
@@ -215,7 +219,7 @@ fn gradient_echoes(train: &SpoiledTrain, tissue: &Tissue, transverse_ms: f64) ->
     train.echo_times_ms.iter().map(at).collect()
 }
 
-/// How far a tissue's resonance turns it in some time.
+/// What a tissue's resonance makes of transverse magnetisation in some time.
 fn off_resonance(tissue: &Tissue, time_ms: f64) -> Complex64 {
     Complex64::cis(TAU * tissue.off_resonance_hz * time_ms / 1000.0)
 }
