@@ -16,6 +16,13 @@ pub fn ticks(t_ms: f64) -> u32 {
     (f64::from(START_TICKS) + since_start) as u32
 }
 
+/// Ticks in a stretch of time.
+///
+/// * `duration_ms`: 0 or more.
+pub fn duration_ticks(duration_ms: f64) -> u32 {
+    (duration_ms / TICK_MS + 1e-6).floor() as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

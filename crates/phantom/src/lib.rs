@@ -39,7 +39,8 @@ pub use k_space::{CartesianGrid, CartesianSampler, PointSampler, Shapes};
 pub use maps::{TissueMaps, displacement_field_between_px, displacement_field_px, region_map};
 pub use motion::{
     Beat, BreathHold, Breathing, BreathingError, BreathingOptions, BreathingPattern, CardiacCycle,
-    FreeBreathing, Motion, Pose, Rhythm, RhythmError, RhythmOptions,
+    FreeBreathing, Motion, Pose, Rhythm, RhythmError, RhythmOptions, physiology_waveforms,
+    waveform_information,
 };
 pub use noise::NoiseSource;
 pub use object::{Component, Object, PixelObject};

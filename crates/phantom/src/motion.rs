@@ -3,6 +3,8 @@
 mod breathing;
 mod course;
 mod cycle;
+mod ecg;
+mod physiology;
 mod pose;
 mod rhythm;
 
@@ -11,5 +13,6 @@ pub use breathing::{
 };
 pub use course::Motion;
 pub use cycle::CardiacCycle;
+pub use physiology::{physiology_waveforms, waveform_information};
 pub use pose::Pose;
 pub use rhythm::{Beat, Rhythm, RhythmError, RhythmOptions};

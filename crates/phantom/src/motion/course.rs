@@ -13,6 +13,13 @@ pub struct Motion {
     pub cycle: CardiacCycle,
 }
 
+impl Default for Motion {
+    /// Sixty beats a minute, and nothing moves.
+    fn default() -> Self {
+        Self::still(Rhythm::default())
+    }
+}
+
 impl Motion {
     /// The rhythm alone: nothing moves.
     pub fn still(rhythm: Rhythm) -> Self {

@@ -120,6 +120,18 @@ pub enum RhythmError {
     },
 }
 
+impl Default for Rhythm {
+    /// Sixty even beats a minute.
+    fn default() -> Self {
+        Self {
+            first_r_wave_ms: RhythmOptions::default().first_r_wave_ms,
+            starts_ms: vec![0.0, 1000.0],
+            is_ectopic: vec![false],
+            is_seen: vec![true],
+        }
+    }
+}
+
 impl Rhythm {
     /// Draws a rhythm. Beat `n` has its own random numbers, so that other options change none of
     /// them.
@@ -275,6 +287,12 @@ impl Rhythm {
             beat = self.beat(beat.index - 1);
         }
         beat.r_wave_ms
+    }
+
+    /// Mean interval of all R waves, seen or not.
+    pub fn mean_rr_interval_ms(&self) -> f64 {
+        let n_beats = self.is_seen.len();
+        self.starts_ms[n_beats] / n_beats as f64
     }
 
     /// How much of the RR interval has passed since the true R wave: 0 to below 1.
