@@ -2,7 +2,8 @@
 //!
 //! # Axes
 //! x points to the right of the image, y down and z away from the viewer: the right-handed
-//! third axis. With x to the patient's left and y to the back, z points to the head.
+//! third axis. With x to the patient's left and y to the back, z points to the head; in a
+//! short-axis slice seen from the apex, as pictures of the heart are, to the base.
 //!
 //! # Handedness
 //! Let r be the outward radius and l the long axis, either way along z. The wall's own axes are
@@ -13,7 +14,11 @@
 //! fibre climbs as a right-handed screw does. With l = −z instead, circ = −z × x = −y; the same
 //! fibre, pointed along +circ, is −(cos α·y + sin α·z) = cos α·circ + sin α·l: the same angle.
 //! With y down and z *towards* the viewer the axes are left-handed, and every helix angle would
-//! have the other sign.
+//! have the other sign. A mirror flips helix and transverse angle.
+//!
+//! The sign of the sheetlet angle does depend on which end of the long axis is the base, because
+//! the vector across the fibre is made to point there; its magnitude, which is what is reported,
+//! does not.
 //!
 //! # Source
 //! Definitions of helix, transverse and sheetlet angle as in Ferreira et al. 2014 and in INDI.
