@@ -8,12 +8,17 @@ mod deformation;
 mod layout;
 mod lesion;
 mod nesting;
+mod random;
 mod short_axis;
+mod system_phantom;
+mod transform;
 
 pub use deformation::Deformation;
 pub use lesion::{Lesion, LesionError};
 pub use nesting::NestingError;
+pub use random::{BiasField, RandomAnatomy, RandomOptions, RandomOptionsError, random_anatomy};
 pub use short_axis::{Contrast, ShortAxisError, ShortAxisOptions, short_axis};
+pub use system_phantom::{SphereArray, SystemPhantomError, sphere_times_ms, system_phantom};
 
 use num_complex::Complex64;
 

@@ -23,8 +23,10 @@ mod tissue;
 mod trajectory;
 
 pub use anatomy::{
-    Anatomy, Attachment, Contrast, Deformation, Label, LeftVentricle, Lesion, LesionError,
-    NestingError, Region, ShortAxisError, ShortAxisOptions, short_axis,
+    Anatomy, Attachment, BiasField, Contrast, Deformation, Label, LeftVentricle, Lesion,
+    LesionError, NestingError, RandomAnatomy, RandomOptions, RandomOptionsError, Region,
+    ShortAxisError, ShortAxisOptions, SphereArray, SystemPhantomError, random_anatomy, short_axis,
+    sphere_times_ms, system_phantom,
 };
 pub use cartesian::{Calibration, CartesianOptions, CartesianScan, NoiseScan, OptionsError};
 pub use clock::{START_TICKS, TICK_MS, ticks};

@@ -1,0 +1,223 @@
+//! Hearts and chests at random, to train on.
+
+mod bias_field;
+mod chest;
+mod tissues;
+
+pub use bias_field::BiasField;
+
+use std::f64::consts::PI;
+
+use rand_distr::{Distribution, StandardUniform};
+use rand_pcg::Pcg64Mcg;
+
+use crate::anatomy::{Anatomy, Contrast, ShortAxisOptions, short_axis};
+use crate::motion::Pose;
+use crate::noise::random_numbers;
+use crate::tissue::{FieldStrength, LesionKind};
+
+/// Chests that are drawn before the usual one is taken.
+const MAX_ATTEMPTS: u64 = 200;
+
+/// Turn in the poses for which there must be room.
+const ROOM_ROTATION_RAD: f64 = 0.06;
+
+/// Smallest and largest scale of the blood pool for which there must be room.
+const ROOM_SCALES: [f64; 2] = [0.65, 1.1];
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RandomOptions {
+    /// One of these, each as likely.
+    pub field_strengths: Vec<FieldStrength>,
+    /// Of a slice after contrast agent, 0 to 1.
+    pub contrast_probability: f64,
+    /// Of at least one focal lesion, 0 to 1.
+    pub lesion_probability: f64,
+    /// Of a disease of the whole myocardium, 0 to 1.
+    pub diffuse_probability: f64,
+    /// Largest relative change of T1, T2 and density of each tissue, 0 to 0.5.
+    pub tissue_variation: f64,
+    /// Largest turn of the whole picture to either side.
+    pub max_rotation_rad: f64,
+    /// Of left and right exchanged, 0 to 1. With more than 0, situs inversus is trained on.
+    pub mirror_probability: f64,
+    /// Of a wall of 16 to 24 mm instead of 6 to 14 mm, 0 to 1.
+    pub thick_wall_probability: f64,
+    /// Largest logarithm of the bias field.
+    pub bias_amplitude: f64,
+    /// How far breathing must be able to shift the heart in any direction, at 0.65 to 1.1 of
+    /// the blood pool's radius and 3° of turn, up to 20 mm.
+    pub breathing_room_mm: f64,
+    /// What must hold the whole body \[x, y\], mm.
+    pub field_of_view_mm: [f64; 2],
+}
+
+impl Default for RandomOptions {
+    fn default() -> Self {
+        Self {
+            field_strengths: FieldStrength::ALL.to_vec(),
+            contrast_probability: 0.25,
+            lesion_probability: 0.5,
+            diffuse_probability: 0.15,
+            tissue_variation: 0.15,
+            max_rotation_rad: 0.3,
+            mirror_probability: 0.0,
+            thick_wall_probability: 0.0,
+            bias_amplitude: 0.4,
+            breathing_room_mm: 15.0,
+            field_of_view_mm: [360.0, 270.0],
+        }
+    }
+}
+
+/// Why nothing can be drawn.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum RandomOptionsError {
+    /// A list without entries.
+    #[error("field_strengths is empty: give at least one")]
+    NoFieldStrength,
+    /// A number out of its range.
+    #[error("{name} is {value}: it must lie between {least} and {most}")]
+    Range {
+        /// The option.
+        name: &'static str,
+        /// Asked for.
+        value: f64,
+        /// Allowed.
+        least: f64,
+        /// Allowed.
+        most: f64,
+    },
+}
+
+/// A slice drawn at random.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RandomAnatomy {
+    /// The slice.
+    pub anatomy: Anatomy,
+    /// Of the scanner.
+    pub field_strength: FieldStrength,
+    /// Whether tissues are those after contrast, and how much of it.
+    pub contrast: Contrast,
+    /// Of the blood.
+    pub haematocrit_percent: f64,
+    /// What is wrong with the whole myocardium.
+    pub diffuse: Option<LesionKind>,
+    /// What multiplies the picture.
+    pub bias_field: BiasField,
+}
+
+/// Slice `index` of the series `seed`. It does not depend on any other.
+///
+/// Drawn are: size and place of the body, thickness of fat, place of heart, lungs, liver and
+/// aorta; radius of the left ventricle 16 to 30 mm, wall 6 to 14 mm; width, height and
+/// direction of the right ventricle; 0 to 3 papillary muscles; up to 3 lesions of any kind;
+/// the times of every tissue; contrast; turn of the picture; bias field. The parts are nested,
+/// and stay so in all poses for which room is asked.
+///
+/// # Errors
+/// [`RandomOptionsError`] for options outside their ranges.
+pub fn random_anatomy(
+    seed: u64,
+    index: u64,
+    options: &RandomOptions,
+) -> Result<RandomAnatomy, RandomOptionsError> {
+    options.check()?;
+    let mut random = Random(random_numbers(seed, index));
+    let tissues = tissues::draw(&mut random, options);
+    let bias_field = BiasField::draw(&mut random, options);
+    let rotation_rad = random.between(-options.max_rotation_rad, options.max_rotation_rad);
+    let mirrored = random.happens(options.mirror_probability);
+    let seen = |anatomy: &Anatomy| {
+        let turned = anatomy.rotated(rotation_rad);
+        if mirrored { turned.mirrored() } else { turned }
+    };
+    let fits =
+        |anatomy: &Anatomy| anatomy.check_nesting(0.0).is_ok() && options.leaves_room(anatomy);
+    let usual = || short_axis(&ShortAxisOptions::default()).expect("the usual heart fits");
+    let anatomy = (0..MAX_ATTEMPTS)
+        .find_map(|_| {
+            let layout = chest::draw(&mut random, options);
+            let anatomy = layout.anatomy(|kind| tissues.tissue(kind), tissues.diffuse).ok()?;
+            let anatomy = seen(&anatomy);
+            fits(&anatomy).then_some(anatomy)
+        })
+        .unwrap_or_else(|| seen(&usual()));
+    Ok(RandomAnatomy {
+        anatomy,
+        field_strength: tissues.field_strength(),
+        contrast: tissues.contrast,
+        haematocrit_percent: tissues.haematocrit_percent(),
+        diffuse: tissues.diffuse,
+        bias_field,
+    })
+}
+
+impl RandomOptions {
+    fn check(&self) -> Result<(), RandomOptionsError> {
+        if self.field_strengths.is_empty() {
+            return Err(RandomOptionsError::NoFieldStrength);
+        }
+        let ranges = [
+            ("contrast_probability", self.contrast_probability, 0.0, 1.0),
+            ("lesion_probability", self.lesion_probability, 0.0, 1.0),
+            ("diffuse_probability", self.diffuse_probability, 0.0, 1.0),
+            ("tissue_variation", self.tissue_variation, 0.0, 0.5),
+            ("max_rotation_rad", self.max_rotation_rad, 0.0, PI),
+            ("mirror_probability", self.mirror_probability, 0.0, 1.0),
+            ("thick_wall_probability", self.thick_wall_probability, 0.0, 1.0),
+            ("bias_amplitude", self.bias_amplitude, 0.0, 2.0),
+            ("breathing_room_mm", self.breathing_room_mm, 0.0, 20.0),
+            ("field_of_view_mm[0]", self.field_of_view_mm[0], 340.0, 2000.0),
+            ("field_of_view_mm[1]", self.field_of_view_mm[1], 250.0, 2000.0),
+        ];
+        for (name, value, least, most) in ranges {
+            if !(value >= least && value <= most) {
+                return Err(RandomOptionsError::Range { name, value, least, most });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the body is in the field of view, and the heart can move.
+    fn leaves_room(&self, anatomy: &Anatomy) -> bool {
+        let body = anatomy.regions[0].ellipse;
+        let inside = [0, 1].into_iter().all(|axis| {
+            let mut direction = [0.0; 2];
+            direction[axis] = 1.0;
+            body.center_mm[axis].abs() + body.half_width_mm(direction)
+                <= 0.5 * self.field_of_view_mm[axis]
+        });
+        inside
+            && (0..8).all(|n| {
+                let (sin, cos) = (PI * f64::from(n) / 4.0).sin_cos();
+                let sign = if n % 4 < 2 { 1.0 } else { -1.0 };
+                let room_mm = self.breathing_room_mm;
+                anatomy.allows(&Pose {
+                    shift_mm: [room_mm * cos, room_mm * sin],
+                    rotation_rad: sign * ROOM_ROTATION_RAD,
+                    endocardial_scale: ROOM_SCALES[n as usize % 2],
+                })
+            })
+    }
+}
+
+/// Random numbers of one slice.
+pub(crate) struct Random(Pcg64Mcg);
+
+impl Random {
+    fn between(&mut self, low: f64, high: f64) -> f64 {
+        let share: f64 = StandardUniform.sample(&mut self.0);
+        low + share * (high - low)
+    }
+
+    fn happens(&mut self, probability: f64) -> bool {
+        self.between(0.0, 1.0) < probability
+    }
+
+    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        let n = choices.len();
+        choices[(self.between(0.0, n as f64) as usize).min(n - 1)]
+    }
+}
