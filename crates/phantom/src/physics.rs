@@ -9,6 +9,8 @@ mod closed_form;
 mod imperfections;
 mod magnetization;
 mod spins;
+#[cfg(test)]
+mod tests;
 
 pub use block::{BalancedTrain, Block, SignalModel, SpoiledTrain, Spoiling, Startup};
 pub use check::{BlockFault, TimelineError, check};

@@ -138,13 +138,12 @@ impl<T: NdFloat, const W: usize> RealStates<T, W> {
             sum_to_z[n] = half * sin * whole.longitudinal[n];
             z_to_z[n] = cos * whole.longitudinal[n];
         }
-        let mut echo = [T::zero(); W];
         let first = &self.orders[0];
-        for n in 0..W {
+        let echo = std::array::from_fn(|n| {
             // f and g of order 0 are equal.
             let turned = first.dephasing[n] * cos + first.longitudinal[n] * sin;
-            echo[n] = turned * to_echo.transverse[n];
-        }
+            turned * to_echo.transverse[n]
+        });
         // Each order's f goes one up, its g one down; from below comes what the order before
         // has left.
         let mut from_below = [T::zero(); W];
@@ -186,13 +185,10 @@ impl<T: NdFloat, const W: usize> RealStates<T, W> {
     pub fn prepare(&mut self, factor: &[T; W], offset: &[T; W]) {
         self.spoil();
         for order in &mut self.orders {
-            for n in 0..W {
-                order.longitudinal[n] *= factor[n];
-            }
+            order.longitudinal.iter_mut().zip(factor).for_each(|(z, factor)| *z *= *factor);
         }
-        for n in 0..W {
-            self.orders[0].longitudinal[n] += offset[n];
-        }
+        let longitudinal = self.orders[0].longitudinal.iter_mut();
+        longitudinal.zip(offset).for_each(|(z, offset)| *z += *offset);
     }
 
     /// Transverse magnetisation along the axis on which an excitation puts it: i·F₊ of order 0,

@@ -57,3 +57,67 @@ pub fn imperfect_echoes(
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::physics::{SpoiledTrain, Spoiling, echoes};
+
+    const MODELS: [SignalModel; 3] =
+        [SignalModel::ClosedForm, SignalModel::Bloch, SignalModel::Epg];
+
+    fn train(flip_angle_deg: f64) -> Block {
+        Block::SpoiledTrain(SpoiledTrain {
+            flip_angles_deg: vec![flip_angle_deg; 20],
+            repetition_time_ms: 5.0,
+            echo_times_ms: vec![2.0],
+            spoiling: Spoiling::Gradient,
+            n_dummies: 0,
+        })
+    }
+
+    fn blood() -> Tissue {
+        Tissue {
+            t1_ms: 1600.0,
+            t2_ms: 240.0,
+            t2_star_ms: 120.0,
+            proton_density: 0.9,
+            off_resonance_hz: 12.0,
+            ecv_percent: None,
+        }
+    }
+
+    #[test]
+    fn without_imperfections_echoes_are_what_they_were() {
+        for model in MODELS {
+            let blocks = [Block::Inversion { factor: 1.0 }, train(20.0)];
+            let perfect = imperfect_echoes(model, &blocks, &blood(), &Imperfections::default());
+            assert_eq!(perfect, echoes(model, &blocks, &blood()));
+        }
+    }
+
+    #[test]
+    fn a_stronger_field_is_a_larger_angle() {
+        let imperfections = Imperfections { b1_scale: 1.25, ..Imperfections::default() };
+        for model in MODELS {
+            let stronger = imperfect_echoes(model, &[train(20.0)], &blood(), &imperfections);
+            for (a, b) in stronger.iter().zip(echoes(model, &[train(25.0)], &blood())) {
+                assert!((a - b).norm() < 1e-14);
+            }
+        }
+    }
+
+    #[test]
+    fn a_slice_is_the_weighted_mean_of_its_parts() {
+        let part = |weight, angle_scale| SliceSample { weight, angle_scale };
+        let slice_profile = vec![part(3.0, 1.0), part(1.0, 0.5)];
+        let imperfections = Imperfections { b1_scale: 1.0, slice_profile };
+        for model in MODELS {
+            let slice = imperfect_echoes(model, &[train(20.0)], &blood(), &imperfections);
+            let [whole, half] = [20.0, 10.0].map(|deg| echoes(model, &[train(deg)], &blood()));
+            for ((slice, whole), half) in slice.iter().zip(whole).zip(half) {
+                assert!((slice - (whole * 0.75 + half * 0.25)).norm() < 1e-14);
+            }
+        }
+    }
+}
