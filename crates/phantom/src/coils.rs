@@ -3,11 +3,15 @@
 //! A plane wave shifts the spectrum of what it multiplies, so the k-space of an analytic object
 //! seen through such a coil is a sum of shifted spectra: exact, for every trajectory.
 
+mod background;
+
 use std::f64::consts::{PI, TAU};
 
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use num_complex::{Complex32, Complex64};
 use numerics::cholesky;
+
+pub use background::Background;
 
 const ORDER: usize = CoilSensitivities::ORDER;
 
@@ -16,21 +20,27 @@ const N_WAVES: usize = CoilSensitivities::N_WAVES;
 /// Coils on one ring; more are spread over several rings along the bore.
 const MAX_PER_RING: usize = 16;
 
-/// Radius of the rings over that of the object's disc.
+/// Half axes of the rings over those of the object's ellipse.
 const RING_RADIUS: f64 = 1.3;
 
-/// Largest loop over the radius of the object's disc.
+/// Largest loop over the shorter half axis of the object's ellipse.
 const MAX_LOOP_RADIUS: f64 = 0.6;
 
 /// Straight pieces that make up a loop.
 const N_SEGMENTS: usize = 48;
 
-/// Points across the disc at which sensitivities are fitted: several per period of the
+/// Extent of the fitted points over the field of view.
+const FIT_EXTENT: f64 = 1.1;
+
+/// Weight of points outside the ellipse.
+const OUTSIDE_WEIGHT: f64 = 0.01;
+
+/// Points across the ellipse at which sensitivities are fitted: several per period of the
 /// shortest wave.
 const N_FIT_POINTS: usize = 40;
 
 /// Weight of the coefficients' own size in the fit, over the mean square of a wave. Keeps the
-/// sensitivities of the order of 1 outside the disc.
+/// sensitivities of the order of 1 outside the ellipse.
 const REGULARISATION: f64 = 1e-6;
 
 /// The sensitivities of a coil array in one slice.
@@ -76,13 +86,23 @@ impl CoilSensitivities {
 
     /// Sensitivity of each channel on a grid of points: `[channel, y, x]`.
     pub fn on_grid(&self, x_mm: &[f64], y_mm: &[f64]) -> Array3<Complex64> {
-        let x_waves = waves(x_mm, self.period_mm[0]);
-        let y_waves = waves(y_mm, self.period_mm[1]);
         let mut maps = Array3::zeros((self.n_channels(), y_mm.len(), x_mm.len()));
-        for (mut map, coefficients) in maps.outer_iter_mut().zip(self.coefficients.outer_iter()) {
-            map.assign(&y_waves.dot(&coefficients).dot(&x_waves.t()));
+        for (channel, mut map) in maps.outer_iter_mut().enumerate() {
+            map.assign(&self.map_on_grid(channel, x_mm, y_mm));
         }
         maps
+    }
+
+    /// [`CoilSensitivities::on_grid`] of one channel: `[y, x]`.
+    pub(crate) fn map_on_grid(
+        &self,
+        channel: usize,
+        x_mm: &[f64],
+        y_mm: &[f64],
+    ) -> Array2<Complex64> {
+        let x_waves = waves(x_mm, self.period_mm[0]);
+        let y_waves = waves(y_mm, self.period_mm[1]);
+        y_waves.dot(&self.coefficients(channel)).dot(&x_waves.t())
     }
 
     /// Coil maps at the centres of the pixels of an image: `[channel, y, x]`.
@@ -106,44 +126,86 @@ fn waves(points_mm: &[f64], period_mm: f64) -> Array2<Complex64> {
     })
 }
 
-/// Rings of loops around a disc, ready to be fitted in any slice.
+/// Rings of loops around an ellipse, ready to be fitted in any slice.
 #[derive(Clone, Debug)]
 pub struct LoopArray {
-    radius_mm: f64,
     field_of_view_mm: [f64; 2],
-    /// Points of the fit.
-    points_mm: Vec<[f64; 2]>,
-    /// `[point, wave]`, waves along x fastest.
-    basis: Array2<Complex64>,
-    /// Cholesky factor of basisᴴ·basis with the regularisation.
+    points: Vec<FitPoint>,
+    /// `[wave, point]`, waves along x fastest: conjugate waves times the points' weights.
+    weighted: Array2<Complex64>,
+    /// Cholesky factor of the weighted Gram matrix of the waves with the regularisation.
     normal_factor: Array2<Complex64>,
     loops: Vec<Loop>,
 }
 
+/// A point of the fit.
+#[derive(Clone, Copy, Debug)]
+struct FitPoint {
+    point_mm: [f64; 2],
+    /// Where the loops' field is taken: the point itself in the ellipse, and the ellipse's edge
+    /// towards the centre for a point outside. Loops lie out there, where their fields are no
+    /// sum of few waves.
+    source_mm: [f64; 2],
+    weight: f64,
+}
+
+impl FitPoint {
+    fn new(point_mm: [f64; 2], semi_axes_mm: [f64; 2], center_mm: [f64; 2]) -> Self {
+        let from_center = [0, 1].map(|axis| point_mm[axis] - center_mm[axis]);
+        let radius = (from_center[0] / semi_axes_mm[0]).hypot(from_center[1] / semi_axes_mm[1]);
+        if radius <= 1.0 {
+            return Self { point_mm, source_mm: point_mm, weight: 1.0 };
+        }
+        let source_mm = [0, 1].map(|axis| center_mm[axis] + from_center[axis] / radius);
+        Self { point_mm, source_mm, weight: OUTSIDE_WEIGHT }
+    }
+}
+
+/// A loop in the plane of the ring's tangent and of the bore's axis.
 #[derive(Clone, Copy, Debug)]
 struct Loop {
-    angle_rad: f64,
-    z_mm: f64,
+    center_mm: [f64; 3],
+    /// Unit vector along the ring.
+    tangent: [f64; 2],
     radius_mm: f64,
 }
 
 impl LoopArray {
-    /// Plans `n_channels` loops around the disc of `radius_mm` in the middle of the field of
-    /// view, that fills no more than this field.
+    /// [`LoopArray::around`] the disc of `radius_mm` in the middle of the field of view.
     ///
     /// # Panics
     /// If `n_channels` is 0 or a length is not a positive number.
     pub fn new(n_channels: usize, radius_mm: f64, field_of_view_mm: [f64; 2]) -> Self {
+        Self::around(n_channels, [radius_mm; 2], [0.0; 2], field_of_view_mm)
+    }
+
+    /// Plans `n_channels` loops around an ellipse.
+    ///
+    /// * `semi_axes_mm`, `center_mm`: the ellipse, along x and y, no larger than the field of
+    ///   view. The sensitivities are loops' there, and smooth and of the order of 1 in the rest
+    ///   of the field of view.
+    ///
+    /// # Panics
+    /// If `n_channels` is 0 or a length is not a positive number.
+    pub fn around(
+        n_channels: usize,
+        semi_axes_mm: [f64; 2],
+        center_mm: [f64; 2],
+        field_of_view_mm: [f64; 2],
+    ) -> Self {
         assert!(n_channels > 0, "a coil array without channels");
-        let lengths = [radius_mm, field_of_view_mm[0], field_of_view_mm[1]];
-        assert!(lengths.iter().all(|&length| length > 0.0), "lengths {lengths:?} mm");
-        let step = 2.0 / N_FIT_POINTS as f64;
-        let along = |n: usize| (n as f64 + 0.5) * step - 1.0;
-        let points_mm: Vec<[f64; 2]> = (0..N_FIT_POINTS * N_FIT_POINTS)
-            .map(|n| [along(n % N_FIT_POINTS), along(n / N_FIT_POINTS)])
-            .filter(|[x, y]| x * x + y * y <= 1.0)
-            .map(|point| point.map(|length| length * radius_mm))
+        let lengths = [semi_axes_mm, field_of_view_mm].concat();
+        let positive = lengths.iter().all(|&length| length > 0.0 && length.is_finite());
+        assert!(positive, "lengths {lengths:?} mm");
+        let along = |n: usize| {
+            let half = FIT_EXTENT * (2.0 * (n as f64 + 0.5) / N_FIT_POINTS as f64 - 1.0);
+            field_of_view_mm.map(|length| 0.5 * length * half)
+        };
+        let points: Vec<FitPoint> = (0..N_FIT_POINTS * N_FIT_POINTS)
+            .map(|n| [along(n % N_FIT_POINTS)[0], along(n / N_FIT_POINTS)[1]])
+            .map(|point_mm| FitPoint::new(point_mm, semi_axes_mm, center_mm))
             .collect();
+        let points_mm: Vec<[f64; 2]> = points.iter().map(|point| point.point_mm).collect();
         let [x_waves, y_waves] = [0, 1].map(|axis| {
             let along: Vec<f64> = points_mm.iter().map(|point| point[axis]).collect();
             waves(&along, 2.0 * field_of_view_mm[axis])
@@ -151,36 +213,74 @@ impl LoopArray {
         let basis = Array2::from_shape_fn((points_mm.len(), N_WAVES * N_WAVES), |(point, wave)| {
             y_waves[[point, wave / N_WAVES]] * x_waves[[point, wave % N_WAVES]]
         });
-        let mut normal = basis.t().mapv(|value| value.conj()).dot(&basis);
-        normal.diag_mut().mapv_inplace(|value| value + REGULARISATION * points_mm.len() as f64);
+        let mut weighted = basis.t().mapv(|value: Complex64| value.conj());
+        for (mut column, point) in weighted.columns_mut().into_iter().zip(&points) {
+            column.mapv_inplace(|value| value * point.weight);
+        }
+        let mut normal = weighted.dot(&basis);
+        let regularisation = REGULARISATION * points.iter().map(|point| point.weight).sum::<f64>();
+        normal.diag_mut().mapv_inplace(|value| value + regularisation);
         let normal_factor = cholesky::factor(normal.view())
             .expect("a Gram matrix plus a multiple of the unit matrix is positive definite");
-        let loops = place_loops(n_channels, radius_mm);
-        Self { radius_mm, field_of_view_mm, points_mm, basis, normal_factor, loops }
+        let loops = place_loops(n_channels, semi_axes_mm, center_mm);
+        Self { field_of_view_mm, points, weighted, normal_factor, loops }
     }
 
     /// Sensitivities in the slice at `z_mm` along the bore. The sum over channels of their
-    /// squared magnitudes is about 1 in the disc.
+    /// squared magnitudes is about 1 in the ellipse.
     ///
     /// # Method
     /// The transverse field Bx − iBy of each loop by Biot and Savart, divided by the root of
     /// the sum of squares over the loops, and fitted by least squares on a grid of points. The
     /// fit *is* the sensitivity: what it misses of the loop costs no exactness.
     pub fn sensitivities(&self, z_mm: f64) -> CoilSensitivities {
-        let mut fields =
-            Array2::from_shape_fn((self.points_mm.len(), self.loops.len()), |(point, channel)| {
-                let [x, y] = self.points_mm[point];
-                self.loops[channel].field([x, y, z_mm], RING_RADIUS * self.radius_mm)
-            });
+        self.fit(self.normalised_fields(z_mm))
+    }
+
+    /// [`LoopArray::sensitivities`] times a smooth phase and bias of the object, which is the
+    /// same for all channels.
+    pub fn sensitivities_with(&self, z_mm: f64, background: &Background) -> CoilSensitivities {
+        let mut fields = self.normalised_fields(z_mm);
+        for (mut at_point, factor) in fields.rows_mut().into_iter().zip(self.factors(background)) {
+            at_point.mapv_inplace(|value| value * factor);
+        }
+        self.fit(fields)
+    }
+
+    /// A single channel that is `background` alone.
+    pub fn uniform_with(&self, background: &Background) -> CoilSensitivities {
+        let factors: Vec<Complex64> = self.factors(background).collect();
+        self.fit(Array2::from_shape_fn((factors.len(), 1), |(point, _)| factors[point]))
+    }
+
+    fn factors(&self, background: &Background) -> impl Iterator<Item = Complex64> {
+        let half = self.field_of_view_mm.map(|length| 0.5 * length);
+        let shape = background.shape();
+        let points = self.points.iter().map(|point| point.point_mm);
+        points.map(move |[x, y]| shape.at([x / half[0], y / half[1]]))
+    }
+
+    /// `[point, channel]`.
+    fn normalised_fields(&self, z_mm: f64) -> Array2<Complex64> {
+        let shape = (self.points.len(), self.loops.len());
+        let mut fields = Array2::from_shape_fn(shape, |(point, channel)| {
+            let [x, y] = self.points[point].source_mm;
+            self.loops[channel].field([x, y, z_mm])
+        });
         for mut at_point in fields.rows_mut() {
             let sum_of_squares: f64 = at_point.iter().map(Complex64::norm_sqr).sum();
             let scale = 1.0 / sum_of_squares.sqrt();
             at_point.mapv_inplace(|value| value * scale);
         }
-        let mut columns = self.basis.t().mapv(|value| value.conj()).dot(&fields);
+        fields
+    }
+
+    /// Least squares for `[point, channel]`.
+    fn fit(&self, fields: Array2<Complex64>) -> CoilSensitivities {
+        let mut columns = self.weighted.dot(&fields);
         cholesky::solve(self.normal_factor.view(), columns.view_mut());
         let coefficients =
-            Array3::from_shape_fn((self.loops.len(), N_WAVES, N_WAVES), |(channel, q, p)| {
+            Array3::from_shape_fn((fields.ncols(), N_WAVES, N_WAVES), |(channel, q, p)| {
                 columns[[q * N_WAVES + p, channel]]
             });
         let period_mm = self.field_of_view_mm.map(|length| 2.0 * length);
@@ -189,46 +289,88 @@ impl LoopArray {
 }
 
 /// Spreads the loops evenly over as few rings as possible.
-fn place_loops(n_channels: usize, radius_mm: f64) -> Vec<Loop> {
+fn place_loops(n_channels: usize, semi_axes_mm: [f64; 2], center_mm: [f64; 2]) -> Vec<Loop> {
     let n_rings = n_channels.div_ceil(MAX_PER_RING);
+    let ring = Ring::new(semi_axes_mm.map(|length| RING_RADIUS * length));
+    let max_radius_mm = MAX_LOOP_RADIUS * semi_axes_mm[0].min(semi_axes_mm[1]);
     (0..n_rings)
-        .flat_map(|ring| {
-            let n_on_ring = n_channels / n_rings + usize::from(ring < n_channels % n_rings);
+        .flat_map(|n_ring| {
+            let n_on_ring = n_channels / n_rings + usize::from(n_ring < n_channels % n_rings);
             // Neighbours overlap a little, as they do to decouple.
-            let spacing_mm = TAU * RING_RADIUS * radius_mm / n_on_ring as f64;
-            let loop_radius_mm = (0.56 * spacing_mm).min(MAX_LOOP_RADIUS * radius_mm);
-            let z_mm = (ring as f64 - 0.5 * (n_rings - 1) as f64) * 1.6 * loop_radius_mm;
+            let spacing_mm = ring.length_mm() / n_on_ring as f64;
+            let radius_mm = (0.56 * spacing_mm).min(max_radius_mm);
+            let z_mm = (n_ring as f64 - 0.5 * (n_rings - 1) as f64) * 1.6 * radius_mm;
             // Every other ring is shifted by half a loop.
-            let offset = if ring % 2 == 0 { 0.25 } else { 0.75 };
-            (0..n_on_ring).map(move |n| Loop {
-                angle_rad: TAU * (n as f64 + offset) / n_on_ring as f64,
-                z_mm,
-                radius_mm: loop_radius_mm,
+            let offset = if n_ring % 2 == 0 { 0.25 } else { 0.75 };
+            let ring = &ring;
+            (0..n_on_ring).map(move |n| {
+                let ([x, y], tangent) = ring.at((n as f64 + offset) / n_on_ring as f64);
+                let center_mm = [center_mm[0] + x, center_mm[1] + y, z_mm];
+                Loop { center_mm, tangent, radius_mm }
             })
         })
         .collect()
 }
 
+/// An ellipse by the length along it.
+struct Ring {
+    semi_axes_mm: [f64; 2],
+    /// Length from angle 0 to that of each of its straight pieces' ends.
+    lengths_mm: Vec<f64>,
+}
+
+impl Ring {
+    const N_PIECES: usize = 720;
+
+    fn new(semi_axes_mm: [f64; 2]) -> Self {
+        let mut lengths_mm = vec![0.0];
+        let [a, b] = semi_axes_mm;
+        for piece in 0..Self::N_PIECES {
+            let (sin, cos) = (TAU * (piece as f64 + 0.5) / Self::N_PIECES as f64).sin_cos();
+            let length = TAU / Self::N_PIECES as f64 * (a * sin).hypot(b * cos);
+            lengths_mm.push(lengths_mm[piece] + length);
+        }
+        Self { semi_axes_mm, lengths_mm }
+    }
+
+    fn length_mm(&self) -> f64 {
+        self.lengths_mm[Self::N_PIECES]
+    }
+
+    /// Point and unit tangent at a share of the length.
+    fn at(&self, share: f64) -> ([f64; 2], [f64; 2]) {
+        let length_mm = share * self.length_mm();
+        let piece = self.lengths_mm.partition_point(|&end| end <= length_mm);
+        let piece = piece.clamp(1, Self::N_PIECES);
+        let [before, after] = [self.lengths_mm[piece - 1], self.lengths_mm[piece]];
+        let within = (length_mm - before) / (after - before);
+        let (sin, cos) = (TAU * (piece as f64 - 1.0 + within) / Self::N_PIECES as f64).sin_cos();
+        let [a, b] = self.semi_axes_mm;
+        let speed = (a * sin).hypot(b * cos);
+        ([a * cos, b * sin], [-a * sin / speed, b * cos / speed])
+    }
+}
+
 impl Loop {
     /// Bx − iBy at `point_mm` of unit current, in arbitrary units.
-    fn field(&self, point_mm: [f64; 3], ring_radius_mm: f64) -> Complex64 {
-        let (sin, cos) = self.angle_rad.sin_cos();
+    fn field(&self, point_mm: [f64; 3]) -> Complex64 {
+        let [tangent_x, tangent_y] = self.tangent;
+        let [center_x, center_y, center_z] = self.center_mm;
         let mut sum = [0.0; 2];
         for segment in 0..N_SEGMENTS {
-            // The loop lies in the plane of the tangent to the ring and of the bore's axis.
             let (s, c) = (TAU * (segment as f64 + 0.5) / N_SEGMENTS as f64).sin_cos();
             let along = self.radius_mm * c;
             let piece = [
-                ring_radius_mm * cos - along * sin,
-                ring_radius_mm * sin + along * cos,
-                self.z_mm + self.radius_mm * s,
+                center_x + along * tangent_x,
+                center_y + along * tangent_y,
+                center_z + self.radius_mm * s,
             ];
-            let tangent = [s * sin, -s * cos, c];
+            let current = [-s * tangent_x, -s * tangent_y, c];
             let d = [0, 1, 2].map(|axis| point_mm[axis] - piece[axis]);
             let distance_squared: f64 = d.iter().map(|x| x * x).sum();
             let weight = 1.0 / (distance_squared * distance_squared.sqrt());
-            sum[0] += weight * (tangent[1] * d[2] - tangent[2] * d[1]);
-            sum[1] += weight * (tangent[2] * d[0] - tangent[0] * d[2]);
+            sum[0] += weight * (current[1] * d[2] - current[2] * d[1]);
+            sum[1] += weight * (current[2] * d[0] - current[0] * d[2]);
         }
         Complex64::new(sum[0], -sum[1]) * (2.0 * PI * self.radius_mm / N_SEGMENTS as f64)
     }
@@ -287,11 +429,109 @@ mod tests {
         let array = LoopArray::new(n_channels, 100.0, [200.0, 200.0]);
         let coils = array.sensitivities(0.0);
         for (channel, near) in array.loops.iter().enumerate() {
-            let (sin, cos) = near.angle_rad.sin_cos();
+            let [x, y, _] = near.center_mm;
+            let (sin, cos) = y.atan2(x).sin_cos();
             let at = |radius_mm: f64| {
                 coils.on_grid(&[radius_mm * cos], &[radius_mm * sin])[[channel, 0, 0]].norm()
             };
             assert!(at(90.0) > 1.5 * at(0.0) && at(0.0) > 1.5 * at(-90.0), "channel {channel}");
+        }
+    }
+
+    const CHEST_FIELD_OF_VIEW_MM: [f64; 2] = [360.0, 270.0];
+
+    fn chest_array(n_channels: usize) -> LoopArray {
+        LoopArray::around(n_channels, [165.0, 115.0], [-10.0, 0.0], CHEST_FIELD_OF_VIEW_MM)
+    }
+
+    /// Visits the field of view, and says of each point whether it lies in the body.
+    fn in_chest(mut visit: impl FnMut([f64; 2], [usize; 2], bool), x_mm: &[f64], y_mm: &[f64]) {
+        for (y, &y_mm) in y_mm.iter().enumerate() {
+            for (x, &x_mm) in x_mm.iter().enumerate() {
+                let inside = ((x_mm + 10.0) / 165.0).hypot(y_mm / 115.0) <= 1.0;
+                visit([x_mm, y_mm], [x, y], inside);
+            }
+        }
+    }
+
+    fn over_field_of_view() -> [Vec<f64>; 2] {
+        CHEST_FIELD_OF_VIEW_MM
+            .map(|length| (0..60).map(|n| length * ((f64::from(n) + 0.5) / 60.0 - 0.5)).collect())
+    }
+
+    #[test]
+    fn a_chest_is_seen_evenly_and_its_surroundings_are_not_much_brighter() {
+        let [x_mm, y_mm] = over_field_of_view();
+        for n_channels in [1, 2, 3, 4, 8, 16, 32, 64] {
+            for z_mm in [0.0, -50.0] {
+                let maps = chest_array(n_channels).sensitivities(z_mm).on_grid(&x_mm, &y_mm);
+                let (mut worst, mut brightest): (f64, f64) = (0.0, 0.0);
+                let visit = |_, [x, y]: [usize; 2], inside| {
+                    let squares = (0..n_channels).map(|c| maps[[c, y, x]].norm_sqr());
+                    let rss = squares.sum::<f64>().sqrt();
+                    brightest = brightest.max(rss);
+                    if inside {
+                        worst = worst.max((rss - 1.0).abs());
+                    }
+                };
+                in_chest(visit, &x_mm, &y_mm);
+                // What nine waves in each direction miss of the loops nearest to the edge.
+                assert!(worst < 0.05, "{n_channels} channels at {z_mm} mm: {worst}");
+                assert!(brightest < 1.5, "{n_channels} channels at {z_mm} mm: {brightest}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_background_multiplies_all_channels() {
+        let [x_mm, y_mm] = over_field_of_view();
+        let array = chest_array(8);
+        let plain = array.sensitivities(0.0).on_grid(&x_mm, &y_mm);
+        for seed in 0..3 {
+            let background = Background { max_phase_rad: TAU / 6.0, max_bias: 0.2, seed };
+            let shape = background.shape();
+            let with = array.sensitivities_with(0.0, &background).on_grid(&x_mm, &y_mm);
+            let alone = array.uniform_with(&background).on_grid(&x_mm, &y_mm);
+            let (mut worst, mut worst_alone): (f64, f64) = (0.0, 0.0);
+            let visit = |[x_mm, y_mm]: [f64; 2], [x, y]: [usize; 2], inside| {
+                if inside {
+                    let factor = shape.at([x_mm / 180.0, y_mm / 135.0]);
+                    worst_alone = worst_alone.max((alone[[0, y, x]] - factor).norm());
+                    for channel in 0..8 {
+                        let product = plain[[channel, y, x]] * factor;
+                        worst = worst.max((with[[channel, y, x]] - product).norm());
+                    }
+                }
+            };
+            in_chest(visit, &x_mm, &y_mm);
+            // Nine waves in each direction miss little of a quadratic.
+            assert!(worst_alone < 0.01, "{seed}: {worst_alone}");
+            assert!(worst < 0.03, "{seed}: {worst}");
+        }
+    }
+
+    #[test]
+    fn loops_are_evenly_spaced_around_an_ellipse_and_face_it() {
+        let loops = place_loops(16, [165.0, 115.0], [-10.0, 5.0]);
+        let spacing: Vec<f64> = (0..16)
+            .map(|n| {
+                let [a, b] = [loops[n].center_mm, loops[(n + 1) % 16].center_mm];
+                (a[0] - b[0]).hypot(a[1] - b[1])
+            })
+            .collect();
+        let (least, most) =
+            spacing.iter().fold((f64::MAX, 0.0_f64), |(l, m), &d| (l.min(d), m.max(d)));
+        // Chords of equal arcs: shorter where the ellipse bends more.
+        assert!(least > 0.95 * most, "{least} to {most} mm");
+        for coil in &loops {
+            let [x, y, z] = coil.center_mm;
+            let (u, v) = ((x + 10.0) / 165.0, (y - 5.0) / 115.0);
+            assert!((u.hypot(v) - RING_RADIUS).abs() < 1e-9 && z == 0.0);
+            // The tangent is at right angles to the gradient of the ellipse's equation.
+            let across = coil.tangent[0] * u / 165.0 + coil.tangent[1] * v / 115.0;
+            assert!(
+                across.abs() < 1e-6 && (coil.tangent[0].hypot(coil.tangent[1]) - 1.0).abs() < 1e-9
+            );
         }
     }
 

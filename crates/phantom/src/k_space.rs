@@ -10,6 +10,7 @@ mod cartesian;
 #[cfg(test)]
 mod direct;
 mod fourier;
+mod pixel_points;
 mod pixels;
 mod points;
 mod refined;

@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn the_edge_of_k_space_is_at_a_half() {
-        let normalised = normalised_trajectory(&[[0.25, -0.2], [0.0, 0.1]], [256.0, 200.0], [128, 80]);
+        let normalised =
+            normalised_trajectory(&[[0.25, -0.2], [0.0, 0.1]], [256.0, 200.0], [128, 80]);
         assert_eq!(normalised, ndarray::array![[0.5, -0.5], [0.0, 0.25]]);
     }
 }
