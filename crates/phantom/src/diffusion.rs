@@ -12,6 +12,7 @@ mod fibre;
 mod heart;
 mod options;
 mod random;
+mod regions;
 mod shots;
 mod wall;
 

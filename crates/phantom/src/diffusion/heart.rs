@@ -7,9 +7,11 @@ use rayon::prelude::*;
 use super::encoding::DiffusionEncoding;
 use super::error::{DiffusionError, check_range};
 use super::options::DiffusionOptions;
-use super::wall::Wall;
-use crate::anatomy::{Anatomy, Label, LeftVentricle, Region};
+use super::regions::region_indices;
+use super::wall::{Place, Wall};
+use crate::anatomy::{Anatomy, Label, LeftVentricle};
 use crate::object::PixelObject;
+use crate::raster::PixelGrid;
 
 /// Tensors and angles at the centres of the pixels of a slice.
 ///
@@ -21,7 +23,7 @@ use crate::object::PixelObject;
 pub struct DiffusionHeart {
     left_ventricle: LeftVentricle,
     field_of_view_mm: [f64; 2],
-    /// Region of each pixel, `AIR` where there is none: `[y, x]`.
+    /// Region of each pixel, beyond the last one where there is none: `[y, x]`.
     regions: Array2<u16>,
     n_regions: usize,
     /// `[element, y, x]`, µm²/ms.
@@ -34,13 +36,8 @@ pub struct DiffusionHeart {
     myocardium: Array2<bool>,
 }
 
-/// In place of the index of a region.
-const AIR: u16 = u16::MAX;
-
-/// What is kept of one pixel.
+/// What is kept of one pixel of the wall.
 struct Pixel {
-    region: u16,
-    is_myocardium: bool,
     is_changed: bool,
     tensor: [f32; 6],
     maps: [f32; N_MAPS],
@@ -71,39 +68,38 @@ impl DiffusionHeart {
             check_range("field of view in mm", extent_mm, 1.0, 10_000.0)?;
         }
         let [nx, ny] = matrix_size;
-        let wall = Wall::new(left_ventricle, options);
-        let interiors: Vec<Interior> = anatomy.regions.iter().map(Interior::new).collect();
-        let center = |index: usize, n: usize, extent_mm: f64| {
-            (index as f64 - (n / 2) as f64) * extent_mm / n as f64
-        };
-        let rows: Vec<Vec<Pixel>> = (0..ny)
-            .into_par_iter()
-            .map(|row| {
-                let y = center(row, ny, field_of_view_mm[1]);
-                (0..nx)
-                    .map(|column| {
-                        let x = center(column, nx, field_of_view_mm[0]);
-                        let region = interiors.iter().rposition(|region| region.contains(x, y));
-                        pixel(region, anatomy, options, &wall, x, y)
-                    })
-                    .collect()
-            })
-            .collect();
-
+        let grid = PixelGrid { matrix_size, field_of_view_mm };
+        let regions = region_indices(&anatomy.regions, grid);
         let mut heart = Self {
             left_ventricle,
             field_of_view_mm,
-            regions: Array2::from_elem((ny, nx), AIR),
             n_regions: anatomy.regions.len(),
-            tensor: Array3::zeros((6, ny, nx)),
+            tensor: isotropic_tensor(anatomy, options, regions.view()),
+            regions,
             maps: Array3::zeros((N_MAPS, ny, nx)),
             changed: Array2::from_elem((ny, nx), false),
             myocardium: Array2::from_elem((ny, nx), false),
         };
+        let wall = Wall::new(left_ventricle, options);
+        // The wall is a small part of the picture: its pixels are made apart and put in place.
+        let (x_mm, y_mm) = (grid.x_mm(), grid.y_mm());
+        let rows: Vec<Vec<(usize, Pixel)>> = y_mm
+            .par_iter()
+            .enumerate()
+            .map(|(y, &y_mm)| {
+                let regions = heart.regions.row(y).into_iter().zip(&x_mm).enumerate();
+                regions
+                    .filter_map(|(x, (&region, &x_mm))| {
+                        let label = anatomy.regions.get(usize::from(region))?.label;
+                        matches!(label, Label::Myocardium | Label::Lesion(_))
+                            .then(|| (x, Pixel::new(&wall.place(x_mm, y_mm, label))))
+                    })
+                    .collect()
+            })
+            .collect();
         for (y, row) in rows.into_iter().enumerate() {
-            for (x, pixel) in row.into_iter().enumerate() {
-                heart.regions[[y, x]] = pixel.region;
-                heart.myocardium[[y, x]] = pixel.is_myocardium;
+            for (x, pixel) in row {
+                heart.myocardium[[y, x]] = true;
                 heart.changed[[y, x]] = pixel.is_changed;
                 for (element, value) in pixel.tensor.into_iter().enumerate() {
                     heart.tensor[[element, y, x]] = value;
@@ -223,72 +219,44 @@ impl DiffusionHeart {
     }
 }
 
-fn pixel(
-    region: Option<usize>,
+impl Pixel {
+    fn new(place: &Place) -> Self {
+        let fibre = &place.fibre;
+        let maps = [
+            fibre.helix_angle_rad.to_degrees(),
+            fibre.transverse_angle_rad.to_degrees(),
+            fibre.e2_angle_rad.to_degrees(),
+            fibre.eigenvalues.mean(),
+            fibre.eigenvalues.fractional_anisotropy(),
+        ];
+        Self {
+            is_changed: place.is_changed,
+            tensor: fibre.tensor_um2_per_ms(&place.frame).map(|value| value as f32),
+            maps: maps.map(|value| value as f32),
+        }
+    }
+}
+
+/// The tensor as if there were no fibres: `[element, y, x]`, µm²/ms.
+fn isotropic_tensor(
     anatomy: &Anatomy,
     options: &DiffusionOptions,
-    wall: &Wall,
-    x_mm: f64,
-    y_mm: f64,
-) -> Pixel {
-    let mut pixel = Pixel {
-        region: region.map_or(AIR, |region| region as u16),
-        is_myocardium: false,
-        is_changed: false,
-        tensor: [0.0; 6],
-        maps: [0.0; N_MAPS],
-    };
-    let Some(region) = region else { return pixel };
-    let isotropic = &options.isotropic;
-    let diffusivity = match anatomy.regions[region].label {
-        label @ (Label::Myocardium | Label::Lesion(_)) => {
-            let place = wall.place(x_mm, y_mm, label);
-            let fibre = place.fibre;
-            pixel.is_myocardium = true;
-            pixel.is_changed = place.is_changed;
-            pixel.tensor = fibre.tensor_um2_per_ms(&place.frame).map(|value| value as f32);
-            pixel.maps = [
-                fibre.helix_angle_rad.to_degrees(),
-                fibre.transverse_angle_rad.to_degrees(),
-                fibre.e2_angle_rad.to_degrees(),
-                fibre.eigenvalues.mean(),
-                fibre.eigenvalues.fractional_anisotropy(),
-            ]
-            .map(|value| value as f32);
-            return pixel;
-        }
-        Label::RightWall | Label::Papillary => options.eigenvalues.mean(),
-        Label::Aorta | Label::RightBlood | Label::LeftBlood => isotropic.blood,
-        Label::Muscle => isotropic.muscle,
-        Label::Liver => isotropic.liver,
-        Label::Lung => isotropic.lung,
-        Label::Fat => isotropic.fat,
-        Label::Vial(_) => isotropic.vial,
-    } as f32;
-    pixel.tensor = [diffusivity, 0.0, 0.0, diffusivity, 0.0, diffusivity];
-    pixel
-}
-
-/// An ellipse whose sine and cosine are known, because a picture asks it a million times.
-struct Interior {
-    center_mm: [f64; 2],
-    /// Unit vectors along the axes over the axes' lengths.
-    axes: [[f64; 2]; 2],
-}
-
-impl Interior {
-    fn new(region: &Region) -> Self {
-        let ellipse = &region.ellipse;
-        let (sin, cos) = ellipse.angle_rad.sin_cos();
-        let [a, b] = ellipse.semi_axes_mm;
-        Self { center_mm: ellipse.center_mm, axes: [[cos / a, sin / a], [-sin / b, cos / b]] }
+    regions: ArrayView2<'_, u16>,
+) -> Array3<f32> {
+    let diffusivities: Vec<f32> = anatomy
+        .regions
+        .iter()
+        .map(|region| options.diffusivity_um2_per_ms(region.label) as f32)
+        .collect();
+    let (ny, nx) = regions.dim();
+    let mut tensor = Array3::zeros((6, ny, nx));
+    // xx, yy and zz.
+    for element in [0, 3, 5] {
+        tensor.index_axis_mut(Axis(0), element).zip_mut_with(&regions, |value, &region| {
+            *value = diffusivities.get(usize::from(region)).copied().unwrap_or(0.0);
+        });
     }
-
-    fn contains(&self, x_mm: f64, y_mm: f64) -> bool {
-        let (x, y) = (x_mm - self.center_mm[0], y_mm - self.center_mm[1]);
-        let [u, v] = self.axes.map(|axis| axis[0] * x + axis[1] * y);
-        u * u + v * v <= 1.0
-    }
+    tensor
 }
 
 #[cfg(test)]

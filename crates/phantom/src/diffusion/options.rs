@@ -2,6 +2,7 @@
 
 use super::eigenvalues::Eigenvalues;
 use super::error::{DiffusionError, check_range};
+use crate::anatomy::Label;
 use crate::tissue::LesionKind;
 
 /// Choices of a [`super::DiffusionHeart`].
@@ -123,6 +124,22 @@ impl DiffusionOptions {
     /// A healthy heart in diastole, as a stimulated echo sees it.
     pub fn stimulated_echo() -> Self {
         Self { e2_angle_deg: 18.0, eigenvalues: Eigenvalues::STIMULATED_ECHO, ..Self::default() }
+    }
+
+    /// Mean diffusivity of a healthy tissue, µm²/ms.
+    pub(super) fn diffusivity_um2_per_ms(&self, label: Label) -> f64 {
+        let isotropic = &self.isotropic;
+        match label {
+            Label::Myocardium | Label::Lesion(_) | Label::RightWall | Label::Papillary => {
+                self.eigenvalues.mean()
+            }
+            Label::Aorta | Label::RightBlood | Label::LeftBlood => isotropic.blood,
+            Label::Muscle => isotropic.muscle,
+            Label::Liver => isotropic.liver,
+            Label::Lung => isotropic.lung,
+            Label::Fat => isotropic.fat,
+            Label::Vial(_) => isotropic.vial,
+        }
     }
 
     /// Whether a heart can be made of them.

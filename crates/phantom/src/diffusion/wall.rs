@@ -65,10 +65,16 @@ impl<'a> Wall<'a> {
             + options.helix_angle_offset_deg
             + spread_deg * self.helix_field.at(angle_rad, depth);
         let e2_deg = options.e2_angle_deg + spread_deg * self.e2_field.at(angle_rad, depth);
+        let helix_angle_rad = wrapped(helix_deg.to_radians());
+        // A helix angle that passes a right angle comes back at the other one. The vector
+        // across the fibre, which points to the base by definition, then turns round, and so
+        // does the sense of the sheetlets that stay where they are.
+        let half_turns = ((helix_deg.to_radians() - helix_angle_rad) / PI).round();
+        let sense = if half_turns.rem_euclid(2.0) == 1.0 { -1.0 } else { 1.0 };
         let fibre = Fibre {
-            helix_angle_rad: wrapped(helix_deg.to_radians()),
+            helix_angle_rad,
             transverse_angle_rad: options.transverse_angle_deg.to_radians(),
-            e2_angle_rad: wrapped(e2_deg.to_radians()),
+            e2_angle_rad: wrapped(sense * e2_deg.to_radians()),
             eigenvalues: options.eigenvalues.scaled(change.mean_factor, change.anisotropy_factor),
         };
         // The wall's ring may reach a pixel's centre that is the ventricle's own.
@@ -109,6 +115,42 @@ impl SmoothField {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diffusion::FibrePatch;
+
+    #[test]
+    fn fibres_are_continuous_where_angles_pass_a_right_angle() {
+        let change = FibreChange { disturbance_deg: 40.0, ..FibreChange::NONE };
+        let patch = FibrePatch { change, ..FibrePatch::infarct(0.0, PI, 1.0) };
+        let options = DiffusionOptions {
+            helix_angle_deg: 80.0,
+            transverse_angle_deg: 8.0,
+            patches: vec![patch],
+            ..DiffusionOptions::default()
+        };
+        let left_ventricle = LeftVentricle {
+            center_mm: [0.0, 0.0],
+            endocardial_radius_mm: 20.0,
+            epicardial_radius_mm: 30.0,
+            insertion_angle_rad: 0.0,
+        };
+        let wall = Wall::new(left_ventricle, &options);
+        let mut n_passed = 0;
+        let mut before: Option<([f64; 6], f64)> = None;
+        for step in 0..=100_000 {
+            let angle = TAU * f64::from(step) / 1e5;
+            let place = wall.place(20.5 * angle.cos(), 20.5 * angle.sin(), Label::Myocardium);
+            let tensor = place.fibre.tensor_um2_per_ms(&place.frame);
+            let helix = place.fibre.helix_angle_rad;
+            if let Some((tensor_before, helix_before)) = before {
+                n_passed += usize::from((helix - helix_before).abs() > 3.0);
+                for (one, other) in tensor_before.iter().zip(tensor) {
+                    assert!((one - other).abs() < 2e-3, "{step}");
+                }
+            }
+            before = Some((tensor, helix));
+        }
+        assert!(n_passed > 2, "{n_passed}");
+    }
 
     #[test]
     fn a_smooth_field_has_variance_1_and_closes_around_the_wall() {

@@ -4,8 +4,8 @@ fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
     (0..3).map(|i| a[i] * b[i]).sum()
 }
 
-/// Angles of eigenvectors of any sign, measured step by step as section "angles" of INDI's
-/// description has it and not as [`Fibre`] makes them: helix, transverse, sheetlet, degrees.
+/// Angles of eigenvectors of any sign, measured with the steps of INDI's analysis and not as
+/// [`Fibre`] makes them: helix, transverse, sheetlet, degrees.
 fn measured(frame: &WallFrame, e1: [f64; 3], e2: [f64; 3]) -> [f64; 3] {
     let (circ, long, radi) = (frame.circumferential, frame.longitudinal, frame.radial);
     let onto = |vector: [f64; 3], u: [f64; 3], v: [f64; 3]| {

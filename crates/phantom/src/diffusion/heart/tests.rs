@@ -1,5 +1,5 @@
 use super::*;
-use crate::anatomy::Attachment;
+use crate::anatomy::{Attachment, Region};
 use crate::diffusion::{Eigenvalues, FibreChange, FibrePatch};
 use crate::ellipse::Ellipse;
 use crate::tissue::{LesionKind, Tissue};
