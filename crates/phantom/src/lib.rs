@@ -6,7 +6,6 @@
 
 mod anatomy;
 mod bessel;
-mod cartesian;
 mod clock;
 mod coils;
 mod diffusion;
@@ -18,6 +17,8 @@ mod noise;
 mod object;
 mod physics;
 mod raster;
+mod scan;
+mod sequence;
 mod shepp_logan;
 mod tissue;
 mod trajectory;
@@ -28,9 +29,8 @@ pub use anatomy::{
     ShortAxisError, ShortAxisOptions, SphereArray, SystemPhantomError, random_anatomy, short_axis,
     sphere_times_ms, system_phantom,
 };
-pub use cartesian::{Calibration, CartesianOptions, CartesianScan, NoiseScan, OptionsError};
-pub use clock::{START_TICKS, TICK_MS, ticks};
-pub use coils::{CoilSensitivities, LoopArray};
+pub use clock::{START_TICKS, TICK_MS, duration_ticks, ticks};
+pub use coils::{Background, CoilSensitivities, LoopArray};
 pub use diffusion::{
     DiffusionEncoding, DiffusionError, DiffusionHeart, DiffusionOptions, DiffusionTable,
     Eigenvalues, Fibre, FibreChange, FibrePatch, IsotropicDiffusivities, MixingTime, Shot,
@@ -40,17 +40,27 @@ pub use ellipse::Ellipse;
 pub use k_space::{CartesianGrid, CartesianSampler, PointSampler, Shapes};
 pub use maps::{TissueMaps, displacement_field_between_px, displacement_field_px, region_map};
 pub use motion::{
-    Beat, BreathHold, Breathing, BreathingError, BreathingOptions, BreathingPattern, CardiacCycle,
+    Beat, BreathHold, Breathing, BreathingError, BreathingOptions, BreathingPattern, CardiacCycle, CardiacCycleError,
     FreeBreathing, Motion, Pose, Rhythm, RhythmError, RhythmOptions, physiology_waveforms,
     waveform_information,
 };
-pub use noise::NoiseSource;
+pub use noise::{NoiseSource, neighbour_covariance};
 pub use object::{Component, Object, PixelObject};
 pub use physics::{
-    BalancedTrain, Block, BlockFault, Imperfections, Magnetization, SignalModel, SliceSample,
-    SpoiledTrain, Spoiling, Startup, TimelineError, check, echoes, imperfect_echoes,
+    BalancedTrain, Block, BlockFault, Imperfections, Magnetization, OutOfRange, SignalModel,
+    SliceSample, SpoiledTrain, Spoiling, Startup, TimelineError, check, echoes, imperfect_echoes,
 };
 pub use raster::{Coverage, PixelGrid, band_limited, rasterise, rasterise_shapes};
+pub use scan::{
+    Body, Content, Event, Frame, ImageGeometry, Moment, Names, Noise, NoiseScan, Orientation,
+    PixelObjects, Plan, Readout, Sampling, Setup, SetupError, SimulatedScan, Subject, TruthImage,
+    TruthValues,
+};
+pub use sequence::{
+    Cine, Diffusion, Encoding, Fingerprinting, Gating, GradientEcho, LateEnhancement, Molli,
+    MolliScheme, MultiEcho, Preparation, Sasha, SchemeError, Sequence, SingleShot, T2Prepared,
+    Weighting,
+};
 pub use shepp_logan::shepp_logan;
 pub use tissue::{
     ContrastAgent, ContrastError, FieldStrength, H1_HZ_PER_T, LesionKind, Tissue, TissueKind,

@@ -13,6 +13,6 @@ mod spins;
 mod tests;
 
 pub use block::{BalancedTrain, Block, SignalModel, SpoiledTrain, Spoiling, Startup};
-pub use check::{BlockFault, TimelineError, check};
+pub use check::{BlockFault, OutOfRange, TimelineError, check};
 pub use imperfections::{Imperfections, SliceSample, imperfect_echoes};
 pub use magnetization::{Magnetization, echoes};

@@ -102,9 +102,10 @@ pub enum Spoiling {
 /// How signals are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignalModel {
-    /// Formulas, on resonance: exact but for balanced trains, which are right to 0.01 of the
-    /// equilibrium. There is none for a gradient-spoiled train, which is computed as a phase
-    /// graph. Off resonance echoes have the right phase, not the loss of a balanced train.
+    /// Formulas, on resonance: exact but for balanced trains, which are right to 0.013 of the
+    /// equilibrium where T2 is above 15 TR. There is none for a gradient-spoiled train, which is
+    /// computed as a phase graph. Off resonance echoes have the right phase, not the loss of a
+    /// balanced train.
     #[default]
     ClosedForm,
     /// Rotations and relaxation of isochromats.

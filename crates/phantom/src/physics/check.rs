@@ -15,18 +15,9 @@ pub struct TimelineError {
 /// What is wrong with a block.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum BlockFault {
-    /// A number is outside its range, or none at all.
-    #[error("{name} is {value}; it lies between {min} and {max}")]
-    OutOfRange {
-        /// The field.
-        name: &'static str,
-        /// Its value.
-        value: f64,
-        /// The least that makes sense.
-        min: f64,
-        /// The most that makes sense.
-        max: f64,
-    },
+    /// A number is outside its range.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
     /// An echo that the next pulse would cut off.
     #[error("the echo at {echo_time_ms} ms comes after the repetition of {repetition_time_ms} ms")]
     EchoAfterRepetition {
@@ -58,8 +49,25 @@ pub enum BlockFault {
     EmptyRamp,
 }
 
+/// A number is outside its range, or none at all.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("{name} is {value}; it lies between {min} and {max}")]
+pub struct OutOfRange {
+    /// The field.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// The least that makes sense.
+    pub min: f64,
+    /// The most that makes sense.
+    pub max: f64,
+}
+
 /// An hour: longer than any pause of a scan.
 const LONGEST_MS: f64 = 3_600_000.0;
+
+/// A microsecond: pulses that follow one another take time.
+const SHORTEST_REPETITION_MS: f64 = 0.001;
 
 /// Whether the blocks can be played.
 ///
@@ -74,27 +82,28 @@ pub fn check(blocks: &[Block]) -> Result<(), TimelineError> {
 
 fn fault_of(block: &Block) -> Result<(), BlockFault> {
     match block {
-        Block::Wait { duration_ms } => within("duration_ms", *duration_ms, 0.0, LONGEST_MS),
-        Block::Inversion { factor } => within("factor", *factor, -1.0, 1.0),
-        Block::Saturation { residual } => within("residual", *residual, -1.0, 1.0),
+        Block::Wait { duration_ms } => within("duration_ms", *duration_ms, 0.0, LONGEST_MS)?,
+        Block::Inversion { factor } => within("factor", *factor, -1.0, 1.0)?,
+        Block::Saturation { residual } => within("residual", *residual, -1.0, 1.0)?,
         Block::T2Preparation { echo_time_ms, efficiency, offset } => {
             within("echo_time_ms", *echo_time_ms, 0.0, LONGEST_MS)?;
             within("efficiency", *efficiency, -1.0, 1.0)?;
-            within("offset", *offset, -1.0, 1.0)
+            within("offset", *offset, -1.0, 1.0)?;
         }
-        Block::BalancedTrain(train) => fault_of_balanced(train),
-        Block::SpoiledTrain(train) => fault_of_spoiled(train),
-        Block::SpinEcho { echo_time_ms } => within("echo_time_ms", *echo_time_ms, 0.0, LONGEST_MS),
+        Block::BalancedTrain(train) => fault_of_balanced(train)?,
+        Block::SpoiledTrain(train) => fault_of_spoiled(train)?,
+        Block::SpinEcho { echo_time_ms } => within("echo_time_ms", *echo_time_ms, 0.0, LONGEST_MS)?,
         Block::StimulatedEcho { echo_time_ms, mixing_time_ms } => {
             within("echo_time_ms", *echo_time_ms, 0.0, LONGEST_MS)?;
-            within("mixing_time_ms", *mixing_time_ms, 0.0, LONGEST_MS)
+            within("mixing_time_ms", *mixing_time_ms, 0.0, LONGEST_MS)?;
         }
     }
+    Ok(())
 }
 
 fn fault_of_balanced(train: &BalancedTrain) -> Result<(), BlockFault> {
     within("flip_angle_deg", train.flip_angle_deg, 0.0, 180.0)?;
-    within("repetition_time_ms", train.repetition_time_ms, 0.0, LONGEST_MS)?;
+    within("repetition_time_ms", train.repetition_time_ms, SHORTEST_REPETITION_MS, LONGEST_MS)?;
     if train.startup == Startup::Ramp(0) {
         return Err(BlockFault::EmptyRamp);
     }
@@ -105,7 +114,7 @@ fn fault_of_spoiled(train: &SpoiledTrain) -> Result<(), BlockFault> {
     for flip_angle_deg in &train.flip_angles_deg {
         within("flip_angles_deg", *flip_angle_deg, -360.0, 360.0)?;
     }
-    within("repetition_time_ms", train.repetition_time_ms, 0.0, LONGEST_MS)?;
+    within("repetition_time_ms", train.repetition_time_ms, SHORTEST_REPETITION_MS, LONGEST_MS)?;
     let n_pulses = train.flip_angles_deg.len();
     if train.n_dummies > n_pulses {
         return Err(BlockFault::MoreDummiesThanPulses { n_dummies: train.n_dummies, n_pulses });
@@ -129,13 +138,10 @@ fn fault_of_echo(echo_time_ms: f64, repetition_time_ms: f64) -> Result<(), Block
     Ok(())
 }
 
-fn within(name: &'static str, value: f64, min: f64, max: f64) -> Result<(), BlockFault> {
+/// Whether `value` of the field `name` lies between `min` and `max`.
+pub(super) fn within(name: &'static str, value: f64, min: f64, max: f64) -> Result<(), OutOfRange> {
     // Not-a-number is in no range.
-    if (min..=max).contains(&value) {
-        Ok(())
-    } else {
-        Err(BlockFault::OutOfRange { name, value, min, max })
-    }
+    if (min..=max).contains(&value) { Ok(()) } else { Err(OutOfRange { name, value, min, max }) }
 }
 
 #[cfg(test)]
@@ -186,6 +192,7 @@ mod tests {
             Block::Wait { duration_ms: f64::NAN },
         ];
         let error = check(&blocks).expect_err("a negative wait");
+        assert_eq!(error.block, 1);
         assert_eq!(
             error.to_string(),
             "block 1 of the sequence: duration_ms is -1; it lies between 0 and 3600000"
@@ -205,6 +212,11 @@ mod tests {
             Block::BalancedTrain(BalancedTrain { startup: Startup::Ramp(0), ..balanced() }),
             Block::BalancedTrain(BalancedTrain { flip_angle_deg: -3.0, ..balanced() }),
             Block::BalancedTrain(BalancedTrain { repetition_time_ms: f64::NAN, ..balanced() }),
+            Block::BalancedTrain(BalancedTrain {
+                repetition_time_ms: 0.0,
+                echo_time_ms: 0.0,
+                ..balanced()
+            }),
             Block::SpoiledTrain(SpoiledTrain { n_dummies: 5, ..spoiled() }),
             Block::SpoiledTrain(SpoiledTrain { echo_times_ms: vec![4.0, 2.0], ..spoiled() }),
             Block::SpoiledTrain(SpoiledTrain { echo_times_ms: vec![21.0], ..spoiled() }),

@@ -137,7 +137,8 @@ impl ClosedForm {
     /// A ramp is taken the same way: after its pulse k of n the magnetisation lies k/n of half
     /// an angle from z. What relaxes between the half angle of [`Startup::HalfAngle`] and the
     /// first pulse is left out, and so is what relaxes after the last echo: Mz there is
-    /// S/tan(α/2).
+    /// S/tan(α/2). The error is of the order of TR/T2 of the signal: with TR 2.7 ms and T2 from
+    /// 40 ms up to 0.013 of the equilibrium in the echoes and 0.016 in Mz after 66 of them.
     fn play_balanced(
         &mut self,
         train: &BalancedTrain,

@@ -3,6 +3,7 @@
 use num_complex::Complex64;
 
 use super::block::{Block, SignalModel};
+use super::check::{OutOfRange, within};
 use super::magnetization::Magnetization;
 use crate::tissue::Tissue;
 
@@ -33,17 +34,39 @@ impl Default for Imperfections {
     }
 }
 
+impl Imperfections {
+    /// Whether a scanner could be like that.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] for an angle of no sense, or weights that are negative or add up to 0.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        within("b1_scale", self.b1_scale, 0.0, 10.0)?;
+        for part in &self.slice_profile {
+            within("weight", part.weight, 0.0, f64::MAX)?;
+            within("angle_scale", part.angle_scale, -10.0, 10.0)?;
+        }
+        within("sum of the weights", self.weight(), f64::MIN_POSITIVE, f64::MAX)
+    }
+
+    fn weight(&self) -> f64 {
+        self.slice_profile.iter().map(|part| part.weight).sum()
+    }
+}
+
 /// [`super::echoes`] of a scanner with imperfections.
 ///
+/// * `blocks`: as [`super::check`] lets them pass.
+/// * `imperfections`: as [`Imperfections::check`] lets them pass.
+///
 /// # Panics
-/// If the weights of the slice add up to nothing, or as [`super::echoes`] does.
+/// If the weights of the slice add up to nothing.
 pub fn imperfect_echoes(
     model: SignalModel,
     blocks: &[Block],
     tissue: &Tissue,
     imperfections: &Imperfections,
 ) -> Vec<Complex64> {
-    let whole: f64 = imperfections.slice_profile.iter().map(|part| part.weight).sum();
+    let whole = imperfections.weight();
     assert!(whole > 0.0, "a slice whose parts weigh {whole}");
     let mut sum = vec![Complex64::ZERO; blocks.iter().map(Block::n_echoes).sum()];
     let mut echoes = Vec::with_capacity(sum.len());
@@ -104,6 +127,22 @@ mod tests {
             for (a, b) in stronger.iter().zip(echoes(model, &[train(25.0)], &blood())) {
                 assert!((a - b).norm() < 1e-14);
             }
+        }
+    }
+
+    #[test]
+    fn impossible_scanners_are_refused() {
+        let part = |weight, angle_scale| SliceSample { weight, angle_scale };
+        let of = |b1_scale, slice_profile| Imperfections { b1_scale, slice_profile };
+        assert_eq!(of(0.9, vec![part(1.0, 1.0), part(0.0, 0.2)]).check(), Ok(()));
+        for impossible in [
+            of(f64::NAN, vec![part(1.0, 1.0)]),
+            of(1.0, vec![]),
+            of(1.0, vec![part(0.0, 1.0)]),
+            of(1.0, vec![part(2.0, 1.0), part(-1.0, 1.0)]),
+            of(1.0, vec![part(1.0, f64::INFINITY)]),
+        ] {
+            assert!(impossible.check().is_err(), "{impossible:?}");
         }
     }
 

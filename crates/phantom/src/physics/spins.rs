@@ -9,11 +9,12 @@ use numerics::epg;
 use super::block::{BalancedTrain, Block, SpoiledTrain, Spoiling, Startup};
 use crate::tissue::Tissue;
 
-/// Turns of dephasing that are followed. In the fingerprinting train the loss is below 1e-6 of
-/// the equilibrium for T2 up to 300 ms.
+/// Turns of dephasing that are followed. In the cardiac fingerprinting sequence the error is
+/// 1e-5 of the largest echo for T2 up to 300 ms, and 5e-5 for water at T2 2000 ms; 20 would be
+/// wrong by 1e-3 for muscle and by 2e-2 for blood.
 pub(super) const N_ORDERS: usize = 64;
 
-/// As many isochromats describe the same turns, from −64 to 63.
+/// Isochromats that tell the same turns apart, from −64 to 63.
 const N_ISOCHROMATS: usize = 2 * N_ORDERS;
 
 /// A description of the spins of a voxel.
