@@ -362,3 +362,6 @@ fn turn([x, y]: [f64; 2], angle_rad: f64) -> [f64; 2] {
     let (sin, cos) = angle_rad.sin_cos();
     [x * cos - y * sin, x * sin + y * cos]
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,7 +191,7 @@ fn minimum_over_directions(value: impl Fn([f64; 2]) -> f64) -> f64 {
         let before = sampled[(n + N_DIRECTIONS - 1) % N_DIRECTIONS];
         let after = sampled[(n + 1) % N_DIRECTIONS];
         if sampled[n] <= before && sampled[n] <= after {
-            minimum = minimum.min(golden_section(&at, (n as f64 - 1.0) * step, 2.0 * step));
+            minimum = minimum.min(golden_section(at, (n as f64 - 1.0) * step, 2.0 * step));
         }
     }
     minimum

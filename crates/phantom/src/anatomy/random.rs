@@ -221,3 +221,122 @@ impl Random {
         choices[(self.between(0.0, n as f64) as usize).min(n - 1)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::anatomy::Label;
+
+    #[test]
+    fn every_anatomy_is_nested_can_breathe_and_has_possible_tissues() {
+        let options = RandomOptions::default();
+        for index in 0..100 {
+            let drawn = random_anatomy(3, index, &options).expect("options");
+            assert_eq!(drawn.anatomy.check_nesting(0.0), Ok(()), "{index}");
+            assert!(options.leaves_room(&drawn.anatomy), "{index}");
+            for region in &drawn.anatomy.regions {
+                let tissue = region.tissue;
+                assert!(tissue.t2_ms > 0.0 && tissue.t2_ms < tissue.t1_ms, "{index}: {region:?}");
+                assert!(tissue.t2_star_ms > 0.0 && tissue.t2_star_ms <= tissue.t2_ms);
+                assert!(tissue.ecv_percent.is_none_or(|ecv| ecv > 0.0 && ecv < 100.0));
+            }
+            let left = drawn.anatomy.left_ventricle.expect("cut");
+            let wall_mm = left.epicardial_radius_mm - left.endocardial_radius_mm;
+            assert!((16.0..=30.0).contains(&left.endocardial_radius_mm));
+            assert!((6.0 - 1e-9..=14.0 + 1e-9).contains(&wall_mm));
+        }
+    }
+
+    #[test]
+    fn seed_and_index_alone_decide() {
+        let draw =
+            |seed, index| random_anatomy(seed, index, &RandomOptions::default()).expect("options");
+        assert_eq!(draw(1, 2), draw(1, 2));
+        assert_ne!(draw(1, 2), draw(1, 3));
+        assert_ne!(draw(1, 2), draw(2, 2));
+    }
+
+    #[test]
+    fn what_is_drawn_is_as_wide_as_it_says() {
+        let options = RandomOptions::default();
+        let n_drawn = 200;
+        let drawn: Vec<RandomAnatomy> = (0..n_drawn)
+            .map(|index| random_anatomy(5, index, &options).expect("options"))
+            .collect();
+        let share = |holds: &dyn Fn(&RandomAnatomy) -> bool| {
+            drawn.iter().filter(|one| holds(one)).count() as f64 / n_drawn as f64
+        };
+        let has = |one: &RandomAnatomy, wanted: &dyn Fn(Label) -> bool| {
+            one.anatomy.regions.iter().any(|region| wanted(region.label))
+        };
+        // Standard errors of 200 draws: 0.035 at most.
+        let lesions = share(&|one| has(one, &|label| matches!(label, Label::Lesion(_))));
+        assert!((lesions - 0.5).abs() < 0.12, "{lesions}");
+        let contrast = share(&|one| one.contrast != Contrast::Native);
+        assert!((contrast - 0.25).abs() < 0.12, "{contrast}");
+        let liver = share(&|one| has(one, &|label| label == Label::Liver));
+        assert!(liver > 0.6, "{liver}");
+        let lungs = share(&|one| has(one, &|label| label == Label::Lung));
+        assert!(lungs > 0.95, "{lungs}");
+        // The right ventricle is on the left of the left one, unless turned by more than 90°.
+        let right = share(&|one| {
+            let left = one.anatomy.left_ventricle.expect("cut");
+            let right = one.anatomy.regions.iter().find(|r| r.label == Label::RightBlood);
+            right.expect("there").ellipse.center_mm[0] < left.center_mm[0]
+        });
+        assert_eq!(right, 1.0);
+        let radii =
+            |one: &RandomAnatomy| one.anatomy.left_ventricle.expect("cut").endocardial_radius_mm;
+        let small = share(&|one| radii(one) < 19.0);
+        let large = share(&|one| radii(one) > 27.0);
+        assert!(small > 0.1 && large > 0.08, "{small} {large}");
+    }
+
+    #[test]
+    fn what_is_out_of_distribution_comes_only_when_asked_for() {
+        let options = RandomOptions {
+            mirror_probability: 1.0,
+            thick_wall_probability: 1.0,
+            ..RandomOptions::default()
+        };
+        for index in 0..20 {
+            let drawn = random_anatomy(3, index, &options).expect("options").anatomy;
+            let left = drawn.left_ventricle.expect("cut");
+            let right = drawn.regions.iter().find(|region| region.label == Label::RightBlood);
+            let usual = (left.endocardial_radius_mm - 22.0).abs() < 1e-9;
+            assert!(usual || left.epicardial_radius_mm - left.endocardial_radius_mm > 15.9);
+            assert!(right.expect("there").ellipse.center_mm[0] > left.center_mm[0]);
+        }
+    }
+
+    #[test]
+    fn the_bias_field_is_smooth_and_bounded() {
+        let grid =
+            crate::raster::PixelGrid { matrix_size: [90, 68], field_of_view_mm: [360.0, 270.0] };
+        for index in 0..50 {
+            let drawn = random_anatomy(4, index, &RandomOptions::default()).expect("options");
+            let factors = drawn.bias_field.on_grid(grid);
+            assert!(factors.iter().all(|f| f.ln().abs() < 0.4 + 1e-6));
+            for row in factors.rows() {
+                for pair in row.windows(2) {
+                    // Two half waves of amplitude 0.4 over 90 pixels.
+                    assert!((pair[1] / pair[0]).ln().abs() < 0.4 * 6.3 / 90.0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn options_out_of_range_are_refused_by_name() {
+        let refused = |options: RandomOptions| {
+            random_anatomy(0, 0, &options).expect_err("refused").to_string()
+        };
+        let usual = RandomOptions::default;
+        let none = RandomOptions { field_strengths: Vec::new(), ..usual() };
+        assert!(refused(none).contains("field_strengths"));
+        let much = RandomOptions { tissue_variation: 0.9, ..usual() };
+        assert!(refused(much).contains("tissue_variation is 0.9"));
+        let nan = RandomOptions { breathing_room_mm: f64::NAN, ..usual() };
+        assert!(refused(nan).contains("breathing_room_mm"));
+    }
+}

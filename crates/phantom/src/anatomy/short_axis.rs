@@ -231,3 +231,164 @@ impl ShortAxisOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::anatomy::Label;
+    use crate::tissue::Tissue;
+
+    fn anatomy(options: &ShortAxisOptions) -> Anatomy {
+        short_axis(options).expect("fits")
+    }
+
+    #[test]
+    fn the_default_has_the_published_geometry() {
+        let anatomy = anatomy(&ShortAxisOptions::default());
+        let expected = [
+            (Label::Fat, [-10.0, 0.0], [165.0, 115.0]),
+            (Label::Muscle, [-10.0, 0.0], [150.0, 100.0]),
+            (Label::Lung, [90.0, 5.0], [38.0, 50.0]),
+            (Label::Lung, [-115.0, -15.0], [32.0, 46.0]),
+            (Label::Liver, [-68.0, 64.0], [42.0, 18.0]),
+            (Label::Aorta, [20.0, 68.0], [11.0, 11.0]),
+            (Label::RightWall, [-18.0, 0.0], [53.0, 45.0]),
+            (Label::RightBlood, [-18.0, 0.0], [50.0, 42.0]),
+            (Label::Myocardium, [0.0, 0.0], [32.0, 32.0]),
+            (Label::LeftBlood, [0.0, 0.0], [22.0, 22.0]),
+            (Label::Papillary, [9.0, 11.0], [4.0, 4.0]),
+            (Label::Papillary, [-8.0, 12.0], [4.0, 4.0]),
+        ];
+        assert_eq!(anatomy.regions.len(), expected.len());
+        for (region, (label, center, axes)) in anatomy.regions.iter().zip(expected) {
+            assert_eq!(region.label, label);
+            let numbers = region.ellipse.center_mm.into_iter().chain(region.ellipse.semi_axes_mm);
+            for (number, expected) in numbers.zip(center.into_iter().chain(axes)) {
+                assert!((number - expected).abs() < 1e-9, "{label:?}: {:?}", region.ellipse);
+            }
+            assert!(region.ellipse.angle_rad.abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn right_is_left_of_left_and_the_liver_below_it() {
+        let anatomy = anatomy(&ShortAxisOptions::default());
+        let at = |x, y| anatomy.region_at(x, y).map(|n| anatomy.regions[n].label);
+        assert_eq!(at(0.0, 0.0), Some(Label::LeftBlood));
+        assert_eq!(at(-27.0, 0.0), Some(Label::Myocardium));
+        assert_eq!(at(-50.0, 0.0), Some(Label::RightBlood));
+        assert_eq!(at(-68.0, 64.0), Some(Label::Liver));
+        let insertion = anatomy.left_ventricle.expect("cut").insertion_angle_rad;
+        // In front is up, to the right is left.
+        assert!(insertion.cos() < 0.0 && insertion.sin() < 0.0);
+    }
+
+    #[test]
+    fn all_levels_and_sizes_are_nested_and_smaller_towards_the_apex() {
+        let mut last_mm = f64::INFINITY;
+        for level in (0..=20).map(|n| f64::from(n) / 20.0) {
+            for [endo_mm, wall_mm, right_mm] in
+                [[22.0, 10.0, 36.0], [16.0, 6.0, 20.0], [28.0, 8.0, 30.0], [20.0, 16.0, 30.0]]
+            {
+                let anatomy = anatomy(&ShortAxisOptions {
+                    endocardial_radius_mm: endo_mm,
+                    wall_thickness_mm: wall_mm,
+                    right_ventricle_width_mm: right_mm,
+                    level,
+                    vials: true,
+                    ..ShortAxisOptions::default()
+                });
+                let pose = crate::motion::Pose {
+                    shift_mm: [2.0, 10.0],
+                    rotation_rad: 0.04,
+                    endocardial_scale: 0.7,
+                };
+                assert!(anatomy.allows(&pose), "{level} {endo_mm}");
+                let radius_mm = anatomy.left_ventricle.expect("cut").endocardial_radius_mm;
+                if endo_mm == 22.0 {
+                    assert!(radius_mm < last_mm);
+                    last_mm = radius_mm;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn after_contrast_scar_is_bright_when_healthy_myocardium_is_nulled() {
+        let lesion = Lesion {
+            kind: LesionKind::Infarct,
+            angle_rad: 0.0,
+            extent_rad: 1.0,
+            transmural: [0.0, 0.75],
+        };
+        for field_strength in FieldStrength::ALL {
+            let anatomy = anatomy(&ShortAxisOptions {
+                field_strength,
+                contrast: Contrast::Agent { blood_t1_ms: None },
+                lesions: vec![lesion],
+                ..ShortAxisOptions::default()
+            });
+            let tissue = |wanted: Label| {
+                let region = anatomy.regions.iter().find(|region| region.label == wanted);
+                region.expect("there").tissue
+            };
+            let null_ms = tissue(Label::Myocardium).t1_ms * 2.0_f64.ln();
+            let recovered = |tissue: Tissue| 1.0 - 2.0 * (-null_ms / tissue.t1_ms).exp();
+            let scar = recovered(tissue(Label::Lesion(LesionKind::Infarct)));
+            assert!(recovered(tissue(Label::Myocardium)).abs() < 1e-12);
+            assert!(scar > 0.15, "{field_strength:?}: {scar}");
+        }
+    }
+
+    #[test]
+    fn a_disease_of_the_whole_myocardium_changes_all_of_it() {
+        let options =
+            ShortAxisOptions { diffuse: Some(LesionKind::Amyloid), ..ShortAxisOptions::default() };
+        let muscle = [Label::Myocardium, Label::RightWall, Label::Papillary];
+        for region in anatomy(&options).regions {
+            if muscle.contains(&region.label) {
+                assert_eq!(region.tissue.ecv_percent, Some(50.0));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_heart_is_refused_by_name() {
+        let usual = ShortAxisOptions::default;
+        let lesion = |angle_rad| Lesion {
+            kind: LesionKind::Infarct,
+            angle_rad,
+            extent_rad: 0.8,
+            transmural: [0.0, 1.0],
+        };
+        let refused = [
+            (ShortAxisOptions { level: 1.1, ..usual() }, "level is 1.1"),
+            (ShortAxisOptions { wall_thickness_mm: f64::NAN, ..usual() }, "wall_thickness_mm"),
+            (ShortAxisOptions { haematocrit_percent: 0.0, ..usual() }, "haematocrit_percent"),
+            (
+                ShortAxisOptions {
+                    contrast: Contrast::Agent { blood_t1_ms: Some(1700.0) },
+                    ..usual()
+                },
+                "T1 of blood after contrast is 1700 ms",
+            ),
+            (
+                ShortAxisOptions { lesions: vec![lesion(0.0), lesion(0.4)], ..usual() },
+                "do not fit into each other: regions",
+            ),
+            (
+                ShortAxisOptions {
+                    endocardial_radius_mm: 45.0,
+                    wall_thickness_mm: 30.0,
+                    right_ventricle_width_mm: 60.0,
+                    ..usual()
+                },
+                "do not fit",
+            ),
+        ];
+        for (options, text) in refused {
+            let error = short_axis(&options).expect_err("refused").to_string();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+}

@@ -53,7 +53,7 @@ impl Coverage {
                     let pixel = edge as usize;
                     let rest = weight * (1.0 - (edge - pixel as f64)) as f32;
                     differences[pixel] += rest;
-                    differences[pixel + 1] += weight as f32 - rest;
+                    differences[pixel + 1] += weight - rest;
                 }
             }
             if first > last {

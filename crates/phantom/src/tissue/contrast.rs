@@ -2,6 +2,9 @@
 
 use crate::tissue::Tissue;
 
+/// What the agent adds to 1/T2 over what it adds to 1/T1.
+const RELAXIVITY_RATIO: f64 = 1.2;
+
 /// An extracellular gadolinium agent at equilibrium between blood and interstitium.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ContrastAgent {
@@ -51,19 +54,25 @@ impl Tissue {
     /// The tissue after the agent has spread.
     ///
     /// 1/T1 rises by that of the blood times ECV / (1 − haematocrit), so
-    /// ECV = (1 − Hct) · ΔR1(tissue) / ΔR1(blood) is met exactly.
+    /// ECV = (1 − Hct) · ΔR1(tissue) / ΔR1(blood) is met exactly. 1/T2 and 1/T2* rise 1.2 times
+    /// as much.
     ///
     /// # Assumptions
-    /// Tissues without ECV (fat, lung, vials) take up nothing. T2 and T2* stay: the agent adds
-    /// less than a tenth to the rate of myocardium.
+    /// Tissues without ECV (fat, lung, vials) take up nothing.
     ///
     /// # Source
-    /// Arheden et al. 1999; Flett et al. 2010.
+    /// Arheden et al. 1999; Flett et al. 2010; relaxivities of gadobutrol: Rohrer et al. 2005.
     #[must_use]
     pub fn after_contrast(&self, agent: &ContrastAgent) -> Self {
         let share = self.ecv_percent.unwrap_or(0.0) / 100.0;
-        let rate_per_ms = 1.0 / self.t1_ms + share * agent.extracellular_rise_per_ms;
-        Self { t1_ms: 1.0 / rate_per_ms, ..*self }
+        let rise = share * agent.extracellular_rise_per_ms;
+        let faster = |time_ms: f64, ratio: f64| 1.0 / (1.0 / time_ms + ratio * rise);
+        Self {
+            t1_ms: faster(self.t1_ms, 1.0),
+            t2_ms: faster(self.t2_ms, RELAXIVITY_RATIO),
+            t2_star_ms: faster(self.t2_star_ms, RELAXIVITY_RATIO),
+            ..*self
+        }
     }
 }
 
@@ -90,6 +99,8 @@ mod tests {
             );
             for kind in TissueKind::ALL {
                 let tissue = table.tissue(kind);
+                let after = tissue.after_contrast(&agent);
+                assert!(after.t2_star_ms <= after.t2_ms && after.t2_ms < after.t1_ms, "{after:?}");
                 let Some(expected) = tissue.ecv_percent else { continue };
                 let ecv_percent = (100.0 - 38.0) * rise(&tissue) / rise(&blood);
                 // Rounding only.
