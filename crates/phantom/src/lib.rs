@@ -40,9 +40,9 @@ pub use ellipse::Ellipse;
 pub use k_space::{CartesianGrid, CartesianSampler, PointSampler, Shapes};
 pub use maps::{TissueMaps, displacement_field_between_px, displacement_field_px, region_map};
 pub use motion::{
-    Beat, BreathHold, Breathing, BreathingError, BreathingOptions, BreathingPattern, CardiacCycle, CardiacCycleError,
-    FreeBreathing, Motion, Pose, Rhythm, RhythmError, RhythmOptions, physiology_waveforms,
-    waveform_information,
+    Beat, BreathHold, Breathing, BreathingError, BreathingOptions, BreathingPattern, CardiacCycle,
+    CardiacCycleError, FreeBreathing, Motion, Pose, Rhythm, RhythmError, RhythmOptions,
+    physiology_waveforms, waveform_information,
 };
 pub use noise::{NoiseSource, neighbour_covariance};
 pub use object::{Component, Object, PixelObject};

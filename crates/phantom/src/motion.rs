@@ -12,7 +12,7 @@ pub use breathing::{
     BreathHold, Breathing, BreathingError, BreathingOptions, BreathingPattern, FreeBreathing,
 };
 pub use course::Motion;
-pub use cycle::CardiacCycle;
+pub use cycle::{CardiacCycle, CardiacCycleError};
 pub use physiology::{physiology_waveforms, waveform_information};
 pub use pose::Pose;
 pub use rhythm::{Beat, Rhythm, RhythmError, RhythmOptions};

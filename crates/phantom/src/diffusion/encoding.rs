@@ -21,9 +21,9 @@ pub struct DiffusionEncoding {
 /// real RR interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MixingTime {
-    /// RR interval for which the sequence's b-values are meant.
+    /// RR interval for which the sequence's b-values are meant, 200 to 10000 ms.
     pub assumed_rr_interval_ms: f64,
-    /// Duration δ of each diffusion gradient.
+    /// Duration δ of each diffusion gradient, 0.1 to 50 ms.
     pub gradient_duration_ms: f64,
 }
 
@@ -70,6 +70,17 @@ impl DiffusionEncoding {
 }
 
 impl MixingTime {
+    /// Whether a sequence can have it.
+    ///
+    /// # Errors
+    /// [`DiffusionError::OutOfRange`] for an interval outside 200 to 10000 ms or gradients
+    /// outside 0.1 to 50 ms.
+    pub fn check(&self) -> Result<(), DiffusionError> {
+        let rr_interval_ms = self.assumed_rr_interval_ms;
+        check_range("assumed RR interval in ms", rr_interval_ms, 200.0, 10_000.0)?;
+        check_range("duration of a diffusion gradient in ms", self.gradient_duration_ms, 0.1, 50.0)
+    }
+
     /// b = γ²·G²·δ²·(Δ − δ/3), where the gradients are one RR interval Δ apart, s/mm².
     ///
     /// * `gradient_mt_per_m`: amplitude G.
@@ -120,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_shorter_interval_leaves_more_of_the_stored_magnetisation() {
-        // clinical reading: 800 to 1000 ms costs 15 % at T1 1200.
+        // 800 to 1000 ms costs 15 % at T1 1200.
         let loss = 1.0 - MixingTime::decay(1000.0, 1200.0) / MixingTime::decay(800.0, 1200.0);
         assert!((loss - 0.1535).abs() < 1e-4, "{loss}");
     }
@@ -139,6 +150,12 @@ mod tests {
 
     #[test]
     fn impossible_encodings_are_refused() {
+        assert_eq!(MixingTime::default().check(), Ok(()));
+        for (assumed_rr_interval_ms, gradient_duration_ms) in
+            [(0.0, 1.5), (f64::NAN, 1.5), (1000.0, 0.0), (1000.0, 3000.0)]
+        {
+            assert!(MixingTime { assumed_rr_interval_ms, gradient_duration_ms }.check().is_err());
+        }
         for (b, direction) in [
             (-1.0, [1.0, 0.0, 0.0]),
             (f64::NAN, [1.0, 0.0, 0.0]),
