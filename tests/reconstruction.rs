@@ -7,20 +7,20 @@ use std::path::Path;
 use ismrmrd::Image;
 use ismrmrd::hdf5::FileReader;
 use ndarray::{Axis, s};
-use phantom::{CartesianOptions, CartesianScan, NoiseScan};
+use phantom::{GradientEcho, Noise, NoiseScan, Setup, SimulatedScan, Subject};
 use support::{TestServer, images, reconstruct, relative_error, run_well, shared};
 
 #[test]
 fn default_xml_gives_the_root_sum_of_squares_of_the_coil_images() {
     let server = TestServer::start(&[]);
-    let scan = CartesianScan::new(CartesianOptions {
+    let setup = Setup {
         matrix_size: [96, 64],
         n_channels: 6,
         n_slices: 2,
-        n_repetitions: 2,
-        ..CartesianOptions::default()
-    })
-    .expect("good options");
+        ..Setup::new(Subject::SheppLogan)
+    };
+    let sequence = GradientEcho { n_repetitions: 2, ..GradientEcho::default() };
+    let scan = SimulatedScan::new(&sequence, setup).expect("a good setup");
     let answer = images(reconstruct(&server, "default.xml", &scan));
     assert_eq!(answer.len(), 4);
     for image in &answer {
@@ -39,17 +39,17 @@ fn default_xml_gives_the_root_sum_of_squares_of_the_coil_images() {
 #[test]
 fn noise_comes_out_with_the_standard_deviation_of_snr_units() {
     let server = TestServer::start(&[]);
-    let options = CartesianOptions {
+    let setup = Setup {
         matrix_size: [64, 64],
         n_channels: 2,
-        n_repetitions: 6,
         // As strong as the object, whose ripples in the air around it then do not count.
-        noise_sd: 1.0,
+        noise: Noise::Sd(1.0),
         noise_scan: Some(NoiseScan { n_readouts: 128, sample_time_us: 5.0 }),
-        ..CartesianOptions::default()
+        ..Setup::new(Subject::SheppLogan)
     };
     let chain = "[[gadget]]\nuse = \"adjust_noise\"\n[[gadget]]\nuse = \"remove_oversampling\"\n[[gadget]]\nuse = \"collect_readouts\"\ntrigger_dimension = \"repetition\"\n[[gadget]]\nuse = \"sort_k_space\"\n[[gadget]]\nuse = \"reconstruct_fft\"\n[[gadget]]\nuse = \"split_series\"\n[[gadget]]\nuse = \"extract\"\n";
-    let scan = CartesianScan::new(options).expect("good options");
+    let sequence = GradientEcho { n_repetitions: 6, ..GradientEcho::default() };
+    let scan = SimulatedScan::new(&sequence, setup).expect("a good setup");
     let mut client = support::Client::open_with(&server, chain, &scan.header().to_xml());
     for readout in scan.acquisitions() {
         client.send(readout);

@@ -312,7 +312,7 @@ fn a_gadget_that_cannot_be_made_is_said_so() {
     // The error must not lose a race against CLOSE.
     for _ in 0..20 {
         let mut client = Client::open_with(&server, chain, &scan.header().to_xml());
-        client.try_send(scan.acquisition(0));
+        client.try_send(support::first_readout(&scan));
         assert_one_sentence(&client.read_to_close(), "ERROR", &["extract"]);
     }
     assert_unharmed(server);
@@ -323,7 +323,7 @@ fn a_chain_that_never_ends_is_cut_off_with_a_sentence_and_close() {
     let server = TestServer::start(&["--total-timeout-s", "0.5", "--drain-timeout-s", "0.2"]);
     let scan = small_scan(1);
     let mut client = Client::open(&server, "default.xml", &scan.header().to_xml());
-    client.send(scan.acquisition(0));
+    client.send(support::first_readout(&scan));
     let answer = client.read_to_close();
     assert_one_sentence(&answer, "ERROR", &["the session has lasted 0.5 s, its limit"]);
     server.stop();
@@ -334,7 +334,7 @@ fn a_shutdown_does_not_wait_for_ever() {
     let mut server = TestServer::start(&["--shutdown-timeout-s", "0.3"]);
     let scan = small_scan(1);
     let mut client = Client::open(&server, "default.xml", &scan.header().to_xml());
-    client.send(scan.acquisition(0));
+    client.send(support::first_readout(&scan));
     server.wait_for_log("chain:");
     server.terminate();
     assert_one_sentence(&client.read_to_close(), "ERROR", &["the server shuts down"]);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ismrmrd::wire::{Message, ReadError, Reader, Writer};
-use phantom::{CartesianOptions, CartesianScan};
+use phantom::{GradientEcho, Setup, SimulatedScan, Subject};
 use tempfile::TempDir;
 
 /// What would take longer hangs.
@@ -260,18 +260,19 @@ pub fn images(messages: Vec<Message>) -> Vec<ismrmrd::Image> {
 }
 
 /// A small simulated scan.
-pub fn small_scan(n_repetitions: usize) -> CartesianScan {
-    CartesianScan::new(CartesianOptions {
-        matrix_size: [32, 32],
-        n_channels: 4,
-        n_repetitions,
-        ..CartesianOptions::default()
-    })
-    .expect("the options are good")
+pub fn small_scan(n_repetitions: usize) -> SimulatedScan {
+    let setup = Setup { matrix_size: [32, 32], n_channels: 4, ..Setup::new(Subject::SheppLogan) };
+    SimulatedScan::new(&GradientEcho { n_repetitions, ..GradientEcho::default() }, setup)
+        .expect("the setup is good")
+}
+
+/// The first readout of a scan.
+pub fn first_readout(scan: &SimulatedScan) -> ismrmrd::Acquisition {
+    scan.acquisitions().next().expect("a scan has readouts")
 }
 
 /// Sends a whole scan through a chain and gives what came back.
-pub fn reconstruct(server: &TestServer, chain: &str, scan: &CartesianScan) -> Vec<Message> {
+pub fn reconstruct(server: &TestServer, chain: &str, scan: &SimulatedScan) -> Vec<Message> {
     let mut client = Client::open(server, chain, &scan.header().to_xml());
     for readout in scan.acquisitions() {
         client.send(readout);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use ismrmrd::wire;
-use phantom::{CartesianOptions, CartesianScan, NoiseScan};
+use phantom::{GradientEcho, Noise, NoiseScan, Setup, SimulatedScan, Subject};
 use server::{Server, Settings};
 
 use crate::cli::ChainFolder;
@@ -25,14 +25,15 @@ pub struct DemoOptions {
 
 /// Starts a server, streams a simulated scan to it, and shows the picture.
 pub fn run(options: &DemoOptions) -> Result<()> {
-    let scan = CartesianScan::new(CartesianOptions {
+    let setup = Setup {
         matrix_size: [256, 256],
         n_channels: 16,
-        n_repetitions: 4,
-        noise_sd: 0.02,
+        noise: Noise::Sd(0.02),
         noise_scan: Some(NoiseScan::default()),
-        ..CartesianOptions::default()
-    })?;
+        ..Setup::new(Subject::SheppLogan)
+    };
+    let sequence = GradientEcho { n_repetitions: 4, ..GradientEcho::default() };
+    let scan = SimulatedScan::new(&sequence, setup)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("sockets")

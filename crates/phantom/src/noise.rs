@@ -69,6 +69,22 @@ impl NoiseSource {
     }
 }
 
+/// The covariance of channels of which each shares some noise with its two neighbours, in units
+/// of 2·SD²: `[channel, channel]`, 1 on the diagonal and ±i·`correlation` beside it.
+pub fn neighbour_covariance(n_channels: usize, correlation: f64) -> Array2<Complex64> {
+    Array2::from_shape_fn((n_channels, n_channels), |(row, column)| {
+        if row == column {
+            Complex64::ONE
+        } else if row + 1 == column {
+            Complex64::new(0.0, correlation)
+        } else if column + 1 == row {
+            Complex64::new(0.0, -correlation)
+        } else {
+            Complex64::ZERO
+        }
+    })
+}
+
 /// Random numbers of one readout. Seeds and indices that differ in one bit start far apart.
 pub(crate) fn random_numbers(seed: u64, index: u64) -> Pcg64Mcg {
     let high = mix(seed);

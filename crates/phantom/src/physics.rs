@@ -6,6 +6,7 @@
 mod block;
 mod check;
 mod closed_form;
+mod ideal;
 mod imperfections;
 mod magnetization;
 mod spins;

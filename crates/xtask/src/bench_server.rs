@@ -14,7 +14,10 @@ use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
 use clap::Args;
 use ismrmrd::wire::{self, Message, Reader};
-use phantom::{CartesianOptions, CartesianScan};
+use phantom::{
+    CalibrationLines, GradientEcho, LineOptions, Noise, Setup, SimulatedScan, Subject,
+    Undersampling,
+};
 
 use crate::process::{PeakMemory, Process, cpu_seconds};
 
@@ -119,15 +122,23 @@ fn median(measurements: &[Measurement], value: impl Fn(&Measurement) -> f64) -> 
 }
 
 fn scan_bytes(options: &Options) -> Result<Vec<u8>> {
-    let scan = CartesianScan::new(CartesianOptions {
+    let lines = LineOptions {
+        undersampling: Undersampling::Regular { acceleration: options.acceleration },
+        calibration: match options.calibration_lines {
+            0 => CalibrationLines::None,
+            n => CalibrationLines::Embedded(n),
+        },
+        ..LineOptions::default()
+    };
+    let setup = Setup {
         matrix_size: [options.matrix; 2],
         n_channels: options.channels,
-        n_repetitions: options.repetitions,
-        acceleration: options.acceleration,
-        n_calibration_lines: options.calibration_lines,
-        noise_sd: 0.01,
-        ..CartesianOptions::default()
-    })?;
+        lines,
+        noise: Noise::Sd(0.01),
+        ..Setup::new(Subject::SheppLogan)
+    };
+    let sequence = GradientEcho { n_repetitions: options.repetitions, ..GradientEcho::default() };
+    let scan = SimulatedScan::new(&sequence, setup)?;
     let mut bytes = BytesMut::new();
     wire::encode(&Message::ConfigFile(options.chain.clone()), &mut bytes)?;
     wire::encode(&Message::Header(scan.header().to_xml()), &mut bytes)?;

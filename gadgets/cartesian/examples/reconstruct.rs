@@ -39,12 +39,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let chain = Chain::check(&ChainFile::parse("example.toml", CHAIN)?, &registry)?;
 
     // A Shepp-Logan phantom of two slices, seen by four coils.
-    let simulated = phantom::CartesianScan::new(phantom::CartesianOptions {
+    let setup = phantom::Setup {
         matrix_size: [128, 96],
         n_channels: 4,
         n_slices: 2,
-        ..Default::default()
-    })?;
+        ..phantom::Setup::new(phantom::Subject::SheppLogan)
+    };
+    let simulated = phantom::SimulatedScan::new(&phantom::GradientEcho::default(), setup)?;
     let scan = Scan::with_header(simulated.header().clone());
 
     let (output, mut results) = mpsc::channel(4);

@@ -14,7 +14,7 @@ use image::{
 use ismrmrd::{Image, ImageType, Pixels};
 use ndarray::{Array2, Array3, Axis};
 use num_complex::Complex64;
-use phantom::{CartesianOptions, CartesianScan, NoiseScan};
+use phantom::{GradientEcho, Noise, NoiseScan, Setup, SimulatedScan, Subject};
 use pipeline::chain::ChainFile;
 use pipeline::{Chain, Fault, Message, Registry, Scan};
 use tokio::sync::mpsc;
@@ -79,8 +79,9 @@ fn run(name: &str, scan: &Scan, inputs: Vec<Message>) -> (Vec<Image>, Vec<Fault>
     (images, faults)
 }
 
-fn simulate(options: CartesianOptions) -> (CartesianScan, Scan, Vec<Message>) {
-    let simulated = CartesianScan::new(options).expect("the options fit");
+fn simulate(n_repetitions: usize, setup: Setup) -> (SimulatedScan, Scan, Vec<Message>) {
+    let sequence = GradientEcho { n_repetitions, ..GradientEcho::default() };
+    let simulated = SimulatedScan::new(&sequence, setup).expect("the setup fits");
     let scan = Scan::with_header(simulated.header().clone());
     let readouts = simulated.acquisitions().map(Message::from).collect();
     (simulated, scan, readouts)
@@ -108,8 +109,8 @@ fn relative_l2(found: &Array2<f32>, expected: &Array2<f32>) -> f64 {
     (squares(&(found - expected)) / squares(expected)).sqrt()
 }
 
-fn small() -> CartesianOptions {
-    CartesianOptions { matrix_size: [64, 48], n_channels: 4, ..CartesianOptions::default() }
+fn small() -> Setup {
+    Setup { matrix_size: [64, 48], n_channels: 4, ..Setup::new(Subject::SheppLogan) }
 }
 
 #[test]
@@ -129,8 +130,7 @@ fn the_chains_of_these_gadgets_load() {
 
 #[test]
 fn every_slice_and_repetition_of_the_phantom_comes_back_with_its_header() {
-    let options = CartesianOptions { n_slices: 3, n_repetitions: 2, ..small() };
-    let (simulated, scan, readouts) = simulate(options);
+    let (simulated, scan, readouts) = simulate(2, Setup { n_slices: 3, ..small() });
     let (images, faults) = run("default.xml", &scan, readouts);
     assert_eq!(faults, []);
     assert_eq!(images.len(), 6);
@@ -157,15 +157,14 @@ fn with_a_noise_scan_the_images_are_in_units_of_the_noise() {
         [Complex64::new(1.0, 0.0), Complex64::new(0.3, 0.4)],
         [Complex64::new(0.3, -0.4), Complex64::new(2.0, 0.0)],
     ]);
-    let options = CartesianOptions {
+    let setup = Setup {
         n_channels: 2,
-        n_repetitions: 2,
-        noise_sd: 0.01,
+        noise: Noise::Sd(0.01),
         noise_covariance: Some(covariance),
         noise_scan: Some(NoiseScan { n_readouts: 64, sample_time_us: 4.0 }),
         ..small()
     };
-    let (_, scan, readouts) = simulate(options);
+    let (_, scan, readouts) = simulate(2, setup);
     let (images, faults) = run("cartesian_fft.toml", &scan, readouts);
     assert_eq!(faults, []);
     let [first, second] = [0, 1].map(|n| magnitudes(&images[n]));
@@ -184,7 +183,7 @@ fn with_a_noise_scan_the_images_are_in_units_of_the_noise() {
 
 #[test]
 fn integers_keep_the_picture() {
-    let (simulated, scan, readouts) = simulate(small());
+    let (simulated, scan, readouts) = simulate(1, small());
     let expected = root_sum_of_squares(&simulated.coil_images(0));
     for (name, largest) in [("default_short.xml", None), ("simplefft.toml", Some(4095.0))] {
         let (images, faults) = run(name, &scan, readouts.clone());
@@ -204,7 +203,7 @@ fn integers_keep_the_picture() {
 
 #[test]
 fn simplefft_and_invertcontrast_speak_fires_words() {
-    let (_, scan, readouts) = simulate(small());
+    let (_, scan, readouts) = simulate(1, small());
     let (images, _) = run("simplefft.toml", &scan, readouts.clone());
     let [image] = &images[..] else { panic!("{} images", images.len()) };
     assert!(matches!(image.pixels, Pixels::I16(_)));
@@ -225,7 +224,7 @@ fn simplefft_and_invertcontrast_speak_fires_words() {
 
 #[test]
 fn images_are_inverted_without_an_mrd_header() {
-    let (_, scan, readouts) = simulate(small());
+    let (_, scan, readouts) = simulate(1, small());
     let (images, _) = run("default_short.xml", &scan, readouts);
     let inputs = images.iter().cloned().map(Message::from).collect();
     let dummy = Scan { header_text: "Dummy XML header".to_owned(), ..Scan::default() };
@@ -240,7 +239,7 @@ fn images_are_inverted_without_an_mrd_header() {
 
 #[test]
 fn null_gives_nothing() {
-    let (_, scan, readouts) = simulate(small());
+    let (_, scan, readouts) = simulate(1, small());
     let (images, faults) = run("null.toml", &scan, readouts);
     assert!(images.is_empty() && faults.is_empty());
 }

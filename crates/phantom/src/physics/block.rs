@@ -99,9 +99,12 @@ pub enum Spoiling {
     Gradient,
 }
 
-/// How signals are computed.
+/// How signals are computed, from the textbook to the pulses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignalModel {
+    /// The models that maps are fitted with: every preparation meets equilibrium, and readouts
+    /// change nothing. A map fitted to such signals must be exact.
+    Ideal,
     /// Formulas, on resonance: exact but for balanced trains, which are right to 0.013 of the
     /// equilibrium where T2 is above 15 TR. There is none for a gradient-spoiled train, which is
     /// computed as a phase graph. Off resonance echoes have the right phase, not the loss of a

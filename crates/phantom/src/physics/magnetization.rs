@@ -6,6 +6,7 @@ use numerics::epg;
 
 use super::block::{Block, SignalModel};
 use super::closed_form::ClosedForm;
+use super::ideal::Ideal;
 use super::spins;
 use crate::tissue::Tissue;
 
@@ -33,6 +34,7 @@ pub struct Magnetization {
 
 #[derive(Clone, Debug)]
 enum Description {
+    Ideal(Ideal),
     ClosedForm(ClosedForm),
     Bloch(Isochromats),
     Epg(epg::States),
@@ -42,6 +44,7 @@ impl Magnetization {
     /// Thermal equilibrium.
     pub fn equilibrium(model: SignalModel, tissue: &Tissue) -> Self {
         let description = match model {
+            SignalModel::Ideal => Description::Ideal(Ideal::equilibrium()),
             SignalModel::ClosedForm => Description::ClosedForm(ClosedForm::equilibrium()),
             SignalModel::Bloch => Description::Bloch(Isochromats::equilibrium(1)),
             SignalModel::Epg => Description::Epg(epg::States::equilibrium(1)),
@@ -60,6 +63,7 @@ impl Magnetization {
     pub fn play(&mut self, block: &Block, echoes: &mut Vec<Complex64>) {
         let first = echoes.len();
         match &mut self.description {
+            Description::Ideal(it) => it.play(block, &self.tissue, self.angle_scale, echoes),
             Description::ClosedForm(it) => it.play(block, &self.tissue, self.angle_scale, echoes),
             Description::Bloch(it) => {
                 spins::play(it, block, &self.tissue, self.angle_scale, echoes)
@@ -73,6 +77,7 @@ impl Magnetization {
     /// Longitudinal magnetisation of the voxel, 1 in equilibrium.
     pub fn longitudinal(&self) -> f64 {
         match &self.description {
+            Description::Ideal(it) => it.longitudinal(),
             Description::ClosedForm(it) => it.longitudinal(),
             Description::Bloch(it) => it.longitudinal(),
             Description::Epg(it) => it.longitudinal(),

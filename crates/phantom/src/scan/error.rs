@@ -1,0 +1,109 @@
+//! Choices that make no scan.
+
+use crate::anatomy::{ShortAxisError, SystemPhantomError};
+use crate::diffusion::DiffusionError;
+use crate::physics::TimelineError;
+use crate::trajectory::TrajectoryError;
+
+/// Choices that make no scan.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum SetupError {
+    /// A number of something outside its range.
+    #[error("{what} is {value}: choose {minimum} to {maximum}")]
+    OutOfRange {
+        /// What there is that many of.
+        what: &'static str,
+        /// How many.
+        value: usize,
+        /// Fewest.
+        minimum: usize,
+        /// Most.
+        maximum: usize,
+    },
+    /// A length, time or strength that is not a positive number.
+    #[error("{what} is {value}: choose a number above 0")]
+    NotPositive {
+        /// What it is.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A noise level that is negative or not finite.
+    #[error("the standard deviation of the noise is {0}: choose 0 or more")]
+    NoiseLevel(f64),
+    /// Undersampling that nothing could undo.
+    #[error(
+        "acceleration {0} without calibration lines cannot be reconstructed: \
+         acquire calibration lines (24 is usual) or choose acceleration 1"
+    )]
+    NoCalibration(usize),
+    /// Something of the sequence takes longer than there is time.
+    #[error(
+        "{what} comes {missing_ms:.2} ms too late: lengthen the repetition time, the delay or the \
+         interval of R waves, or acquire fewer lines or shorter readouts"
+    )]
+    DoesNotFit {
+        /// What it is.
+        what: &'static str,
+        /// How much time is missing.
+        missing_ms: f64,
+    },
+    /// A noise scan would hold zeros, which no whitening can use.
+    #[error(
+        "a noise scan needs noise: choose a standard deviation above 0, or take the noise scan out"
+    )]
+    NoiseScanWithoutNoise,
+    /// The noise covariance has the wrong shape.
+    #[error("the noise covariance is {rows} × {columns}: make it {n_channels} × {n_channels}")]
+    CovarianceShape {
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+        /// Channels of the scan.
+        n_channels: usize,
+    },
+    /// The noise covariance is not positive definite.
+    #[error("the noise covariance is not positive definite from channel {channel} on: correct it")]
+    Covariance {
+        /// Index of the channel.
+        channel: usize,
+    },
+    /// K-space that readouts share would fill the memory.
+    #[error(
+        "k-space of what is acquired at a time needs {bytes} bytes, the limit is {limit}: \
+         choose fewer slices or channels or a smaller matrix"
+    )]
+    TooLarge {
+        /// Bytes that it needs.
+        bytes: usize,
+        /// Bytes that it may have.
+        limit: usize,
+    },
+    /// The readouts could not be counted in their headers.
+    #[error("{0} readouts are more than {1}: choose fewer repetitions or slices")]
+    TooManyReadouts(usize, usize),
+    /// The sequence needs a heart and the subject has none.
+    #[error("{sequence} needs a heart, the phantom {phantom} has none: choose short-axis")]
+    NoHeart {
+        /// The sequence.
+        sequence: &'static str,
+        /// The subject.
+        phantom: &'static str,
+    },
+    /// The subject.
+    #[error(transparent)]
+    ShortAxis(#[from] ShortAxisError),
+    /// Lines or a trajectory.
+    #[error(transparent)]
+    Trajectory(#[from] TrajectoryError),
+    /// The blocks of the sequence.
+    #[error(transparent)]
+    Timeline(#[from] TimelineError),
+    /// The system phantom.
+    #[error(transparent)]
+    SystemPhantom(#[from] SystemPhantomError),
+    /// Diffusion of the heart.
+    #[error(transparent)]
+    Diffusion(#[from] DiffusionError),
+}

@@ -1,0 +1,102 @@
+//! The readouts of an echo-planar train.
+
+use ismrmrd::{AcquisitionFlags, EncodingCounters};
+
+use super::builder::PlanBuilder;
+use crate::scan::{Content, Readout, Sampling, SetupError};
+use crate::trajectory::{AcquiredLine, Epi, EpiReadout};
+
+/// A train for the lines of one image, with its sample positions in the plan.
+pub(super) struct EpiTrain {
+    readouts: Vec<(EpiReadout, usize)>,
+    /// From the start of the first gradient lobe to the middle of that of the centre of k-space.
+    center_ms: f64,
+    sampled_ms: f64,
+    delay_ms: f64,
+    center_sample: usize,
+}
+
+impl EpiTrain {
+    /// Plans the train and puts what a reconstruction must know into the plan. Positions that
+    /// the plan has are used again.
+    pub fn new(
+        builder: &mut PlanBuilder<'_>,
+        epi: &Epi,
+        lines: &[AcquiredLine],
+    ) -> Result<Self, SetupError> {
+        let options = *epi.options();
+        let lines: Vec<usize> = lines.iter().map(|acquired| acquired.line).collect();
+        let shot = epi.shot(&lines)?;
+        let plan = &mut builder.plan;
+        plan.trajectory = ismrmrd::xml::Trajectory::Epi;
+        plan.trajectory_description = Some(epi.description(lines.len()));
+        plan.echo_train_length = lines.len();
+        let center_line = options.encoded_matrix_size[1] / 2;
+        let at_center = shot
+            .iter()
+            .filter(|readout| !readout.is_navigator)
+            .min_by_key(|readout| readout.line.abs_diff(center_line));
+        let lobe_us = f64::from(
+            options.ramp_up_time_us + options.flat_top_time_us + options.ramp_down_time_us,
+        );
+        let center_us = at_center.map_or(0.0, |r| r.start_time_us) + 0.5 * lobe_us;
+        let readouts = shot
+            .into_iter()
+            .map(|readout| {
+                let known = plan.sample_positions.iter().position(|p| *p == readout.k_per_mm);
+                let positions = known.unwrap_or_else(|| {
+                    plan.sample_positions.push(readout.k_per_mm.clone());
+                    plan.sample_positions.len() - 1
+                });
+                (readout, positions)
+            })
+            .collect();
+        Ok(Self {
+            readouts,
+            center_ms: center_us * 1e-3,
+            sampled_ms: options.n_samples as f64 * options.dwell_time_us * 1e-3,
+            delay_ms: epi.acq_delay_time_us() * 1e-3,
+            center_sample: options.n_samples / 2,
+        })
+    }
+
+    /// Plays it with the centre of k-space at a moment and gives its end.
+    pub fn play(
+        &self,
+        builder: &mut PlanBuilder<'_>,
+        center_ms: f64,
+        counters: EncodingCounters,
+        content: Content,
+    ) -> f64 {
+        let first_ms = center_ms - self.center_ms;
+        let mut end_ms = first_ms;
+        for (readout, positions) in &self.readouts {
+            let start_ms = first_ms + readout.start_time_us * 1e-3 + self.delay_ms;
+            end_ms = start_ms + self.sampled_ms;
+            let flags = if readout.is_navigator {
+                AcquisitionFlags::IS_PHASECORR_DATA
+            } else {
+                AcquisitionFlags::NONE
+            };
+            builder.readout(Readout {
+                start_ms,
+                since_trigger_ms: builder.setup.motion.rhythm.since_trigger_ms(start_ms),
+                content,
+                sampling: Sampling::Points {
+                    positions: *positions,
+                    line: readout.line,
+                    reversed: readout.is_reverse,
+                    center_sample: self.center_sample,
+                    with_trajectory: false,
+                },
+                // Gadgetron takes the direction from the segment as well as from the flag.
+                counters: EncodingCounters { segment: readout.is_reverse.into(), ..counters },
+                flags,
+                separate_calibration: false,
+                phase_rad: readout.phase_rad,
+                user_int: [0; 8],
+            });
+        }
+        end_ms
+    }
+}
