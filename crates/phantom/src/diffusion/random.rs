@@ -6,6 +6,9 @@ use super::eigenvalues::Eigenvalues;
 use super::options::{DiffusionOptions, FibreChange, FibrePatch};
 use crate::noise::random_numbers;
 
+/// Told apart from other uses of the same seed.
+const STREAM: u64 = u64::from_be_bytes(*b"diffuse.");
+
 /// Options of heart `index` of a series: helix angles from ±40 to ±80° at the walls, sheetlets
 /// from 0 to 70° of either sign, mean diffusivities of 0.8 to 1.9 µm²/ms, anisotropies of 0.2 to
 /// 0.6, smooth disorder up to 8°, and infarcts in half of the hearts.
@@ -13,7 +16,7 @@ use crate::noise::random_numbers;
 /// The range is wider than that of patients, so that a network learns to measure rather than to
 /// expect.
 pub fn random_diffusion_options(seed: u64, index: u64) -> DiffusionOptions {
-    let mut random = random_numbers(seed, index);
+    let mut random = random_numbers(seed ^ STREAM, index);
     let mut uniform = |low: f64, high: f64| {
         Uniform::new_inclusive(low, high).expect("an interval").sample(&mut random)
     };
@@ -68,6 +71,10 @@ pub fn random_diffusion_options(seed: u64, index: u64) -> DiffusionOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::anatomy::{RandomOptions, random_anatomy};
+    use crate::diffusion::DiffusionHeart;
+    use crate::maps::TissueMaps;
+    use crate::raster::PixelGrid;
 
     #[test]
     fn random_hearts_are_possible_and_fill_the_ranges() {
@@ -92,6 +99,36 @@ mod tests {
         spans(|heart| heart.e2_angle_deg, -70.0, 70.0);
         spans(|heart| heart.eigenvalues.mean(), 0.8, 1.9);
         spans(|heart| heart.eigenvalues.fractional_anisotropy(), 0.2, 0.6);
+    }
+
+    #[test]
+    fn random_hearts_in_random_chests_have_positive_tensors_in_their_walls_only() {
+        let grid = PixelGrid { matrix_size: [96, 80], field_of_view_mm: [360.0, 300.0] };
+        for index in 0..40 {
+            let anatomy =
+                random_anatomy(3, index, &RandomOptions::default()).expect("options").anatomy;
+            let options = random_diffusion_options(3, index);
+            let PixelGrid { matrix_size, field_of_view_mm } = grid;
+            let heart = DiffusionHeart::new(&anatomy, &options, matrix_size, field_of_view_mm)
+                .expect("a heart");
+            let mask = TissueMaps::new(&anatomy, grid).myocardium();
+            assert_eq!(heart.myocardium_mask(), mask);
+            assert!(mask.iter().filter(|inside| **inside).count() > 20, "{index}");
+            for ((y, x), &inside) in mask.indexed_iter() {
+                let [xx, xy, xz, yy, yz, zz] =
+                    std::array::from_fn(|element| heart.tensor_um2_per_ms()[[element, y, x]]);
+                if inside {
+                    // Leading minors.
+                    let minor = xx * yy - xy * xy;
+                    let determinant =
+                        zz * minor - yz * (xx * yz - xy * xz) + xz * (xy * yz - yy * xz);
+                    assert!(xx > 0.0 && minor > 0.0 && determinant > 0.0, "{index} {y} {x}");
+                } else {
+                    assert_eq!([xy, xz, yz], [0.0; 3]);
+                    assert!(xx >= 0.0 && xx == yy && xx == zz);
+                }
+            }
+        }
     }
 
     #[test]

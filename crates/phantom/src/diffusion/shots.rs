@@ -9,6 +9,9 @@ use super::error::{DiffusionError, check_range};
 use super::heart::DiffusionHeart;
 use crate::noise::random_numbers;
 
+/// Told apart from other uses of the same seed.
+const STREAM: u64 = u64::from_be_bytes(*b"shots...");
+
 /// Radius of the heart over that of the left ventricle's wall: what is farther away does not
 /// move.
 const HEART_RADIUS: f64 = 2.5;
@@ -67,7 +70,7 @@ impl ShotOptions {
 
     /// Shot `index`, which has its own random numbers.
     pub fn shot(&self, index: u64, encoding: &DiffusionEncoding) -> Shot {
-        let mut random = random_numbers(self.seed, index);
+        let mut random = random_numbers(self.seed ^ STREAM, index);
         let normal: [f64; 6] = std::array::from_fn(|_| StandardNormal.sample(&mut random));
         let [drops, part]: [f64; 2] = std::array::from_fn(|_| StandardUniform.sample(&mut random));
         let strength = (encoding.b_value_s_per_mm2 / self.b_value_s_per_mm2).sqrt();

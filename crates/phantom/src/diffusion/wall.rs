@@ -9,6 +9,9 @@ use super::options::{DiffusionOptions, FibreChange};
 use crate::anatomy::{Label, LeftVentricle};
 use crate::noise::random_numbers;
 
+/// Told apart from other uses of the same seed.
+const STREAM: u64 = u64::from_be_bytes(*b"fibres..");
+
 /// Waves that a smooth field is the sum of.
 const N_WAVES: usize = 16;
 
@@ -93,7 +96,7 @@ struct SmoothField {
 
 impl SmoothField {
     fn new(seed: u64, index: u64) -> Self {
-        let mut random = random_numbers(seed, index);
+        let mut random = random_numbers(seed ^ STREAM, index);
         let waves = std::array::from_fn(|_| {
             let [turns, depth, phase]: [f64; 3] =
                 std::array::from_fn(|_| StandardUniform.sample(&mut random));

@@ -5,6 +5,9 @@ use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use super::cycle::smooth_step;
 use crate::noise::random_numbers;
 
+/// Told apart from other uses of the same seed.
+const STREAM: u64 = u64::from_be_bytes(*b"breaths.");
+
 /// Breaths after which free breathing repeats itself.
 const N_BREATHS: usize = 1024;
 
@@ -224,7 +227,7 @@ impl BreathHold {
         let mut jumps = self.jumps.clone();
         if self.jump_probability_per_s > 0.0 {
             jumps.extend((0..N_JUMP_SLOTS).filter_map(|slot| {
-                let mut random = random_numbers(seed, slot as u64);
+                let mut random = random_numbers(seed ^ STREAM, slot as u64);
                 let [jumps, part]: [f64; 2] =
                     [StandardUniform.sample(&mut random), StandardUniform.sample(&mut random)];
                 let deviate: f64 = StandardNormal.sample(&mut random);
@@ -252,7 +255,7 @@ impl FreeBreathing {
         let mut amplitudes_mm = Vec::with_capacity(N_BREATHS);
         let mut start_ms = 0.0;
         for breath in 0..N_BREATHS {
-            let mut random = random_numbers(seed, breath as u64);
+            let mut random = random_numbers(seed ^ STREAM, breath as u64);
             let [length, depth] = std::array::from_fn(|_| {
                 let deviate: f64 = StandardNormal.sample(&mut random);
                 // Within 1.8 deviations, so that a breath of variability 0.5 keeps a tenth.

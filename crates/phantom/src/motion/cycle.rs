@@ -5,6 +5,9 @@ use rand_distr::{Distribution, StandardNormal};
 use super::rhythm::{Beat, Rhythm};
 use crate::noise::random_numbers;
 
+/// Told apart from other uses of the same seed.
+const STREAM: u64 = u64::from_be_bytes(*b"cycle...");
+
 /// Part of a short beat that systole takes at most.
 const MAX_SYSTOLIC_PART: f64 = 0.55;
 
@@ -137,7 +140,7 @@ impl CardiacCycle {
         if self.beat_variability == 0.0 {
             return 1.0;
         }
-        let mut random = random_numbers(self.seed, beat as u64);
+        let mut random = random_numbers(self.seed ^ STREAM, beat as u64);
         let deviate: f64 = StandardNormal.sample(&mut random);
         1.0 + self.beat_variability * deviate.clamp(-3.0, 3.0)
     }

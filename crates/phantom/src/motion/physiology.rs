@@ -10,6 +10,9 @@ use super::ecg::{N_LEADS, leads_mv};
 use crate::clock::ticks;
 use crate::noise::random_numbers;
 
+/// Told apart from other uses of the same seed.
+const STREAM: u64 = u64::from_be_bytes(*b"monitors");
+
 /// Each waveform holds this much time.
 const PACKET_MS: usize = 100;
 
@@ -103,7 +106,7 @@ fn electrocardiogram(
 ) -> Waveform {
     let n_samples = 1000 * PACKET_MS / ECG_SAMPLE_US;
     let sample_ms = ECG_SAMPLE_US as f64 / 1000.0;
-    let mut random = random_numbers(seed, 2 * u64::from(header.scan_counter));
+    let mut random = random_numbers(seed ^ STREAM, 2 * u64::from(header.scan_counter));
     let mut data = Array2::zeros((N_LEADS + 1, n_samples));
     for sample in 0..n_samples {
         let t_ms = start_ms + sample as f64 * sample_ms;
@@ -124,7 +127,7 @@ fn electrocardiogram(
 
 fn respiration(motion: &Motion, start_ms: f64, seed: u64, mut header: WaveformHeader) -> Waveform {
     let n_samples = 1000 * PACKET_MS / RESPIRATION_SAMPLE_US;
-    let mut random = random_numbers(seed, 2 * u64::from(header.scan_counter) + 1);
+    let mut random = random_numbers(seed ^ STREAM, 2 * u64::from(header.scan_counter) + 1);
     let mut data = Array2::zeros((2, n_samples));
     for sample in 0..n_samples {
         let t_ms = start_ms + (sample * RESPIRATION_SAMPLE_US) as f64 / 1000.0;

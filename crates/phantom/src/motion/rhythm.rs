@@ -4,6 +4,9 @@ use rand_distr::{Distribution, StandardNormal, StandardUniform};
 
 use crate::noise::random_numbers;
 
+/// Told apart from other uses of the same seed.
+const STREAM: u64 = u64::from_be_bytes(*b"rhythm..");
+
 /// Beats after which a rhythm that was drawn repeats itself: an hour and more.
 const N_BEATS: usize = 4096;
 
@@ -155,7 +158,7 @@ impl Rhythm {
         // What the sinus node would have had next, left by an early beat.
         let mut pause_ms = None;
         for beat in 0..N_BEATS {
-            let mut random = random_numbers(options.seed, beat as u64);
+            let mut random = random_numbers(options.seed ^ STREAM, beat as u64);
             let deviate: f64 = StandardNormal.sample(&mut random);
             let [ectopic, missed]: [f64; 2] =
                 [StandardUniform.sample(&mut random), StandardUniform.sample(&mut random)];
