@@ -399,7 +399,7 @@ mod tests {
 
     #[test]
     fn root_sum_of_squares_is_about_one_in_the_disc() {
-        for n_channels in [1, 2, 3, 4, 8, 16, 32, 64] {
+        for n_channels in [1, 4, 16] {
             for z_mm in [0.0, 40.0] {
                 let rss = magnitudes_in_disc(n_channels, z_mm);
                 let worst = rss.iter().map(|value| (value - 1.0).abs()).fold(0.0, f64::max);
@@ -463,8 +463,9 @@ mod tests {
     fn a_chest_is_seen_evenly_and_its_surroundings_are_not_much_brighter() {
         let [x_mm, y_mm] = over_field_of_view();
         for n_channels in [1, 2, 3, 4, 8, 16, 32, 64] {
+            let array = chest_array(n_channels);
             for z_mm in [0.0, -50.0] {
-                let maps = chest_array(n_channels).sensitivities(z_mm).on_grid(&x_mm, &y_mm);
+                let maps = array.sensitivities(z_mm).on_grid(&x_mm, &y_mm);
                 let (mut worst, mut brightest): (f64, f64) = (0.0, 0.0);
                 let visit = |_, [x, y]: [usize; 2], inside| {
                     let squares = (0..n_channels).map(|c| maps[[c, y, x]].norm_sqr());

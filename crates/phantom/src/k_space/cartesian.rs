@@ -1,8 +1,9 @@
 //! K-space on a Cartesian grid by way of the product of object and coil.
 
 use std::f64::consts::TAU;
+use std::fmt;
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, s};
+use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis, s};
 use num_complex::{Complex32, Complex64};
 use numerics::fft::{CropReadout, inverse_2d};
 use rayon::prelude::*;
@@ -33,19 +34,28 @@ const MAX_KEPT_BYTES: usize = 512 << 20;
 /// coefficients. It is done as a product of Fourier transforms over a grid long enough that
 /// nothing wraps around. So it is exact up to rounding to single precision, and no pixel grid
 /// stands between object and data.
+#[derive(Clone)]
 pub struct CartesianSampler {
     grid: CartesianGrid,
+    n_channels: usize,
     refined: RefinedGrid,
     x_forward: Table,
     y_forward: Table,
     x_inverse: Table,
     y_inverse: Table,
-    coils: Coils,
-    /// Stands in where the coils' waves are no half periods of the field of view.
-    points: Option<PointSampler>,
+    route: Route,
+}
+
+#[derive(Clone)]
+enum Route {
+    /// By Fourier transforms.
+    Fourier(Coils),
+    /// Sample by sample, where the coils' waves are no half periods of the field of view.
+    Points(PointSampler),
 }
 
 /// The coils in the sampler's image domain, divided by the number of points.
+#[derive(Clone)]
 struct Coils {
     /// `[channel, x, wave along y]`: coefficients summed over the waves along x.
     along_x: Array3<Complex32>,
@@ -71,13 +81,17 @@ impl CartesianSampler {
         });
         Self {
             grid,
+            n_channels: coils.n_channels(),
             refined,
             x_forward: fourier::forward(refined.x.padded),
             y_forward: fourier::forward(refined.y.padded),
             x_inverse: fourier::inverse(refined.x.decimated()),
             y_inverse: fourier::inverse(refined.y.decimated()),
-            coils: Coils::new(&refined, coils),
-            points: (!fits).then(|| PointSampler::new(grid, coils)),
+            route: if fits {
+                Route::Fourier(Coils::new(&refined, coils))
+            } else {
+                Route::Points(PointSampler::new(grid, coils))
+            },
         }
     }
 
@@ -88,26 +102,29 @@ impl CartesianSampler {
 
     /// Channels.
     pub fn n_channels(&self) -> usize {
-        self.coils.along_x.len_of(Axis(0))
+        self.n_channels
     }
 
     /// K-space of `object` as the coils see it: `[line, channel, sample]`.
     pub fn k_space(&self, object: &Object) -> Array3<Complex32> {
-        if let Some(points) = &self.points {
-            return self.from_points(points.samples(object, &self.places()).view());
-        }
+        let coils = match &self.route {
+            Route::Fourier(coils) => coils,
+            Route::Points(points) => {
+                return self.from_points(points.samples(object, &self.places()).view());
+            }
+        };
         let rows = match object {
             Object::Ellipses(components) => self.refined.spectrum(components),
             Object::Pixels(object) => pixels::spectrum(object, &self.refined),
         };
-        self.through_coils(&self.field(rows))
+        self.through_coils(&self.field(rows), coils)
     }
 
     /// Prepares ellipses for [`CartesianSampler::k_space_of_shapes`].
     pub fn shapes(&self, ellipses: &[Ellipse]) -> Shapes {
-        let fields = match &self.points {
-            Some(_) => Vec::new(),
-            None => ellipses.iter().map(|&ellipse| self.unit_field(ellipse)).collect(),
+        let fields = match &self.route {
+            Route::Points(_) => Vec::new(),
+            Route::Fourier(_) => ellipses.iter().map(|&ellipse| self.unit_field(ellipse)).collect(),
         };
         Shapes { ellipses: ellipses.to_vec(), fields }
     }
@@ -124,12 +141,12 @@ impl CartesianSampler {
         amplitudes: &[Complex64],
     ) -> Array3<Complex32> {
         assert_eq!(amplitudes.len(), shapes.ellipses.len(), "one amplitude per shape");
-        if self.points.is_some() {
+        let Route::Fourier(coils) = &self.route else {
             let components = shapes.ellipses.iter().zip(amplitudes);
             let components =
                 components.map(|(&ellipse, &amplitude)| Component { ellipse, amplitude });
             return self.k_space(&Object::Ellipses(components.collect()));
-        }
+        };
         let n_y = self.refined.y.padded;
         let mut field = vec![Complex32::ZERO; self.refined.x.padded * n_y];
         assert!(shapes.fields.iter().all(|shape| shape.len() == field.len()), "another grid");
@@ -141,7 +158,7 @@ impl CartesianSampler {
                 }
             }
         });
-        self.through_coils(&field)
+        self.through_coils(&field, coils)
     }
 
     /// K-space of each ellipse with amplitude 1: `[ellipse, line, channel, sample]`, for
@@ -205,7 +222,7 @@ impl CartesianSampler {
     }
 
     /// Multiplies a field with each coil and transforms back to the samples.
-    fn through_coils(&self, field: &[Complex32]) -> Array3<Complex32> {
+    fn through_coils(&self, field: &[Complex32], coils: &Coils) -> Array3<Complex32> {
         let (x_axis, y_axis) = (self.refined.x, self.refined.y);
         let (n_x, n_lines, n_samples) = (x_axis.decimated(), y_axis.n_samples, x_axis.n_samples);
         let n_channels = self.n_channels();
@@ -213,7 +230,9 @@ impl CartesianSampler {
         let mut hybrid = vec![Complex32::ZERO; n_channels * n_lines * n_x];
         hybrid.par_chunks_exact_mut(n_lines * n_x).enumerate().for_each_init(
             || ColumnScratch::new(self),
-            |scratch, (channel, target)| self.lines_of_channel(field, channel, target, scratch),
+            |scratch, (channel, target)| {
+                self.lines_of_channel(field, coils, channel, target, scratch)
+            },
         );
         let first = x_axis.first_sample();
         let mut k_space = Array3::zeros((n_lines, n_channels, n_samples));
@@ -239,6 +258,7 @@ impl CartesianSampler {
     fn lines_of_channel(
         &self,
         field: &[Complex32],
+        coils: &Coils,
         channel: usize,
         target: &mut [Complex32],
         scratch: &mut ColumnScratch,
@@ -253,7 +273,7 @@ impl CartesianSampler {
             columns.fill(Complex32::ZERO);
             for (column, x) in columns.chunks_exact_mut(n_y).zip(tile..) {
                 for x in (x..x_axis.padded).step_by(n_x) {
-                    let coil = self.coils.column(channel, x, made);
+                    let coil = coils.column(channel, x, made);
                     let field = &field[x * y_axis.padded..][..y_axis.padded];
                     for (field, coil) in field.chunks_exact(n_y).zip(coil.chunks_exact(n_y)) {
                         for ((sum, field), coil) in column.iter_mut().zip(field).zip(coil) {
@@ -281,12 +301,19 @@ impl CartesianSampler {
     }
 
     /// From `[channel, sample of all lines]`.
-    fn from_points(&self, samples: ndarray::ArrayView2<'_, Complex32>) -> Array3<Complex32> {
+    fn from_points(&self, samples: ArrayView2<'_, Complex32>) -> Array3<Complex32> {
         let n_samples = self.grid.n_samples();
         let shape = (self.grid.n_lines(), self.n_channels(), n_samples);
         Array3::from_shape_fn(shape, |(line, channel, sample)| {
             samples[[channel, line * n_samples + sample]]
         })
+    }
+}
+
+impl fmt::Debug for CartesianSampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = (&self.grid, &self.n_channels);
+        f.debug_tuple("CartesianSampler").field(&fields).finish()
     }
 }
 
@@ -423,5 +450,112 @@ mod tests {
             // more, so they come closer.
             assert!(worst < 4e-7 * peak, "{matrix_size:?} × {oversampling}: {worst} of {peak}");
         }
+    }
+
+    fn chest() -> (CartesianGrid, CoilSensitivities) {
+        let grid = CartesianGrid {
+            matrix_size: [192, 160],
+            field_of_view_mm: [360.0, 300.0],
+            readout_oversampling: 2,
+        };
+        let array = LoopArray::around(6, [165.0, 115.0], [-10.0, 0.0], grid.field_of_view_mm);
+        (grid, array.sensitivities(10.0))
+    }
+
+    #[test]
+    fn a_full_size_line_is_the_direct_sum() {
+        let (grid, coils) = chest();
+        let components = shepp_logan(140.0, 0, 1);
+        let sampler = CartesianSampler::new(grid, &coils);
+        let k_space = sampler.k_space(&Object::Ellipses(components.clone()));
+        let peak = k_space.iter().map(|value| f64::from(value.norm())).fold(0.0, f64::max);
+        for line in [0, 80, 93] {
+            let samples: Vec<usize> = (0..384).step_by(11).collect();
+            let places: Vec<_> = samples.iter().map(|&n| grid.k_per_mm(line, n)).collect();
+            let direct = direct::samples(&components, &coils, grid, &places);
+            for ((channel, n), direct) in direct.indexed_iter() {
+                let error = (double(k_space[[line, channel, samples[n]]]) - direct).norm();
+                // Rounding to single precision of the largest values, and everywhere the noise
+                // of transforms in single precision, which goes with the root mean square.
+                assert!(error < 2e-7 * direct.norm() + 5e-8 * peak, "{error} of {peak}");
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_and_basis_add_up_to_the_object() {
+        let coils = LoopArray::new(3, 100.0, [240.0, 200.0]).sensitivities(0.0);
+        let sampler = CartesianSampler::new(grid([20, 17], 2), &coils);
+        let mut components = shepp_logan(100.0, 0, 2);
+        components[2].amplitude = Complex64::new(0.1, 0.9);
+        let ellipses: Vec<Ellipse> = components.iter().map(|part| part.ellipse).collect();
+        let amplitudes: Vec<Complex64> = components.iter().map(|part| part.amplitude).collect();
+        let k_space = sampler.k_space(&Object::Ellipses(components));
+        let shapes = sampler.shapes(&ellipses);
+        assert_eq!(shapes.ellipses(), ellipses);
+        let of_shapes = sampler.k_space_of_shapes(&shapes, &amplitudes);
+        let basis = sampler.basis(&ellipses);
+        let peak = k_space.iter().map(|value| value.norm()).fold(0.0, f32::max);
+        for (place, value) in k_space.indexed_iter() {
+            assert!((value - of_shapes[place]).norm() < 1e-6 * peak);
+            let (line, channel, sample) = place;
+            let sum: Complex64 = amplitudes
+                .iter()
+                .enumerate()
+                .map(|(e, amplitude)| amplitude * double(basis[[e, line, channel, sample]]))
+                .sum();
+            assert!((sum - double(*value)).norm() < 1e-6 * f64::from(peak));
+        }
+    }
+
+    #[test]
+    fn thread_count_and_kept_coils_change_no_bit() {
+        let (grid, coils) = chest();
+        let mut sampler = CartesianSampler::new(grid, &coils);
+        let object = Object::Ellipses(shepp_logan(140.0, 1, 2));
+        let with_threads = |sampler: &CartesianSampler, n_threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build();
+            pool.expect("threads").install(|| sampler.k_space(&object))
+        };
+        let single = with_threads(&sampler, 1);
+        assert_eq!(single, with_threads(&sampler, 8));
+        if let Route::Fourier(coils) = &mut sampler.route {
+            assert!(coils.kept.take().is_some());
+        }
+        assert_eq!(single, with_threads(&sampler, 2));
+    }
+
+    #[test]
+    fn images_are_the_object_times_the_coils() {
+        let (grid, coils) = chest();
+        let sampler = CartesianSampler::new(grid, &coils);
+        let ellipse =
+            Ellipse { semi_axes_mm: [100.0, 80.0], center_mm: [10.0, -5.0], angle_rad: 0.2 };
+        let amplitude = Complex64::new(0.5, 2.0);
+        let object = Object::Ellipses(vec![Component { ellipse, amplitude }]);
+        let images = sampler.images(sampler.k_space(&object).view());
+        let maps = coils.maps(grid.matrix_size);
+        for ((channel, y, x), value) in images.indexed_iter() {
+            let (x_mm, y_mm) = (1.875 * (x as f64 - 96.0), 1.875 * (y as f64 - 80.0));
+            let inner = Ellipse { semi_axes_mm: [60.0, 40.0], ..ellipse };
+            if inner.contains(x_mm, y_mm) {
+                let expected = amplitude * double(maps[[channel, y, x]]);
+                // Ringing 20 pixels from an edge.
+                assert!((double(*value) - expected).norm() < 0.03, "{value} and {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_and_points_without_extent_give_no_signal() {
+        let (grid, coils) = chest();
+        let sampler = CartesianSampler::new(grid, &coils);
+        let ellipse = Ellipse { semi_axes_mm: [0.0; 2], center_mm: [1.0; 2], angle_rad: 0.0 };
+        for object in [Object::Ellipses(Vec::new()), unit(ellipse)] {
+            assert!(sampler.k_space(&object).iter().all(|value| *value == Complex32::ZERO));
+        }
+        assert_eq!(sampler.basis(&[]).dim(), (0, 160, 6, 384));
+        let none = sampler.k_space_of_shapes(&sampler.shapes(&[]), &[]);
+        assert!(none.iter().all(|value| *value == Complex32::ZERO));
     }
 }
