@@ -1,6 +1,7 @@
 //! Whether the parts of a body are nested as exact k-space needs it.
 
 use std::f64::consts::TAU;
+use std::sync::LazyLock;
 
 use crate::anatomy::{Anatomy, Label};
 use crate::ellipse::Ellipse;
@@ -148,8 +149,9 @@ impl Ellipse {
     /// is smaller by the margin.
     pub fn clearance_inside(&self, outer: &Self) -> f64 {
         let offset = difference(outer.center_mm, self.center_mm);
+        let (inner, outer) = (Support::new(self), Support::new(outer));
         minimum_over_directions(|direction| {
-            outer.half_width_mm(direction) + dot(offset, direction) - self.half_width_mm(direction)
+            outer.half_width_mm(direction) + dot(offset, direction) - inner.half_width_mm(direction)
         })
     }
 
@@ -163,9 +165,33 @@ impl Ellipse {
         if at_least > 0.5 * longest(self).max(longest(other)) {
             return at_least;
         }
+        let (one, other) = (Support::new(self), Support::new(other));
         -minimum_over_directions(|direction| {
-            self.half_width_mm(direction) + other.half_width_mm(direction) - dot(offset, direction)
+            one.half_width_mm(direction) + other.half_width_mm(direction) - dot(offset, direction)
         })
+    }
+}
+
+/// Half the width of an ellipse in any direction, without angles.
+struct Support {
+    xx: f64,
+    xy: f64,
+    yy: f64,
+}
+
+impl Support {
+    fn new(ellipse: &Ellipse) -> Self {
+        let (sin, cos) = ellipse.angle_rad.sin_cos();
+        let [a, b] = ellipse.semi_axes_mm.map(|axis| axis * axis);
+        Self {
+            xx: a * cos * cos + b * sin * sin,
+            xy: (a - b) * sin * cos,
+            yy: a * sin * sin + b * cos * cos,
+        }
+    }
+
+    fn half_width_mm(&self, [x, y]: [f64; 2]) -> f64 {
+        (self.xx * x * x + 2.0 * self.xy * x * y + self.yy * y * y).sqrt()
     }
 }
 
@@ -179,22 +205,29 @@ fn difference(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
 
 /// Least value of a smooth function of a unit vector.
 fn minimum_over_directions(value: impl Fn([f64; 2]) -> f64) -> f64 {
-    let step = TAU / N_DIRECTIONS as f64;
-    let at = |angle: f64| {
-        let (sin, cos) = angle.sin_cos();
-        value([cos, sin])
-    };
-    let sampled: Vec<f64> = (0..N_DIRECTIONS).map(|n| at(n as f64 * step)).collect();
-    let least = sampled.iter().copied().fold(f64::INFINITY, f64::min);
-    let mut minimum = least;
-    for n in 0..N_DIRECTIONS {
+    static DIRECTIONS: LazyLock<[[f64; 2]; N_DIRECTIONS]> =
+        LazyLock::new(|| std::array::from_fn(|n| direction(n as f64 * STEP_RAD)));
+    const STEP_RAD: f64 = TAU / N_DIRECTIONS as f64;
+
+    let sampled = DIRECTIONS.map(&value);
+    let mut minimum = f64::INFINITY;
+    for (n, &here) in sampled.iter().enumerate() {
         let before = sampled[(n + N_DIRECTIONS - 1) % N_DIRECTIONS];
         let after = sampled[(n + 1) % N_DIRECTIONS];
-        if sampled[n] <= before && sampled[n] <= after {
-            minimum = minimum.min(golden_section(at, (n as f64 - 1.0) * step, 2.0 * step));
+        // Equal neighbours, as of circles around one centre, need no refinement.
+        if here < before && here <= after || here <= before && here < after {
+            let start = (n as f64 - 1.0) * STEP_RAD;
+            let at = |angle_rad: f64| value(direction(angle_rad));
+            minimum = minimum.min(golden_section(at, start, 2.0 * STEP_RAD));
         }
+        minimum = minimum.min(here);
     }
     minimum
+}
+
+fn direction(angle_rad: f64) -> [f64; 2] {
+    let (sin, cos) = angle_rad.sin_cos();
+    [cos, sin]
 }
 
 /// Least value in an interval with one minimum.

@@ -158,7 +158,7 @@ impl ShortAxisOptions {
     /// The ventricle is half an ellipsoid whose wall gets thinner by a quarter from the middle
     /// to the apex. Papillary muscles are cut between 0.15 and 0.85. The chest is that of the
     /// middle slice at all levels, but lungs and liver follow the size of the heart.
-    fn layout(&self) -> Layout {
+    pub(super) fn layout(&self) -> Layout {
         let radius_at = |level: f64| (1.0 - (level / ELLIPSOID_LENGTH).powi(2)).sqrt();
         let taper = radius_at(self.level) / radius_at(MIDDLE);
         let towards_apex = ((self.level - MIDDLE) / (1.0 - MIDDLE)).max(0.0);

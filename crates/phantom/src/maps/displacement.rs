@@ -1,9 +1,9 @@
 //! True displacement fields between two poses.
 
-use ndarray::{Array3, Axis};
-use rayon::prelude::*;
+use ndarray::Array3;
 
 use crate::anatomy::{Anatomy, Deformation};
+use crate::maps::region_map;
 use crate::motion::Pose;
 use crate::raster::PixelGrid;
 
@@ -32,21 +32,19 @@ pub fn displacement_field_between_px(
 ) -> Array3<f32> {
     let from = Deformation::new(anatomy, fixed);
     let to = Deformation::new(anatomy, moving);
+    let regions = region_map(from.posed(), grid);
     let (x_mm, y_mm) = (grid.x_mm(), grid.y_mm());
     let pixel_mm = grid.pixel_mm();
     let mut field = Array3::zeros((2, y_mm.len(), x_mm.len()));
-    let (mut dy, mut dx) = field.view_mut().split_at(Axis(0), 1);
-    let rows = dy.as_slice_mut().expect("contiguous").par_chunks_exact_mut(x_mm.len());
-    let columns = dx.as_slice_mut().expect("contiguous").par_chunks_exact_mut(x_mm.len());
-    rows.zip(columns).zip(&y_mm).for_each(|((dy, dx), &y)| {
-        for ((dy, dx), &x) in dy.iter_mut().zip(dx).zip(&x_mm) {
-            let reference = from.reference_of([x, y]);
-            let moved = to.displacement_mm(reference);
-            let displacement = [0, 1].map(|axis| reference[axis] + moved[axis] - [x, y][axis]);
-            *dx = (displacement[0] / pixel_mm[0]) as f32;
-            *dy = (displacement[1] / pixel_mm[1]) as f32;
+    for ((row, column), region) in regions.indexed_iter() {
+        let Some(region) = *region else { continue };
+        let point_mm = [x_mm[column], y_mm[row]];
+        let moved_mm = to.moved(region, from.origin(region, point_mm));
+        for (component, axis) in [1, 0].into_iter().enumerate() {
+            let displacement_px = (moved_mm[axis] - point_mm[axis]) / pixel_mm[axis];
+            field[[component, row, column]] = displacement_px as f32;
         }
-    });
+    }
     field
 }
 

@@ -230,7 +230,7 @@ mod tests {
         for ellipse in &ELLIPSES[..3] {
             let [a, b] = ellipse.semi_axes_mm;
             let ratio = Coverage::new(ellipse, GRID).area_mm2() / (PI * a * b);
-            // The smallest spans 5 rows of 16 lines, the error falls with the square.
+            // 16 lines a pixel; the smallest spans 5 rows of them.
             assert!((ratio - 1.0).abs() < 1e-3, "{ellipse:?}: {ratio}");
         }
     }

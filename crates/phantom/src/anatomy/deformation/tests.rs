@@ -2,6 +2,7 @@ use std::f64::consts::PI;
 
 use super::*;
 use crate::anatomy::{Label, Lesion, ShortAxisOptions, short_axis};
+use crate::ellipse::Ellipse;
 use crate::tissue::LesionKind;
 
 fn ill_heart() -> Anatomy {
