@@ -30,18 +30,18 @@ const MAX_LOOP_RADIUS: f64 = 0.6;
 const N_SEGMENTS: usize = 48;
 
 /// Extent of the fitted points over the field of view.
-const FIT_EXTENT: f64 = 1.1;
+const FIT_EXTENT: f64 = 1.2;
 
 /// Weight of points outside the ellipse.
 const OUTSIDE_WEIGHT: f64 = 0.01;
 
-/// Points across the ellipse at which sensitivities are fitted: several per period of the
+/// Points across this extent at which sensitivities are fitted: many per period of the
 /// shortest wave.
 const N_FIT_POINTS: usize = 40;
 
 /// Weight of the coefficients' own size in the fit, over the mean square of a wave. Keeps the
 /// sensitivities of the order of 1 outside the ellipse.
-const REGULARISATION: f64 = 1e-6;
+const REGULARISATION: f64 = 1e-4;
 
 /// The sensitivities of a coil array in one slice.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +54,7 @@ pub struct CoilSensitivities {
 
 impl CoilSensitivities {
     /// Most periods of a wave in twice the field of view: what the loops of a 16-channel ring
-    /// need to be met within 1 % or so.
+    /// need to be met within a few %.
     pub const ORDER: usize = 4;
 
     /// Waves along each direction: −ORDER … ORDER periods.
@@ -404,7 +404,7 @@ mod tests {
                 let rss = magnitudes_in_disc(n_channels, z_mm);
                 let worst = rss.iter().map(|value| (value - 1.0).abs()).fold(0.0, f64::max);
                 // What nine waves in each direction miss of the loops nearest to the edge.
-                assert!(worst < 0.02, "{n_channels} channels at {z_mm} mm: {worst}");
+                assert!(worst < 0.035, "{n_channels} channels at {z_mm} mm: {worst}");
             }
         }
     }
