@@ -79,7 +79,7 @@ impl SimulatedScan {
         let bodies = setup.subject.bodies(&setup)?;
         let mut plan = sequence.plan(&setup, &bodies)?;
         flags::mark_edges(&mut plan.readouts);
-        setup.check_plan(&plan)?;
+        setup.check_plan(&plan, &bodies)?;
         let noise_sd = setup.noise_sd(&plan, &bodies);
         let noise = setup.noise_source(noise_sd)?;
         let coils = coils(&setup, &bodies);

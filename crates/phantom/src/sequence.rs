@@ -37,3 +37,6 @@ pub trait Sequence {
     /// [`SetupError`] for times and counts that make no sequence.
     fn plan(&self, setup: &Setup, bodies: &[Body]) -> Result<Plan, SetupError>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,11 +11,13 @@ use crate::tissue::Tissue;
 #[derive(Clone, Debug)]
 pub(super) struct Ideal {
     longitudinal: f64,
+    /// Whether it waits for a readout as a T2 preparation has left it: models of T2 know no T1.
+    is_kept: bool,
 }
 
 impl Ideal {
     pub(super) fn equilibrium() -> Self {
-        Self { longitudinal: 1.0 }
+        Self { longitudinal: 1.0, is_kept: false }
     }
 
     pub(super) fn longitudinal(&self) -> f64 {
@@ -42,15 +44,19 @@ impl Ideal {
                     efficiency * (-echo_time_ms / tissue.t2_ms).exp()
                         + offset * (1.0 - (-echo_time_ms / tissue.t1_ms).exp())
                 };
+                self.is_kept = true;
             }
             Block::BalancedTrain(train) => {
                 let startup_ms =
                     block.duration_ms() - train.n_echoes as f64 * train.repetition_time_ms;
                 self.recover(startup_ms, tissue);
+                // Times of preparation are counted to the echo.
                 for _ in 0..train.n_echoes {
+                    self.recover(train.echo_time_ms, tissue);
                     echoes.push((self.longitudinal * sin(train.flip_angle_deg)).into());
-                    self.recover(train.repetition_time_ms, tissue);
+                    self.recover(train.repetition_time_ms - train.echo_time_ms, tissue);
                 }
+                self.is_kept = false;
             }
             Block::SpoiledTrain(train) => self.play_spoiled(train, tissue, sin, echoes),
             Block::SpinEcho { echo_time_ms } => {
@@ -85,9 +91,13 @@ impl Ideal {
             }
             self.recover(train.repetition_time_ms, tissue);
         }
+        self.is_kept = false;
     }
 
     fn recover(&mut self, duration_ms: f64, tissue: &Tissue) {
+        if self.is_kept {
+            return;
+        }
         self.longitudinal = 1.0 - (1.0 - self.longitudinal) * (-duration_ms / tissue.t1_ms).exp();
     }
 }
@@ -120,7 +130,7 @@ mod tests {
         let blocks =
             [wait(3000.0), Block::Inversion { factor: 0.96 }, wait(100.0), train.clone(), train];
         let echoes = echoes(SignalModel::Ideal, &blocks, &TISSUE);
-        for (echo, time_ms) in [(0, 114.0), (59, 114.0 + 59.0 * 2.8), (60, 114.0 + 65.0 * 2.8)] {
+        for (echo, time_ms) in [(0, 115.4), (59, 115.4 + 59.0 * 2.8), (60, 115.4 + 65.0 * 2.8)] {
             let expected =
                 0.8 * 35_f64.to_radians().sin() * (1.0 - 1.96 * f64::exp(-time_ms / 1000.0));
             assert!((echoes[echo].re - expected).abs() < 1e-12, "echo {echo}");

@@ -2,6 +2,7 @@
 
 use crate::anatomy::{ShortAxisError, SystemPhantomError};
 use crate::diffusion::DiffusionError;
+use crate::motion::{CardiacCycleError, Pose};
 use crate::physics::TimelineError;
 use crate::trajectory::TrajectoryError;
 
@@ -83,6 +84,23 @@ pub enum SetupError {
     /// The readouts could not be counted in their headers.
     #[error("{0} readouts are more than {1}: choose fewer repetitions or slices")]
     TooManyReadouts(usize, usize),
+    /// The heart would lie over other organs.
+    #[error(
+        "{:.0} ms after the start, the heart of slice {slice} leaves its place: it is shifted by \
+         {:.1} and {:.1} mm: choose less breathing, drift or time",
+        at_ms, pose.shift_mm[0], pose.shift_mm[1]
+    )]
+    TooMuchMotion {
+        /// Which slice.
+        slice: usize,
+        /// When, from the start of the measurement.
+        at_ms: f64,
+        /// Where it would be.
+        pose: Pose,
+    },
+    /// The beat of the heart.
+    #[error(transparent)]
+    Cycle(#[from] CardiacCycleError),
     /// The sequence needs a heart and the subject has none.
     #[error("{sequence} needs a heart, the phantom {phantom} has none: choose short-axis")]
     NoHeart {

@@ -7,7 +7,7 @@ use ismrmrd::{AcquisitionFlags, EncodingCounters};
 use num_complex::Complex64;
 
 use crate::diffusion::DiffusionOptions;
-use crate::motion::Pose;
+use crate::motion::{Motion, Pose};
 use crate::object::Object;
 
 /// A whole measurement: readouts in the order of time, and the images that they are meant to
@@ -47,6 +47,16 @@ pub struct Plan {
     pub reference_frame: usize,
     /// From the start to the end of the measurement.
     pub duration_ms: f64,
+}
+
+impl Plan {
+    /// How the body lies in an image.
+    pub(super) fn pose_of(&self, frame: &Frame, motion: &Motion) -> Pose {
+        match frame.content {
+            Content::Body { moment, .. } => self.moments[moment].pose,
+            Content::Noise | Content::Pixels { .. } => motion.pose_at(frame.time_ms),
+        }
+    }
 }
 
 /// Makes object number n of a plan.

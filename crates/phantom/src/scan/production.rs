@@ -90,6 +90,12 @@ impl<'a> Production<'a> {
         samples
     }
 
+    /// Pieces of k-space that are kept.
+    #[cfg(test)]
+    pub(super) fn n_kept(&self) -> usize {
+        self.made.len()
+    }
+
     fn source(&self, readout: &Readout) -> Option<Source> {
         let content = readout.content;
         Some(match (content, readout.sampling) {

@@ -225,6 +225,7 @@ impl Setup {
         positive("the field of view along y, mm,", self.field_of_view_mm[1])?;
         positive("the slice thickness, mm,", self.slice_thickness_mm)?;
         positive("the slice spacing, mm,", self.slice_spacing_mm)?;
+        self.motion.cycle.check()?;
         positive("the receiver noise bandwidth", self.receiver_noise_bandwidth)?;
         positive("the sample time, µs,", self.sample_time_us)?;
         if let Some(noise_scan) = self.noise_scan {
@@ -234,8 +235,18 @@ impl Setup {
         Ok(())
     }
 
-    /// Finds the first fault of a plan: what would fill the memory.
-    pub(super) fn check_plan(&self, plan: &Plan) -> Result<(), SetupError> {
+    /// Finds the first fault of a plan: what would fill the memory, and a heart that leaves its
+    /// place.
+    pub(super) fn check_plan(&self, plan: &Plan, bodies: &[Body]) -> Result<(), SetupError> {
+        for frame in &plan.frames {
+            let slice = usize::from(frame.counters.slice);
+            let pose = plan.pose_of(frame, &self.motion);
+            if let Body::Anatomy(anatomy) = &bodies[slice]
+                && !anatomy.allows(&pose)
+            {
+                return Err(SetupError::TooMuchMotion { slice, at_ms: frame.time_ms, pose });
+            }
+        }
         if plan.readouts.len() > MAX_READOUTS {
             return Err(SetupError::TooManyReadouts(plan.readouts.len(), MAX_READOUTS));
         }

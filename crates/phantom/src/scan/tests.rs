@@ -9,7 +9,9 @@ use numerics::fft::{CropReadout, inverse_2d};
 use numerics::whitening::{NoiseAccumulator, WhiteningMatrix};
 
 use super::*;
-use crate::sequence::GradientEcho;
+use crate::anatomy::ShortAxisOptions;
+use crate::motion::{BreathHold, Breathing, BreathingOptions, BreathingPattern, Motion};
+use crate::sequence::{GradientEcho, Molli, SingleShot};
 use crate::shepp_logan::shepp_logan;
 use crate::trajectory::{CalibrationLines, Undersampling};
 
@@ -266,4 +268,92 @@ fn scan_is_bitwise_the_same_on_one_thread_and_on_eight() {
     assert_eq!(one, readouts(8));
     let other = scan(|setup| (setup.noise, setup.seed) = (Noise::Sd(0.1), 6));
     assert_ne!(Some(&one[0]), other.acquisitions().next().as_ref());
+}
+
+#[test]
+fn lines_have_the_signals_of_their_own_moment() {
+    let heart = Subject::ShortAxis(ShortAxisOptions::default());
+    let setup = Setup { matrix_size: [32, 24], n_channels: 3, ..Setup::new(heart) };
+    let of_scan = |line_by_line: bool| {
+        let readout = SingleShot { line_by_line, ..SingleShot::default() };
+        let sequence = Molli { readout, ..Molli::default() };
+        SimulatedScan::new(&sequence, setup.clone()).expect("a good setup")
+    };
+    let (by_line, by_frame) = (of_scan(true), of_scan(false));
+    let rows = |scan: &SimulatedScan| scan.plan().signals.len();
+    assert!(rows(&by_line) > 8 * 20 && rows(&by_frame) == 8);
+    let ellipses: Vec<_> = match &by_line.bodies()[0] {
+        Body::Anatomy(anatomy) => anatomy.regions.iter().map(|region| region.ellipse).collect(),
+        Body::Picture(_) => panic!("an anatomy"),
+    };
+    let sampler = &by_line.samplers(0).cartesian;
+    let basis = sampler.basis(&ellipses);
+    let mut largest = 0.0_f32;
+    for (acquisition, readout) in by_line.acquisitions().zip(&by_line.plan().readouts) {
+        let (Content::Body { signals, .. }, Sampling::Line { line, .. }) =
+            (readout.content, readout.sampling)
+        else {
+            panic!("lines of a body");
+        };
+        let pose = crate::motion::Pose::default();
+        let parts = by_line.bodies()[0].components(&pose, &by_line.plan().signals[signals]);
+        let mut expected = Array2::<Complex32>::zeros(acquisition.data.dim());
+        for (part, of_ellipse) in parts.iter().zip(basis.outer_iter()) {
+            let amplitude = Complex32::new(part.amplitude.re as f32, part.amplitude.im as f32);
+            expected.scaled_add(amplitude, &of_ellipse.index_axis(Axis(0), line));
+        }
+        let difference = (&acquisition.data - &expected).mapv(|value| value.norm());
+        largest = largest.max(difference.iter().copied().fold(0.0, f32::max));
+    }
+    // Rounding of values of the order of 1.
+    assert!(largest < 1e-5, "{largest}");
+    // Lines at the centre agree with those of whole frames.
+    let at_center = |scan: &SimulatedScan| {
+        let lines = scan.acquisitions().filter(|a| a.header.idx.kspace_encode_step_1 == 12);
+        lines.map(|acquisition| acquisition.data).collect::<Vec<_>>()
+    };
+    for (a, b) in at_center(&by_line).iter().zip(&at_center(&by_frame)) {
+        assert!((a - b).iter().all(|difference| difference.norm() < 1e-5));
+    }
+}
+
+#[test]
+fn k_space_is_dropped_after_its_last_readout() {
+    let heart = Subject::ShortAxis(ShortAxisOptions::default());
+    let setup = Setup { matrix_size: [32, 24], n_channels: 2, ..Setup::new(heart) };
+    let scan = SimulatedScan::new(&Molli::default(), setup).expect("a good setup");
+    let mut production = Production::new(&scan);
+    let n = scan.n_acquisitions();
+    for first in (0..n).step_by(10) {
+        production.batch(first, n.min(first + 10));
+        assert!(production.n_kept() <= 1, "{} frames are kept", production.n_kept());
+    }
+    assert_eq!(production.n_kept(), 0);
+}
+
+#[test]
+fn a_heart_that_would_leave_its_place_is_refused() {
+    let heart = Subject::ShortAxis(ShortAxisOptions::default());
+    let pattern =
+        BreathingPattern::Hold(BreathHold { drift_mm_per_s: 10.0, ..BreathHold::default() });
+    let breathing = Breathing::new(&BreathingOptions { pattern, ..BreathingOptions::default() });
+    let motion = Motion { breathing: breathing.expect("good options"), ..Motion::default() };
+    let setup = Setup { matrix_size: [32, 24], motion, ..Setup::new(heart) };
+    let error = SimulatedScan::new(&Molli::default(), setup).err().expect("too much motion");
+    let error = error.to_string();
+    assert!(error.contains("leaves its place") && error.contains("less breathing"), "{error}");
+}
+
+#[test]
+fn waveforms_come_between_readouts_in_the_order_of_time() {
+    let heart = Subject::ShortAxis(ShortAxisOptions::default());
+    let setup =
+        Setup { matrix_size: [32, 24], n_channels: 1, with_waveforms: true, ..Setup::new(heart) };
+    let scan = SimulatedScan::new(&Molli::default(), setup).expect("a good setup");
+    let times: Vec<Duration> = scan.events().map(|(at, _)| at).collect();
+    assert!(times.is_sorted());
+    let n_waveforms = times.len() - scan.n_acquisitions();
+    // An electrocardiogram and a respiration every 100 ms of 10 s.
+    assert!((180..=240).contains(&n_waveforms), "{n_waveforms}");
+    assert_eq!(scan.header().waveform_information.len(), 2);
 }

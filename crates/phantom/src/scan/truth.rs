@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, Axis};
 use num_complex::Complex32;
 
 use super::SimulatedScan;
-use super::plan::{Content, Frame};
+use super::plan::Frame;
 use super::subject::Body;
 use crate::anatomy::Anatomy;
 use crate::diffusion::{DiffusionHeart, DiffusionOptions};
@@ -118,10 +118,7 @@ impl SimulatedScan {
     }
 
     fn pose_of(&self, frame: &Frame) -> Pose {
-        match frame.content {
-            Content::Body { moment, .. } => self.plan.moments[moment].pose,
-            Content::Noise | Content::Pixels { .. } => self.setup.motion.pose_at(frame.time_ms),
-        }
+        self.plan.pose_of(frame, &self.setup.motion)
     }
 
     /// Whether the images of a slice differ in their poses.

@@ -5,7 +5,7 @@ use num_complex::Complex64;
 
 use crate::motion::Pose;
 use crate::scan::{Body, Content, Frame, Moment, Plan, Readout, Sampling, Setup, SetupError};
-use crate::trajectory::{AcquiredLine, LineOptions, LineRole, ReadoutWindow};
+use crate::trajectory::{AcquiredLine, CalibrationLines, LineOptions, LineRole, ReadoutWindow};
 
 /// Between two readouts of the noise scan beyond their own length, ms.
 const NOISE_GAP_MS: f64 = 1.0;
@@ -137,6 +137,9 @@ impl<'a> PlanBuilder<'a> {
     /// Calibration lines of a slice in readouts of their own, from now on: a gradient echo of
     /// low angle.
     pub fn separate_calibration(&mut self, slice: usize) {
+        if !matches!(self.lines.calibration, CalibrationLines::Separate(_)) {
+            return;
+        }
         let signals = self.bodies[slice].signals(|tissue| {
             Complex64::from(tissue.proton_density * CALIBRATION_FLIP_DEG.to_radians().sin())
         });

@@ -148,6 +148,9 @@ impl Sequence for Diffusion {
             .ok_or(no_heart)?;
         self.tensor.check()?;
         self.shots.check()?;
+        if let Weighting::StimulatedEcho(mixing) = &self.weighting {
+            mixing.check()?;
+        }
         if !(1..=8).contains(&self.refinement) {
             return Err(SetupError::OutOfRange {
                 what: "the refinement of the object",
