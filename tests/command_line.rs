@@ -148,7 +148,7 @@ fn the_demonstration_ends_with_a_picture() {
     let folder = tempfile::tempdir().expect("a folder");
     let png = folder.path().join("demo.png");
     let table = run_well(&["demo", "--png", png.to_str().expect("UTF-8")]);
-    assert!(table.contains("256x256x1"), "{table}");
+    assert!(table.contains("8  192x160x1"), "{table}");
     assert!(std::fs::read(&png).expect("written").starts_with(b"\x89PNG"));
 }
 

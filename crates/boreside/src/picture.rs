@@ -46,6 +46,16 @@ impl ContactSheet {
         }
     }
 
+    /// Each image of this sheet and, to its right, that of `other` with the same number. What one
+    /// has more than the other is left out.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        let n_left_out = self.n_left_out.max(other.n_left_out);
+        let pairs = self.tiles.into_iter().zip(other.tiles);
+        let tiles = pairs.flat_map(|(left, right)| [left, right]).collect();
+        Self { tiles, n_left_out }
+    }
+
     /// Whether there is nothing to show.
     pub fn is_empty(&self) -> bool {
         self.tiles.is_empty()
@@ -145,6 +155,17 @@ mod tests {
         for (y, x) in [(3, 5), (3, 5 + 6 + GAP), (3 + 4 + GAP, 5)] {
             assert_eq!(pixels[[y, x]], 255, "the brightest corner of a tile is white");
         }
+    }
+
+    #[test]
+    fn images_stand_beside_each_other_in_pairs() {
+        let mut sheets = [ContactSheet::default(), ContactSheet::default()];
+        for sheet in &mut sheets {
+            sheet.add(&image(1.0));
+        }
+        sheets[1].add(&image(2.0));
+        let [left, right] = sheets;
+        assert_eq!(left.beside(right).sheet().dim(), (4, 2 * 6 + GAP));
     }
 
     #[test]
