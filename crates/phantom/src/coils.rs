@@ -29,13 +29,14 @@ const MAX_LOOP_RADIUS: f64 = 0.6;
 /// Straight pieces that make up a loop.
 const N_SEGMENTS: usize = 48;
 
-/// Extent of the fitted points over the field of view.
+/// Fitted extent over the field of view: what lies just outside is seen too, and folds in.
 const FIT_EXTENT: f64 = 1.2;
 
-/// Weight of points outside the ellipse.
+/// Weight of points outside the ellipse: enough to tame the fit there, too little to disturb it
+/// inside.
 const OUTSIDE_WEIGHT: f64 = 0.01;
 
-/// Points across this extent at which sensitivities are fitted: many per period of the
+/// Points across the fitted extent at which sensitivities are fitted: many per period of the
 /// shortest wave.
 const N_FIT_POINTS: usize = 40;
 

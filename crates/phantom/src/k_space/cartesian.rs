@@ -110,7 +110,7 @@ impl CartesianSampler {
         let coils = match &self.route {
             Route::Fourier(coils) => coils,
             Route::Points(points) => {
-                return self.from_points(points.samples(object, &self.places()).view());
+                return self.by_line(points.samples(object, &self.places()).view());
             }
         };
         let rows = match object {
@@ -301,7 +301,7 @@ impl CartesianSampler {
     }
 
     /// From `[channel, sample of all lines]`.
-    fn from_points(&self, samples: ArrayView2<'_, Complex32>) -> Array3<Complex32> {
+    fn by_line(&self, samples: ArrayView2<'_, Complex32>) -> Array3<Complex32> {
         let n_samples = self.grid.n_samples();
         let shape = (self.grid.n_lines(), self.n_channels(), n_samples);
         Array3::from_shape_fn(shape, |(line, channel, sample)| {

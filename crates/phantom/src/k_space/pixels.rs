@@ -103,8 +103,8 @@ impl ChirpTransform {
         let single = |value: Complex64| Complex32::new(value.re as f32, value.im as f32);
         let offset = in_origin as f64 - out_origin as f64;
         let mut filter = vec![Complex32::ZERO; len];
-        for k in 0..n_out {
-            filter[k] = single(chirp(k as f64 + offset) / len as f64);
+        for (k, value) in filter[..n_out].iter_mut().enumerate() {
+            *value = single(chirp(k as f64 + offset) / len as f64);
         }
         for n in 1..n_in {
             filter[len - n] = single(chirp(offset - n as f64) / len as f64);
