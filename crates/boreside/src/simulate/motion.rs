@@ -1,6 +1,6 @@
 //! How the simulated patient's heart beats and breathes.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use phantom::{
     BreathHold, Breathing, BreathingOptions, BreathingPattern, CardiacCycle, FreeBreathing, Motion,
@@ -31,10 +31,17 @@ pub struct MotionOptions {
     /// Excursion of a breath in mm
     #[arg(long, default_value_t = 10.0, value_name = "MM")]
     breath_mm: f64,
-    /// Drift during a breath-hold in mm/s
+    /// Drift of a held or of free breathing in mm/s
     #[arg(long, default_value_t = 0.0, value_name = "MM_PER_S")]
     drift: f64,
-    /// The heart does not contract (cine: it always does)
+    /// Sudden jump of the diaphragm during a breath-hold: ms from the start, colon, mm; may be
+    /// given several times
+    #[arg(long, value_name = "MS:MM", value_parser = jump)]
+    jump: Vec<(f64, f64)>,
+    /// Standard deviation from beat to beat of the radius to which the heart fills, over its mean
+    #[arg(long, default_value_t = 0.0, value_name = "PART")]
+    beat_variability: f64,
+    /// The heart does not contract
     #[arg(long)]
     still_heart: bool,
 }
@@ -48,6 +55,12 @@ enum Pattern {
     Hold,
     /// Freely
     Free,
+}
+
+fn jump(text: &str) -> Result<(f64, f64), String> {
+    let fault = || format!("{text:?} is no jump: write ms, a colon and mm, like 4000:6");
+    let (ms, mm) = text.split_once(':').ok_or_else(fault)?;
+    Ok((ms.parse().map_err(|_| fault())?, mm.parse().map_err(|_| fault())?))
 }
 
 impl MotionOptions {
@@ -64,14 +77,22 @@ impl MotionOptions {
         } else {
             Rhythm::from_intervals(&self.rr_ms, &[])?
         };
+        if self.breathing == Pattern::Still && (self.drift != 0.0 || !self.jump.is_empty()) {
+            bail!("--drift and --jump need --breathing hold (or free)");
+        }
+        if self.breathing == Pattern::Free && !self.jump.is_empty() {
+            bail!("--jump is for --breathing hold");
+        }
         let pattern = match self.breathing {
             Pattern::Still => None,
             Pattern::Hold => Some(BreathingPattern::Hold(BreathHold {
                 drift_mm_per_s: self.drift,
+                jumps: self.jump.clone(),
                 ..BreathHold::default()
             })),
             Pattern::Free => Some(BreathingPattern::Free(FreeBreathing {
                 amplitude_mm: self.breath_mm,
+                drift_mm_per_s: self.drift,
                 ..FreeBreathing::default()
             })),
         };

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use phantom::{
-    CalibrationLines, LineOptions, LineOrder, Noise, NoiseScan, Orientation, Setup, SignalModel,
-    Undersampling,
+    CalibrationLines, Imperfections, LineOptions, LineOrder, Noise, NoiseScan, Orientation, Setup,
+    SignalModel, Undersampling,
 };
 
 use super::motion::MotionOptions;
@@ -154,6 +154,9 @@ struct ReceiverOptions {
     /// How signals are computed
     #[arg(long, value_enum, default_value_t)]
     signals: Signals,
+    /// Angle of every pulse over its nominal one: the transmit field
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    b1: f64,
     /// Seed of noise and of all that is random
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -236,6 +239,7 @@ impl ScanOptions {
                 Signals::Bloch => SignalModel::Bloch,
                 Signals::Epg => SignalModel::Epg,
             },
+            imperfections: Imperfections { b1_scale: receiver.b1, ..Imperfections::default() },
             seed: receiver.seed,
             ..Setup::new(phantom::Subject::SheppLogan)
         };

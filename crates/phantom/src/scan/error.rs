@@ -3,7 +3,7 @@
 use crate::anatomy::{ShortAxisError, SystemPhantomError};
 use crate::diffusion::DiffusionError;
 use crate::motion::{CardiacCycleError, Pose};
-use crate::physics::TimelineError;
+use crate::physics::{OutOfRange, TimelineError};
 use crate::trajectory::TrajectoryError;
 
 /// Choices that make no scan.
@@ -101,6 +101,9 @@ pub enum SetupError {
     /// The beat of the heart.
     #[error(transparent)]
     Cycle(#[from] CardiacCycleError),
+    /// The pulses' imperfections.
+    #[error(transparent)]
+    Imperfections(#[from] OutOfRange),
     /// The sequence needs a heart and the subject has none.
     #[error("{sequence} needs a heart, the phantom {phantom} has none: choose short-axis")]
     NoHeart {

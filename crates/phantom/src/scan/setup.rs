@@ -10,7 +10,7 @@ use crate::anatomy::Label;
 use crate::k_space::CartesianGrid;
 use crate::motion::Motion;
 use crate::noise::NoiseSource;
-use crate::physics::SignalModel;
+use crate::physics::{Imperfections, SignalModel};
 use crate::tissue::FieldStrength;
 use crate::trajectory::{CalibrationLines, LineOptions, ReadoutWindow, Undersampling};
 
@@ -71,6 +71,8 @@ pub struct Setup {
     pub with_waveforms: bool,
     /// How signals are computed.
     pub signal_model: SignalModel,
+    /// How pulses differ from what they should be.
+    pub imperfections: Imperfections,
     /// Seed of noise and of all that is random.
     pub seed: u64,
     /// Identifies the measurement in all of its headers.
@@ -185,6 +187,7 @@ impl Setup {
             motion: Motion::default(),
             with_waveforms: false,
             signal_model: SignalModel::default(),
+            imperfections: Imperfections::default(),
             seed: 0,
             measurement_uid: 1,
         }
@@ -226,6 +229,7 @@ impl Setup {
         positive("the slice thickness, mm,", self.slice_thickness_mm)?;
         positive("the slice spacing, mm,", self.slice_spacing_mm)?;
         self.motion.cycle.check()?;
+        self.imperfections.check()?;
         positive("the receiver noise bandwidth", self.receiver_noise_bandwidth)?;
         positive("the sample time, µs,", self.sample_time_us)?;
         if let Some(noise_scan) = self.noise_scan {

@@ -106,7 +106,7 @@ impl Cine {
             n_echoes: N_SETTLING_PULSES,
             startup: Startup::HalfAngle,
         }));
-        let echoes = timeline.steady_echoes(builder.setup.signal_model, &builder.bodies[slice])?;
+        let echoes = timeline.steady_echoes(builder.setup, &builder.bodies[slice])?;
         Ok(echoes.iter().map(|of_region| of_region[N_SETTLING_PULSES - 1]).collect())
     }
 

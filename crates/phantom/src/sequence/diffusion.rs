@@ -257,7 +257,7 @@ impl Diffusion {
             }
             centers_ms.push((timeline.now_ms(), rr_interval_ms));
         }
-        let echoes = timeline.echoes(setup.signal_model, &builder.bodies[slice])?;
+        let echoes = timeline.echoes(setup, &builder.bodies[slice])?;
         let lines = builder.lines(0);
         let center = builder.center_position(0);
         let epi = match self.epi {

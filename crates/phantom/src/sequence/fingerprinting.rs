@@ -207,7 +207,7 @@ impl Fingerprinting {
             }
         }
         builder.advance_to(timeline.now_ms());
-        let echoes = timeline.steady_echoes(builder.setup.signal_model, &builder.bodies[slice])?;
+        let echoes = timeline.steady_echoes(builder.setup, &builder.bodies[slice])?;
         let mut moment = 0;
         for (number, (beat, echo, pulse_ms, index)) in pulses.into_iter().enumerate() {
             if echo == 0 {

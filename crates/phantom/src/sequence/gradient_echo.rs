@@ -117,7 +117,7 @@ impl GradientEcho {
         }));
         let mut signals = Vec::with_capacity(builder.bodies.len());
         for body in builder.bodies {
-            let echoes = timeline.steady_echoes(builder.setup.signal_model, body)?;
+            let echoes = timeline.steady_echoes(builder.setup, body)?;
             signals.push(builder.echo(&echoes, 0));
         }
         Ok(signals)

@@ -149,7 +149,7 @@ impl LateEnhancement {
             }
         }
         builder.advance_to(timeline.now_ms());
-        let echoes = timeline.echoes(builder.setup.signal_model, &builder.bodies[slice])?;
+        let echoes = timeline.echoes(builder.setup, &builder.bodies[slice])?;
         for (set, pulses) in pulses.iter().enumerate() {
             let counters = EncodingCounters {
                 slice: slice as u16,

@@ -104,7 +104,7 @@ impl MultiEcho {
             }));
         }
         builder.advance_to(timeline.now_ms());
-        let echoes = timeline.echoes(builder.setup.signal_model, &builder.bodies[slice])?;
+        let echoes = timeline.echoes(builder.setup, &builder.bodies[slice])?;
         let (center_ms, center_echo) = pulses[center];
         for (contrast, &echo_time_ms) in self.echo_times_ms.iter().enumerate() {
             let counters = EncodingCounters {

@@ -95,7 +95,7 @@ impl SingleShot {
         shots: Vec<Shot>,
     ) -> Result<(), SetupError> {
         let Some(slice) = shots.first().map(|shot| shot.slice) else { return Ok(()) };
-        let echoes = timeline.echoes(builder.setup.signal_model, &builder.bodies[slice])?;
+        let echoes = timeline.echoes(builder.setup, &builder.bodies[slice])?;
         for shot in shots {
             let moment = builder.moment(slice, shot.center_ms);
             let center = builder.center_position(shot.number);

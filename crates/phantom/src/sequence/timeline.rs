@@ -2,8 +2,8 @@
 
 use num_complex::Complex64;
 
-use crate::physics::{self, Block, SignalModel};
-use crate::scan::{Body, SetupError};
+use crate::physics::{self, Block, SignalModel, imperfect_echoes};
+use crate::scan::{Body, Setup, SetupError};
 
 /// Shorter pauses than this come from rounding.
 const ROUNDING_MS: f64 = 1e-6;
@@ -56,23 +56,28 @@ impl Timeline {
     /// knows none.
     pub fn steady_echoes(
         &self,
-        model: SignalModel,
+        setup: &Setup,
         body: &Body,
     ) -> Result<Vec<Vec<Complex64>>, SetupError> {
-        let model = match model {
+        let model = match setup.signal_model {
             SignalModel::Ideal => SignalModel::ClosedForm,
             other => other,
         };
-        self.echoes(model, body)
+        self.echoes_by(model, setup, body)
     }
 
     /// All echoes of all regions: `[region][echo]`. A picture's are 1.
     ///
     /// # Errors
     /// [`SetupError::Timeline`] for impossible blocks.
-    pub fn echoes(
+    pub fn echoes(&self, setup: &Setup, body: &Body) -> Result<Vec<Vec<Complex64>>, SetupError> {
+        self.echoes_by(setup.signal_model, setup, body)
+    }
+
+    fn echoes_by(
         &self,
         model: SignalModel,
+        setup: &Setup,
         body: &Body,
     ) -> Result<Vec<Vec<Complex64>>, SetupError> {
         physics::check(&self.blocks)?;
@@ -89,7 +94,8 @@ impl Timeline {
                         if let Some((_, echoes)) = same {
                             return echoes.clone();
                         }
-                        let echoes = physics::echoes(model, &self.blocks, &region.tissue);
+                        let (tissue, faults) = (&region.tissue, &setup.imperfections);
+                        let echoes = imperfect_echoes(model, &self.blocks, tissue, faults);
                         known.push((region.tissue, echoes.clone()));
                         echoes
                     })
