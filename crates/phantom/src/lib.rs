@@ -67,7 +67,7 @@ pub use tissue::{
     TissueTable,
 };
 pub use trajectory::{
-    AcquiredLine, CalibrationLines, Epi, EpiOptions, EpiReadout, FrameLines, LineOptions,
-    LineOrder, LineRole, Radial, RadialOptions, ReadoutWindow, Spiral, SpiralOptions, SpokeAngles,
-    TrajectoryError, Undersampling, normalised_trajectory,
+    AcquiredLine, CalibrationLines, Epi, EpiOptions, EpiReadout, LineOptions, LineOrder,
+    LinePattern, LineRole, Radial, RadialOptions, ReadoutWindow, Spiral, SpiralOptions,
+    SpokeAngles, TrajectoryError, Undersampling, normalised_trajectory,
 };

@@ -24,6 +24,7 @@ use crate::motion::physiology_waveforms;
 use crate::noise::NoiseSource;
 use crate::object::Object;
 use crate::sequence::Sequence;
+use crate::trajectory::normalised_trajectory;
 
 pub use error::SetupError;
 pub use plan::{Content, Frame, Moment, Names, PixelObjects, Plan, Readout, Sampling};
@@ -234,14 +235,10 @@ impl SimulatedScan {
         acquisition
     }
 
-    /// Sample positions in units of the width of k-space, −0.5 to 0.5: `[sample, dimension]`.
+    /// Sample positions as readouts carry them: `[sample, dimension]`.
     fn trajectory(&self, positions: usize) -> Array2<f32> {
-        let pixel_mm = [0, 1]
-            .map(|axis| self.setup.field_of_view_mm[axis] / self.setup.matrix_size[axis] as f64);
-        let positions = &self.plan.sample_positions[positions];
-        Array2::from_shape_fn((positions.len(), 2), |(sample, axis)| {
-            (positions[sample][axis] * pixel_mm[axis]) as f32
-        })
+        let Setup { field_of_view_mm, matrix_size, .. } = self.setup;
+        normalised_trajectory(&self.plan.sample_positions[positions], field_of_view_mm, matrix_size)
     }
 
     fn samplers(&self, slice: usize) -> &Samplers {

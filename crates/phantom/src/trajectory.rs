@@ -14,7 +14,7 @@ use ndarray::Array2;
 pub use epi::{Epi, EpiOptions, EpiReadout};
 pub use error::TrajectoryError;
 pub use lines::{
-    AcquiredLine, CalibrationLines, FrameLines, LineOptions, LineOrder, LineRole, ReadoutWindow,
+    AcquiredLine, CalibrationLines, LineOptions, LineOrder, LinePattern, LineRole, ReadoutWindow,
     Undersampling,
 };
 pub use radial::{Radial, RadialOptions, SpokeAngles};

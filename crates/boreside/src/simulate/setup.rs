@@ -279,7 +279,6 @@ impl LinesOptions {
                 Some(Order::Reverse) => LineOrder::Reverse,
                 Some(Order::Centric) => LineOrder::Centric,
             },
-            ..LineOptions::default()
         }
     }
 }

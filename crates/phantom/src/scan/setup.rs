@@ -12,7 +12,7 @@ use crate::motion::Motion;
 use crate::noise::NoiseSource;
 use crate::physics::{Imperfections, SignalModel};
 use crate::tissue::FieldStrength;
-use crate::trajectory::{CalibrationLines, LineOptions, ReadoutWindow, Undersampling};
+use crate::trajectory::{CalibrationLines, LineOptions, LinePattern, ReadoutWindow, Undersampling};
 
 /// Bytes of k-space that may be kept at a time.
 const MAX_K_SPACE_BYTES: usize = 4 << 30;
@@ -43,7 +43,7 @@ pub struct Setup {
     pub center_mm: [f64; 3],
     /// Samples of a readout over pixels along x, 1 to 8.
     pub readout_oversampling: usize,
-    /// Which lines are acquired, and in which order. Their number is that of the matrix.
+    /// Which lines are acquired, and in which order.
     pub lines: LineOptions,
     /// Samples left out at the start of each readout (asymmetric echo).
     pub n_samples_left_out: usize,
@@ -291,8 +291,8 @@ impl Setup {
     }
 
     /// The lines of all images.
-    pub(crate) fn lines(&self) -> LineOptions {
-        LineOptions { n_lines: self.matrix_size[1], ..self.lines }
+    pub(crate) fn line_pattern(&self) -> Result<LinePattern, SetupError> {
+        Ok(LinePattern::new(self.matrix_size[1], self.lines)?)
     }
 
     /// The samples of a Cartesian readout that are acquired.

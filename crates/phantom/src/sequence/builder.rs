@@ -5,7 +5,7 @@ use num_complex::Complex64;
 
 use crate::motion::Pose;
 use crate::scan::{Body, Content, Frame, Moment, Plan, Readout, Sampling, Setup, SetupError};
-use crate::trajectory::{AcquiredLine, CalibrationLines, LineOptions, LineRole, ReadoutWindow};
+use crate::trajectory::{AcquiredLine, LinePattern, LineRole, ReadoutWindow};
 
 /// Between two readouts of the noise scan beyond their own length, ms.
 const NOISE_GAP_MS: f64 = 1.0;
@@ -24,7 +24,7 @@ pub(super) struct PlanBuilder<'a> {
     pub setup: &'a Setup,
     pub bodies: &'a [Body],
     pub plan: Plan,
-    lines: LineOptions,
+    lines: LinePattern,
     window: ReadoutWindow,
     now_ms: f64,
 }
@@ -45,9 +45,7 @@ pub(super) struct Line {
 impl<'a> PlanBuilder<'a> {
     /// A plan that begins with the noise scan, where there is one.
     pub fn new(setup: &'a Setup, bodies: &'a [Body]) -> Result<Self, SetupError> {
-        let lines = setup.lines();
-        // Frames differ by a random choice that cannot fail once it has not.
-        lines.frame(0)?;
+        let lines = setup.line_pattern()?;
         let window = setup.window()?;
         let plan = Plan { echo_train_length: 1, ..Plan::default() };
         let mut builder = Self { setup, bodies, plan, lines, window, now_ms: 0.0 };
@@ -123,21 +121,18 @@ impl<'a> PlanBuilder<'a> {
 
     /// Lines of an image in the order of time. Images differ where lines are chosen at random.
     pub fn lines(&self, number: usize) -> Vec<AcquiredLine> {
-        self.lines.frame(number as u64).expect("checked when the builder was made").lines
+        self.lines.frame(number as u64)
     }
 
     /// Place of the centre of k-space among the lines of an image.
     pub fn center_position(&self, number: usize) -> usize {
-        let center = self.lines.n_lines / 2;
-        let distance = |acquired: &AcquiredLine| acquired.line.abs_diff(center);
-        let lines = self.lines(number);
-        (0..lines.len()).min_by_key(|&n| distance(&lines[n])).unwrap_or(0)
+        self.lines.center_position(number as u64)
     }
 
     /// Calibration lines of a slice in readouts of their own, from now on: a gradient echo of
     /// low angle.
     pub fn separate_calibration(&mut self, slice: usize) {
-        if !matches!(self.lines.calibration, CalibrationLines::Separate(_)) {
+        if self.lines.separate_calibration().is_empty() {
             return;
         }
         let signals = self.bodies[slice].signals(|tissue| {
@@ -151,13 +146,13 @@ impl<'a> PlanBuilder<'a> {
     /// Calibration lines of a slice in readouts of their own, `step_ms` apart from now on, that
     /// show the given signals.
     pub fn separate_calibration_of(&mut self, slice: usize, signals: usize, step_ms: f64) {
-        let frame = self.lines.frame(0).expect("checked when the builder was made");
-        if frame.separate_calibration.is_empty() {
+        let lines = self.lines.separate_calibration();
+        if lines.is_empty() {
             return;
         }
         let moment = self.moment(slice, self.now_ms);
         let content = Content::Body { moment, signals };
-        for AcquiredLine { line, .. } in frame.separate_calibration {
+        for line in lines {
             let start_ms = self.now_ms;
             self.now_ms += step_ms;
             self.plan.readouts.push(Readout {

@@ -43,8 +43,11 @@ fn irregular() -> Motion {
     Motion::still(rhythm.expect("good options"))
 }
 
-/// Of every frame: what it says of itself and each region's tissue and signal.
-fn signals(scan: &SimulatedScan) -> Vec<(&Frame, Vec<(Label, Tissue, Complex64)>)> {
+/// A region's label, tissue and signal.
+type Signal = (Label, Tissue, Complex64);
+
+/// Every frame with the signals of its regions.
+fn signals(scan: &SimulatedScan) -> Vec<(&Frame, Vec<Signal>)> {
     scan.plan()
         .frames
         .iter()
@@ -197,7 +200,7 @@ fn ideal_t2_and_t2_star_decay() {
             (readout.counters.contrast, line, readout.start_ms)
         })
         .collect();
-    times.sort_by(|a, b| (a.1, a.0).cmp(&(b.1, b.0)));
+    times.sort_by_key(|&(contrast, line, _)| (line, contrast));
     for echoes in times.chunks(8) {
         for (echo, (contrast, _, start_ms)) in echoes.iter().enumerate() {
             assert_eq!(usize::from(*contrast), echo);

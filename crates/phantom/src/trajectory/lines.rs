@@ -14,8 +14,6 @@ const MAX_ACCELERATION: usize = 16;
 /// Choices about the lines of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LineOptions {
-    /// Lines of the whole matrix, 1 to 4096. The centre is at line N/2.
-    pub n_lines: usize,
     /// Which of them are left out.
     pub undersampling: Undersampling,
     /// Where calibration lines are acquired.
@@ -95,21 +93,17 @@ pub struct AcquiredLine {
     pub role: LineRole,
 }
 
-/// The lines of one frame in the order of their acquisition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FrameLines {
-    /// Calibration in readouts of its own, from the lowest line to the highest; it belongs
-    /// before the first frame.
-    pub separate_calibration: Vec<AcquiredLine>,
-    /// The frame.
-    pub lines: Vec<AcquiredLine>,
+/// The lines of the frames of a scan.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LinePattern {
+    n_lines: usize,
+    options: LineOptions,
 }
 
 impl Default for LineOptions {
-    /// All of 256 lines in linear order.
+    /// All lines in linear order.
     fn default() -> Self {
         Self {
-            n_lines: 256,
             undersampling: Undersampling::Regular { acceleration: 1 },
             calibration: CalibrationLines::None,
             partial_fourier: 1.0,
@@ -118,20 +112,24 @@ impl Default for LineOptions {
     }
 }
 
-impl LineOptions {
-    /// The lines of frame `frame`. Only those of [`Undersampling::VariableDensity`] differ from
-    /// frame to frame.
+impl LinePattern {
+    /// Checks the options.
+    ///
+    /// * `n_lines`: lines of the whole matrix, 1 to 4096. The centre is at line N/2.
     ///
     /// # Errors
     /// [`TrajectoryError`] for options outside their range or that contradict each other.
-    pub fn frame(&self, frame: u64) -> Result<FrameLines, TrajectoryError> {
-        self.check()?;
-        let (embedded, separate) = match self.calibration {
-            CalibrationLines::None => (0, 0),
-            CalibrationLines::Embedded(n) => (n, 0),
-            CalibrationLines::Separate(n) => (0, n),
-        };
-        let is_image = self.image_lines(frame, embedded)?;
+    pub fn new(n_lines: usize, options: LineOptions) -> Result<Self, TrajectoryError> {
+        let pattern = Self { n_lines, options };
+        pattern.check()?;
+        Ok(pattern)
+    }
+
+    /// The lines of a frame in the order of their acquisition. Only those of
+    /// [`Undersampling::VariableDensity`] differ from frame to frame.
+    pub fn frame(&self, frame: u64) -> Vec<AcquiredLine> {
+        let embedded = self.n_embedded();
+        let is_image = self.image_lines(frame);
         let calibrates = around_center(self.n_lines, embedded);
         let mut lines: Vec<AcquiredLine> = (0..self.n_lines)
             .filter_map(|line| {
@@ -145,37 +143,68 @@ impl LineOptions {
             })
             .collect();
         let center = self.n_lines / 2;
-        match self.order {
+        match self.options.order {
             LineOrder::Linear => {}
             LineOrder::Reverse => lines.reverse(),
             // The sort is stable, so of two at the same distance the lower comes first.
             LineOrder::Centric => lines.sort_by_key(|acquired| acquired.line.abs_diff(center)),
         }
-        let separate_calibration = around_center(self.n_lines, separate)
-            .map(|line| AcquiredLine { line, role: LineRole::Calibration })
-            .collect();
-        Ok(FrameLines { separate_calibration, lines })
+        lines
+    }
+
+    /// Place of the line nearest to the centre of k-space in a frame.
+    pub fn center_position(&self, frame: u64) -> usize {
+        let center = self.n_lines / 2;
+        let lines = self.frame(frame);
+        (0..lines.len()).min_by_key(|&n| lines[n].line.abs_diff(center)).unwrap_or(0)
+    }
+
+    /// Calibration in readouts of its own, from the lowest line to the highest; it belongs
+    /// before the first frame.
+    pub fn separate_calibration(&self) -> std::ops::Range<usize> {
+        match self.options.calibration {
+            CalibrationLines::Separate(n) => around_center(self.n_lines, n),
+            CalibrationLines::None | CalibrationLines::Embedded(_) => 0..0,
+        }
     }
 
     /// The first line that partial Fourier leaves.
-    ///
-    /// # Errors
-    /// As [`LineOptions::frame`].
-    pub fn first_line(&self) -> Result<usize, TrajectoryError> {
-        self.check()?;
-        Ok(self.first())
+    pub fn first_line(&self) -> usize {
+        // Half of an odd number of lines keeps the centre.
+        let covered = (self.options.partial_fourier * self.n_lines as f64).round() as usize;
+        (self.n_lines - covered.min(self.n_lines)).min(self.n_lines / 2)
     }
 
-    fn first(&self) -> usize {
-        // Half of an odd number of lines keeps the centre.
-        let covered = (self.partial_fourier * self.n_lines as f64).round() as usize;
-        (self.n_lines - covered.min(self.n_lines)).min(self.n_lines / 2)
+    fn n_embedded(&self) -> usize {
+        match self.options.calibration {
+            CalibrationLines::Embedded(n) => n,
+            CalibrationLines::None | CalibrationLines::Separate(_) => 0,
+        }
+    }
+
+    /// Lines that a variable density acquires: the whole centre, and how many of the others.
+    fn random_lines(
+        &self,
+        acceleration: f64,
+        n_center_lines: usize,
+    ) -> Result<(std::ops::Range<usize>, usize), TrajectoryError> {
+        let first = self.first_line();
+        let whole = around_center(self.n_lines, n_center_lines.max(self.n_embedded()));
+        let whole = whole.start.max(first)..whole.end;
+        let n_acquired = ((self.n_lines - first) as f64 / acceleration).round().max(1.0) as usize;
+        match n_acquired.checked_sub(whole.len()) {
+            Some(n_random) => Ok((whole, n_random)),
+            None => {
+                let n_center = whole.len();
+                Err(TrajectoryError::CenterTooLarge { n_center, n_lines: n_acquired })
+            }
+        }
     }
 
     fn check(&self) -> Result<(), TrajectoryError> {
         count("the number of lines", self.n_lines, 1, MAX_SIZE)?;
-        quantity("the partial Fourier fraction", self.partial_fourier, 0.5, 1.0)?;
-        match self.undersampling {
+        quantity("the partial Fourier fraction", self.options.partial_fourier, 0.5, 1.0)?;
+        match self.options.undersampling {
             Undersampling::Regular { acceleration } => {
                 count("the acceleration", acceleration, 1, MAX_ACCELERATION)?;
             }
@@ -192,29 +221,34 @@ impl LineOptions {
                 quantity("the power of the density", power, 0.0, 16.0)?;
             }
         }
-        match self.calibration {
-            CalibrationLines::None => Ok(()),
+        match self.options.calibration {
+            CalibrationLines::None => {}
             CalibrationLines::Separate(n) => {
-                count("the number of calibration lines", n, 1, self.n_lines)
+                count("the number of calibration lines", n, 1, self.n_lines)?;
             }
             CalibrationLines::Embedded(n) => {
                 count("the number of calibration lines", n, 1, self.n_lines)?;
-                let first = self.first();
+                let first = self.first_line();
                 if around_center(self.n_lines, n).start < first {
                     return Err(TrajectoryError::CalibrationLeftOut { n_calibration: n, first });
                 }
-                Ok(())
             }
         }
+        if let Undersampling::VariableDensity { acceleration, n_center_lines, .. } =
+            self.options.undersampling
+        {
+            self.random_lines(acceleration, n_center_lines)?;
+        }
+        Ok(())
     }
 
     /// Whether each line serves the image.
-    fn image_lines(&self, frame: u64, n_embedded: usize) -> Result<Vec<bool>, TrajectoryError> {
-        let (n_lines, center, first) = (self.n_lines, self.n_lines / 2, self.first());
-        match self.undersampling {
-            Undersampling::Regular { acceleration } => Ok((0..n_lines)
+    fn image_lines(&self, frame: u64) -> Vec<bool> {
+        let (n_lines, center, first) = (self.n_lines, self.n_lines / 2, self.first_line());
+        match self.options.undersampling {
+            Undersampling::Regular { acceleration } => (0..n_lines)
                 .map(|line| line >= first && line % acceleration == center % acceleration)
-                .collect()),
+                .collect(),
             Undersampling::VariableDensity {
                 acceleration,
                 n_center_lines,
@@ -222,14 +256,9 @@ impl LineOptions {
                 power,
                 seed,
             } => {
-                let whole = around_center(n_lines, n_center_lines.max(n_embedded));
-                let whole = whole.start.max(first)..whole.end;
-                let n_acquired = ((n_lines - first) as f64 / acceleration).round().max(1.0);
-                let n_acquired = n_acquired as usize;
-                let Some(n_random) = n_acquired.checked_sub(whole.len()) else {
-                    let n_center = whole.len();
-                    return Err(TrajectoryError::CenterTooLarge { n_center, n_lines: n_acquired });
-                };
+                let (whole, n_random) = self
+                    .random_lines(acceleration, n_center_lines)
+                    .expect("checked when the pattern was made");
                 // A draw without replacement, as the largest of u^(1/weight) (Efraimidis and
                 // Spirakis 2006), by its logarithm.
                 let mut random = random_numbers(seed, frame);
@@ -245,7 +274,7 @@ impl LineOptions {
                 let mut is_image = vec![false; n_lines];
                 is_image[whole].fill(true);
                 draws.iter().take(n_random).for_each(|&(_, line)| is_image[line] = true);
-                Ok(is_image)
+                is_image
             }
         }
     }
