@@ -1,11 +1,14 @@
 //! What a sequence asks the scanner to do: every readout, and what the magnetisation is then.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ismrmrd::xml::{SequenceParameters, Trajectory, TrajectoryDescription};
 use ismrmrd::{AcquisitionFlags, EncodingCounters};
 use num_complex::Complex64;
 
+use super::subject::Body;
+use crate::anatomy::Label;
 use crate::diffusion::DiffusionOptions;
 use crate::motion::{Motion, Pose};
 use crate::object::Object;
@@ -55,6 +58,57 @@ impl Plan {
         match frame.content {
             Content::Body { moment, .. } => self.moments[moment].pose,
             Content::Noise | Content::Pixels { .. } => motion.pose_at(frame.time_ms),
+        }
+    }
+
+    /// Most contents of which one readout has come and another is still to come.
+    pub(super) fn most_contents_at_a_time(&self) -> usize {
+        let mut spans = HashMap::new();
+        for (index, readout) in self.readouts.iter().enumerate() {
+            if readout.content != Content::Noise {
+                spans.entry(readout.content).or_insert([index; 2])[1] = index;
+            }
+        }
+        let mut change = vec![0_isize; self.readouts.len() + 1];
+        for [first, last] in spans.into_values() {
+            change[first] += 1;
+            change[last + 1] -= 1;
+        }
+        let mut current = 0;
+        change
+            .into_iter()
+            .map(|step| {
+                current += step;
+                current as usize
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Largest signal of the myocardium, or of any region where there is none, in all images.
+    pub(super) fn strongest_signal(&self, bodies: &[Body]) -> f64 {
+        let of_frame = |content: Content, myocardium: bool| match content {
+            Content::Noise | Content::Pixels { .. } => 1.0,
+            Content::Body { moment, signals } => {
+                let signals = &self.signals[signals];
+                match &bodies[self.moments[moment].slice] {
+                    Body::Picture(_) => signals[0].norm(),
+                    Body::Anatomy(anatomy) => anatomy
+                        .regions
+                        .iter()
+                        .zip(signals)
+                        .filter(|(region, _)| !myocardium || region.label == Label::Myocardium)
+                        .map(|(_, signal)| signal.norm())
+                        .fold(0.0, f64::max),
+                }
+            }
+        };
+        let largest = |myocardium| {
+            self.frames.iter().map(|frame| of_frame(frame.content, myocardium)).fold(0.0, f64::max)
+        };
+        match largest(true) {
+            signal if signal > 0.0 => signal,
+            _ => largest(false),
         }
     }
 }

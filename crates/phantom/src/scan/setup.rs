@@ -6,7 +6,6 @@ use num_complex::{Complex32, Complex64};
 use super::error::SetupError;
 use super::plan::{Content, Plan};
 use super::subject::{Body, Subject};
-use crate::anatomy::Label;
 use crate::k_space::CartesianGrid;
 use crate::motion::Motion;
 use crate::noise::NoiseSource;
@@ -255,7 +254,7 @@ impl Setup {
             return Err(SetupError::TooManyReadouts(plan.readouts.len(), MAX_READOUTS));
         }
         let readout_bytes = self.n_channels * self.grid().n_samples() * size_of::<Complex32>();
-        let bytes = most_contents_at_a_time(plan) * self.matrix_size[1] * readout_bytes;
+        let bytes = plan.most_contents_at_a_time() * self.matrix_size[1] * readout_bytes;
         if bytes > MAX_K_SPACE_BYTES {
             return Err(SetupError::TooLarge { bytes, limit: MAX_K_SPACE_BYTES });
         }
@@ -266,7 +265,7 @@ impl Setup {
     pub(super) fn noise_sd(&self, plan: &Plan, bodies: &[Body]) -> f64 {
         match self.noise {
             Noise::Sd(sd) => sd,
-            Noise::SignalToNoise(ratio) => strongest_signal(plan, bodies) / ratio,
+            Noise::SignalToNoise(ratio) => plan.strongest_signal(bodies) / ratio,
         }
     }
 
@@ -338,57 +337,6 @@ impl Setup {
     pub(super) fn noise_scan_scale(&self) -> f64 {
         let dwell_ratio = self.sample_time_us / self.sample_time_us_of(Content::Noise);
         (self.receiver_noise_bandwidth * dwell_ratio).sqrt()
-    }
-}
-
-/// Most contents of which one readout has come and another is still to come.
-fn most_contents_at_a_time(plan: &Plan) -> usize {
-    let mut spans = std::collections::HashMap::new();
-    for (index, readout) in plan.readouts.iter().enumerate() {
-        if readout.content != Content::Noise {
-            spans.entry(readout.content).or_insert([index; 2])[1] = index;
-        }
-    }
-    let mut change = vec![0_isize; plan.readouts.len() + 1];
-    for [first, last] in spans.into_values() {
-        change[first] += 1;
-        change[last + 1] -= 1;
-    }
-    let mut current = 0;
-    change
-        .into_iter()
-        .map(|step| {
-            current += step;
-            current as usize
-        })
-        .max()
-        .unwrap_or(0)
-}
-
-/// Largest signal of the myocardium, or of any region where there is none, in all images.
-fn strongest_signal(plan: &Plan, bodies: &[Body]) -> f64 {
-    let of_frame = |content: Content, myocardium: bool| match content {
-        Content::Noise | Content::Pixels { .. } => 1.0,
-        Content::Body { moment, signals } => {
-            let signals = &plan.signals[signals];
-            match &bodies[plan.moments[moment].slice] {
-                Body::Picture(_) => signals[0].norm(),
-                Body::Anatomy(anatomy) => anatomy
-                    .regions
-                    .iter()
-                    .zip(signals)
-                    .filter(|(region, _)| !myocardium || region.label == Label::Myocardium)
-                    .map(|(_, signal)| signal.norm())
-                    .fold(0.0, f64::max),
-            }
-        }
-    };
-    let largest = |myocardium| {
-        plan.frames.iter().map(|frame| of_frame(frame.content, myocardium)).fold(0.0, f64::max)
-    };
-    match largest(true) {
-        signal if signal > 0.0 => signal,
-        _ => largest(false),
     }
 }
 

@@ -146,6 +146,61 @@ fn sixteen_channels_combine_to_the_truth() {
 }
 
 #[test]
+fn sixteen_channels_of_a_heart_combine_to_the_sum_of_the_analytic_spectrum() {
+    let heart = Subject::ShortAxis(ShortAxisOptions::default());
+    let (n_x, n_y, fov_mm) = (24_i32, 20_i32, [360.0, 300.0]);
+    let setup = Setup {
+        matrix_size: [24, 20],
+        field_of_view_mm: fov_mm,
+        n_channels: 16,
+        ..Setup::new(heart)
+    };
+    let scan = SimulatedScan::new(&GradientEcho::default(), setup).expect("a good setup");
+    let parts =
+        scan.bodies()[0].components(&crate::motion::Pose::default(), &scan.plan().signals[0]);
+    let combined = scan.image(0);
+    let coils = &scan.coils[0];
+    let order = CoilSensitivities::ORDER as f64;
+    let n_waves = CoilSensitivities::N_WAVES;
+    // Of every sample: where it is, and what each wave shifts onto it.
+    let samples: Vec<([f64; 2], Vec<Complex64>)> = (0..n_y)
+        .flat_map(|line| (0..2 * n_x).map(move |sample| (line, sample)))
+        .map(|(line, sample)| {
+            let k = [
+                f64::from(sample - n_x) / (2.0 * fov_mm[0]),
+                f64::from(line - n_y / 2) / fov_mm[1],
+            ];
+            let shifted = |wave: usize| {
+                let (q, p) = ((wave / n_waves) as f64 - order, (wave % n_waves) as f64 - order);
+                let k = [k[0] - p / (2.0 * fov_mm[0]), k[1] - q / (2.0 * fov_mm[1])];
+                parts.iter().map(|e| e.amplitude * e.ellipse.spectrum(k)).sum()
+            };
+            (k, (0..n_waves * n_waves).map(shifted).collect())
+        })
+        .collect();
+    for (y, x) in [(10, 12), (9, 14), (4, 5), (16, 17)] {
+        let (x_mm, y_mm) = (f64::from(x - 12) * 15.0, f64::from(y - 10) * 15.0);
+        let sensitivities = coils.on_grid(&[x_mm], &[y_mm]);
+        let (mut sum, mut weight) = (Complex64::ZERO, 0.0);
+        for channel in 0..16 {
+            let mut image = Complex64::ZERO;
+            for (k, shifted) in &samples {
+                let waves = coils.coefficients(channel).into_iter().zip(shifted);
+                let sampled: Complex64 = waves.map(|(weight, object)| weight * object).sum();
+                image += sampled * Complex64::cis(TAU * (k[0] * x_mm + k[1] * y_mm));
+            }
+            let sensitivity = sensitivities[[channel, 0, 0]];
+            sum += sensitivity.conj() * image / (2.0 * fov_mm[0] * fov_mm[1]);
+            weight += sensitivity.norm_sqr();
+        }
+        let (expected, value) = (sum / weight, combined[[y as usize, x as usize]]);
+        let difference = (Complex64::new(value.re.into(), value.im.into()) - expected).norm();
+        // Rounding in single precision of values up to 0.1.
+        assert!(difference < 1e-6, "pixel {x}, {y}: {value} and {expected}");
+    }
+}
+
+#[test]
 fn noise_has_the_level_that_was_asked_for_and_repetitions_differ() {
     let noisy = scan_of(2, |setup| setup.noise = Noise::Sd(0.02));
     let clean = scan(|_| ());
