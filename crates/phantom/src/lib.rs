@@ -8,6 +8,7 @@ mod anatomy;
 mod bessel;
 mod clock;
 mod coils;
+mod dataset;
 mod diffusion;
 mod ellipse;
 mod k_space;
@@ -31,6 +32,12 @@ pub use anatomy::{
 };
 pub use clock::{START_TICKS, TICK_MS, duration_ticks, ticks};
 pub use coils::{Background, CoilSensitivities, LoopArray};
+pub use dataset::{
+    ArrayDescription, CmrfDataset, CmrfOptions, Dataset, DatasetError, DtiDataset, DtiOptions,
+    Element, ImageContent, ImageOptions, MolliSeries, MotionOptions, Protocol, RandomRhythm, Route,
+    SashaSeries, SegmentationContrast, SegmentationDataset, SeriesDataset, SeriesOptions, T2Series,
+    T2StarSeries, Values,
+};
 pub use diffusion::{
     DiffusionEncoding, DiffusionError, DiffusionHeart, DiffusionOptions, DiffusionTable,
     Eigenvalues, Fibre, FibreChange, FibrePatch, IsotropicDiffusivities, MixingTime, Shot,

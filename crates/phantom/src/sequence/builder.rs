@@ -17,7 +17,7 @@ const CALIBRATION_GAP_MS: f64 = 1.5;
 const CALIBRATION_FLIP_DEG: f64 = 8.0;
 
 /// Two R waves are never as close as this.
-const SAME_R_WAVE_MS: f64 = 1.0;
+pub(super) const SAME_R_WAVE_MS: f64 = 1.0;
 
 /// A plan in the making.
 pub(super) struct PlanBuilder<'a> {

@@ -4,8 +4,9 @@ use ismrmrd::xml::{SequenceParameters, Trajectory};
 use ismrmrd::{AcquisitionFlags, EncodingCounters};
 
 use super::Sequence;
-use super::builder::PlanBuilder;
+use super::builder::{PlanBuilder, SAME_R_WAVE_MS};
 use super::timeline::Timeline;
+use crate::motion::Rhythm;
 use crate::physics::{Block, SpoiledTrain, Spoiling};
 use crate::scan::{Body, Content, Names, Plan, Readout, Sampling, Setup, SetupError};
 use crate::trajectory::{Spiral, SpiralOptions};
@@ -93,6 +94,28 @@ impl Fingerprinting {
             .collect()
     }
 
+    /// The R wave that each beat waits for and its first pulse: \[R wave, pulse\], ms.
+    ///
+    /// * `from_ms`: when the sequence begins.
+    pub fn beats_ms(&self, rhythm: &Rhythm, from_ms: f64) -> Vec<[f64; 2]> {
+        let train_ms = self.n_echoes_per_beat as f64 * self.repetition_time_ms;
+        let mean_ms = rhythm.mean_rr_interval_ms();
+        let delay_ms =
+            self.trigger_delay_ms.unwrap_or_else(|| (CALM * mean_ms - 0.5 * train_ms).max(0.0));
+        let (mut now_ms, mut earliest_ms) = (from_ms, from_ms);
+        self.preparations
+            .iter()
+            .map(|&preparation| {
+                let begin_ms = now_ms + self.preparation_ms(preparation) - delay_ms;
+                let trigger_ms = rhythm.next_trigger_ms(begin_ms.max(earliest_ms));
+                earliest_ms = rhythm.next_trigger_ms(trigger_ms + SAME_R_WAVE_MS);
+                let start_ms = trigger_ms + delay_ms;
+                now_ms = start_ms + train_ms;
+                [trigger_ms, start_ms]
+            })
+            .collect()
+    }
+
     fn preparation_ms(&self, preparation: Preparation) -> f64 {
         match preparation {
             Preparation::None => 0.0,
@@ -168,20 +191,15 @@ impl Fingerprinting {
         slice: usize,
         spiral: &Spiral,
     ) -> Result<(), SetupError> {
-        let mean_ms = builder.setup.motion.rhythm.mean_rr_interval_ms();
         let train_ms = self.n_echoes_per_beat as f64 * self.repetition_time_ms;
-        let delay_ms =
-            self.trigger_delay_ms.unwrap_or_else(|| (CALM * mean_ms - 0.5 * train_ms).max(0.0));
+        let beats_ms = self.beats_ms(&builder.setup.motion.rhythm, builder.now_ms());
         let mut timeline = Timeline::starting_at(builder.now_ms());
-        let mut earliest_ms = builder.now_ms();
         // Of each echo: time of the pulse and index.
         let mut pulses = Vec::new();
-        for (beat, &preparation) in self.preparations.iter().enumerate() {
+        for (beat, (&preparation, [_, start_ms])) in
+            self.preparations.iter().zip(beats_ms).enumerate()
+        {
             let before_ms = self.preparation_ms(preparation);
-            let begin_ms = timeline.now_ms() + before_ms - delay_ms;
-            let trigger_ms = builder.trigger_from(begin_ms.max(earliest_ms));
-            earliest_ms = builder.trigger_after(trigger_ms);
-            let start_ms = trigger_ms + delay_ms;
             timeline.wait_until("the preparation of a beat", start_ms - before_ms)?;
             match preparation {
                 Preparation::None => {}
