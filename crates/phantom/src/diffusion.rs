@@ -12,7 +12,6 @@ mod fibre;
 mod heart;
 mod options;
 mod random;
-mod regions;
 mod shots;
 mod wall;
 

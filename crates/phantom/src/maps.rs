@@ -1,8 +1,10 @@
 //! The truth about an anatomy on the pixels of an image.
 
 mod displacement;
+mod regions;
 
 pub use displacement::{displacement_field_between_px, displacement_field_px};
+pub(crate) use regions::{AIR, region_indices};
 
 use ndarray::Array2;
 
@@ -72,27 +74,8 @@ fn is_lesion(code: u16) -> bool {
 
 /// [`Anatomy::region_at`] the centres of the pixels: `[y, x]`.
 pub fn region_map(anatomy: &Anatomy, grid: PixelGrid) -> Array2<Option<usize>> {
-    let mut map = Array2::from_elem(grid.shape(), None);
-    let (x_mm, y_mm) = (grid.x_mm(), grid.y_mm());
-    for (index, region) in anatomy.regions.iter().enumerate() {
-        let ellipse = region.ellipse;
-        let [half_width, half_height] =
-            [[1.0, 0.0], [0.0, 1.0]].map(|axis| ellipse.half_width_mm(axis) * (1.0 + 1e-9));
-        // The centres ascend.
-        let near = |centers: &[f64], center: f64, reach: f64| {
-            let first = centers.partition_point(|&at| at < center - reach);
-            first..centers.partition_point(|&at| at <= center + reach)
-        };
-        let columns = near(&x_mm, ellipse.center_mm[0], half_width);
-        for row in near(&y_mm, ellipse.center_mm[1], half_height) {
-            for column in columns.clone() {
-                if ellipse.contains(x_mm[column], y_mm[row]) {
-                    map[[row, column]] = Some(index);
-                }
-            }
-        }
-    }
-    map
+    region_indices(&anatomy.regions, grid)
+        .mapv(|index| (index != AIR).then_some(usize::from(index)))
 }
 
 #[cfg(test)]

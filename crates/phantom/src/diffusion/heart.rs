@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use super::encoding::DiffusionEncoding;
 use super::error::{DiffusionError, check_range};
 use super::options::DiffusionOptions;
-use super::regions::region_indices;
 use super::wall::{Place, Wall};
 use crate::anatomy::{Anatomy, Label, LeftVentricle};
+use crate::maps::region_indices;
 use crate::object::PixelObject;
 use crate::raster::PixelGrid;
 

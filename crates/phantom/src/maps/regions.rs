@@ -6,11 +6,15 @@ use rayon::prelude::*;
 use crate::anatomy::Region;
 use crate::raster::PixelGrid;
 
-/// Index of the innermost region at the centre of each pixel, [`u16::MAX`] in air: `[y, x]`.
+/// In place of the index of a region.
+pub(crate) const AIR: u16 = u16::MAX;
+
+/// Index of the innermost region at the centre of each pixel, [`AIR`] where there is none:
+/// `[y, x]`.
 pub(crate) fn region_indices(regions: &[Region], grid: PixelGrid) -> Array2<u16> {
     let interiors: Vec<Interior> = regions.iter().map(Interior::new).collect();
     let (x_mm, y_mm) = (grid.x_mm(), grid.y_mm());
-    let mut indices = Array2::from_elem(grid.shape(), u16::MAX);
+    let mut indices = Array2::from_elem(grid.shape(), AIR);
     let rows = indices.as_slice_mut().expect("a new array is contiguous");
     rows.par_chunks_mut(x_mm.len()).zip(&y_mm).for_each(|(indices, &y_mm)| {
         for (index, interior) in interiors.iter().enumerate() {
