@@ -23,6 +23,8 @@ mod segmentation;
 mod series;
 mod t2;
 mod t2_star;
+#[cfg(test)]
+mod tests;
 mod truth;
 mod values;
 

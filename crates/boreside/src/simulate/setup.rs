@@ -183,11 +183,11 @@ fn pair<T: std::str::FromStr + Copy>(text: &str) -> Result<[T; 2], String> {
     }
 }
 
-fn matrix(text: &str) -> Result<[usize; 2], String> {
+pub fn matrix(text: &str) -> Result<[usize; 2], String> {
     pair(text)
 }
 
-fn field_of_view(text: &str) -> Result<[f64; 2], String> {
+pub fn field_of_view(text: &str) -> Result<[f64; 2], String> {
     pair(text)
 }
 

@@ -12,8 +12,8 @@ use crate::sequence::{Fingerprinting, Preparation};
 /// Signals that are computed side by side.
 const WIDTH: usize = 16;
 
-/// Orders of the phase graph: what more would add is below 10⁻⁴ of the magnetisation.
-const N_ORDERS: usize = 24;
+/// Orders of the phase graph: more change a signal by less than 10⁻³ of it.
+const N_ORDERS: usize = 40;
 
 /// Beats of a rhythm: more than the sequence waits for.
 const N_BEATS: usize = 64;
@@ -71,7 +71,7 @@ impl Default for CmrfOptions {
 /// from a multiple of 16 on, share their `b1`.
 ///
 /// # Method
-/// Extended phase graphs with 24 orders (Weigel 2015), sixteen signals side by side.
+/// Extended phase graphs with 40 orders (Weigel 2015), sixteen signals side by side.
 pub struct CmrfDataset {
     options: CmrfOptions,
     /// Of each beat.

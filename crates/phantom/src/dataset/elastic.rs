@@ -113,12 +113,14 @@ impl Elastic {
                     continue;
                 }
                 let line = &pixels[tap as usize * n_columns..][..n_columns];
-                let mut of_line = Complex32::ZERO;
-                for (tap, x_weight) in (left..).zip(x_taps) {
-                    if (0..n_columns as isize).contains(&tap) {
-                        of_line += line[tap as usize] * x_weight;
-                    }
-                }
+                let of_line: Complex32 = if left >= 0 && left as usize + 4 <= n_columns {
+                    let taps = &line[left as usize..][..4];
+                    taps.iter().zip(x_taps).map(|(value, weight)| value * weight).sum()
+                } else {
+                    let inside = |tap: isize| (0..n_columns as isize).contains(&tap);
+                    let taps = (left..).zip(x_taps).filter(|(tap, _)| inside(*tap));
+                    taps.map(|(tap, weight)| line[tap as usize] * weight).sum()
+                };
                 sum += of_line * y_weight;
             }
             sum

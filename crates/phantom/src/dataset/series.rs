@@ -286,7 +286,7 @@ impl Dataset for SeriesDataset {
                 [frames, ("component", 2), y, x],
                 "px",
                 "(dy, dx): where in a frame to look for what the reference frame shows in a \
-                 pixel; 0 in air and, unless the series is deformed, in the chest",
+                 pixel; 0 in chest and air, unless the frame is deformed as well",
             ),
             ArrayDescription::scalar(
                 "reference_frame",
