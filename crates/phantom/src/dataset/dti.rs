@@ -21,8 +21,9 @@ use crate::physics::{Block, SignalModel, echoes};
 use crate::raster::PixelGrid;
 use crate::sequence::Weighting;
 
-/// Pixels along each axis that stand for one of the image.
-const REFINEMENT: usize = 3;
+/// Pixels along each axis that stand for one of the image: no ellipse describes fibres, so edges
+/// are stairs, which cost 1.3 % of the image.
+const REFINEMENT: usize = 5;
 
 /// Blood pool at end of systole over that at its largest.
 const SYSTOLE_SCALES: [f64; 2] = [0.7, 0.85];
@@ -324,5 +325,41 @@ impl Dataset for DtiDataset {
         ];
         values.extend(truth::values(&[], &body, &TissueMaps::new(&body.anatomy, grid)));
         Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Route;
+    use crate::dataset::picture::{Known, Scene};
+
+    #[test]
+    fn images_without_weighting_are_close_to_those_of_the_exact_ellipses() {
+        let images = ImageOptions {
+            content: ImageContent::Magnitude,
+            route: Route::KSpace { n_channels: 1 },
+            ..DtiOptions::default().images
+        };
+        let set = DtiDataset::new(DtiOptions { images, ..DtiOptions::default() });
+        let set = set.expect("options");
+        for index in 0..3 {
+            let body = set.body(index).expect("a body");
+            let weighted = &set.weighted(index, &body)[..1];
+            let components = body.anatomy.components(&weighted[0].signals);
+            let scene = Scene { components: &components, elastic: None };
+            let ellipses = set.painter.combine(set.painter.channels(&scene, &mut Known::default()));
+            let bias = body.bias_field.on_grid(set.grid());
+            let group = set.group(index).expect("a case");
+            let Values::F32(clean) = &group[1] else { panic!("magnitudes") };
+            let (mut difference, mut whole) = (0.0, 0.0);
+            for ((pixel, bias), clean) in ellipses.iter().zip(&bias).zip(clean) {
+                difference += (pixel.norm() * bias - clean).powi(2);
+                whole += (pixel.norm() * bias).powi(2);
+            }
+            let nrmse = (difference / whole).sqrt();
+            // Edges are stairs of a fifth of a pixel: 1.1 to 1.4 % of these bodies.
+            assert!(nrmse < 0.02, "{index}: {nrmse}");
+        }
     }
 }

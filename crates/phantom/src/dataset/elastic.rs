@@ -9,6 +9,9 @@ use crate::raster::PixelGrid;
 /// Steps of the inversion: each leaves less than half of the error.
 const N_STEPS: usize = 12;
 
+/// Change of a step after which it is done, px.
+const TOLERANCE_PX: f32 = 5e-4;
+
 /// Largest slope of the displacement along each axis: from ½ on it could fold.
 const MAX_SLOPE: f64 = 0.4;
 
@@ -73,7 +76,7 @@ impl Elastic {
                 let [s_y, s_x] = self.at(z_y + w_y, z_x + w_x);
                 let change = (w_y + s_y).abs().max((w_x + s_x).abs());
                 (w_y, w_x) = (-s_y, -s_x);
-                if change < 1e-4 {
+                if change < TOLERANCE_PX {
                     break;
                 }
             }
@@ -85,47 +88,75 @@ impl Elastic {
     /// The picture, deformed.
     ///
     /// * `picture`: `[y, x]`, `refinement` times as many pixels along each axis as the grid.
-    ///
-    /// # Method
-    /// Bicubic (Keys 1981).
     pub fn deform(
         &self,
         picture: ArrayView2<'_, Complex32>,
         refinement: usize,
     ) -> Array2<Complex32> {
-        let fine = refinement as f32;
         let (n_rows, n_columns) = picture.dim();
         let pixels = picture.to_slice().expect("a picture without gaps");
-        let centers = |n: usize| (n / refinement / 2) as f32;
-        let (y_origin, x_origin) = (centers(n_rows), centers(n_columns));
-        let (y_fine, x_fine) = ((n_rows / 2) as f32, (n_columns / 2) as f32);
-        Array2::from_shape_fn((n_rows, n_columns), |(row, column)| {
-            let y = (row as f32 - y_fine) / fine + y_origin;
-            let x = (column as f32 - x_fine) / fine + x_origin;
-            let [dy, dx] = self.at(y, x);
-            let (y, x) = (row as f32 + fine * dy, column as f32 + fine * dx);
-            let (top, left) = (y.floor(), x.floor());
-            let (y_taps, x_taps) = (cubic(y - top), cubic(x - left));
-            let (top, left) = (top as isize - 1, left as isize - 1);
-            let mut sum = Complex32::ZERO;
-            for (tap, y_weight) in (top..).zip(y_taps) {
-                if !(0..n_rows as isize).contains(&tap) {
-                    continue;
+        let (map_rows, map_columns) = self.dy.dim();
+        // The displacement is linear between two rows of the map and between two columns.
+        let rows = places(n_rows, map_rows, refinement);
+        let columns = places(n_columns, map_columns, refinement);
+        let mut deformed = Array2::zeros((n_rows, n_columns));
+        let mut between = [(); 2].map(|()| vec![0.0; map_columns + 1]);
+        for (row, (mut target, (upper, down))) in
+            deformed.rows_mut().into_iter().zip(rows).enumerate()
+        {
+            let lower = (upper + 1).min(map_rows - 1);
+            for (line, map) in between.iter_mut().zip([&self.dy, &self.dx]) {
+                let pairs = map.row(upper).into_iter().zip(map.row(lower));
+                for (value, (a, b)) in line.iter_mut().zip(pairs) {
+                    *value = refinement as f32 * (a * (1.0 - down) + b * down);
                 }
-                let line = &pixels[tap as usize * n_columns..][..n_columns];
-                let of_line: Complex32 = if left >= 0 && left as usize + 4 <= n_columns {
-                    let taps = &line[left as usize..][..4];
-                    taps.iter().zip(x_taps).map(|(value, weight)| value * weight).sum()
-                } else {
-                    let inside = |tap: isize| (0..n_columns as isize).contains(&tap);
-                    let taps = (left..).zip(x_taps).filter(|(tap, _)| inside(*tap));
-                    taps.map(|(tap, weight)| line[tap as usize] * weight).sum()
-                };
-                sum += of_line * y_weight;
+                // Beyond the edge that of the edge.
+                line[map_columns] = line[map_columns - 1];
             }
-            sum
-        })
+            let [dy, dx] = &between;
+            for (column, (pixel, &(left, right))) in target.iter_mut().zip(&columns).enumerate() {
+                let at = |line: &[f32]| line[left] * (1.0 - right) + line[left + 1] * right;
+                let (y, x) = (row as f32 + at(dy), column as f32 + at(dx));
+                *pixel = sample(pixels, [n_rows, n_columns], y, x);
+            }
+        }
+        deformed
     }
+}
+
+/// For each of `n` fine pixels the pixel of a map of `n_map` before it and the way on.
+fn places(n: usize, n_map: usize, refinement: usize) -> Vec<(usize, f32)> {
+    let at = |fine: usize| {
+        (fine as f32 - (n / 2) as f32) / refinement as f32 + (n / refinement / 2) as f32
+    };
+    (0..n).map(|fine| place(at(fine), n_map)).collect()
+}
+
+/// A picture between its pixels, 0 outside (Keys 1981).
+fn sample(pixels: &[Complex32], [n_rows, n_columns]: [usize; 2], y: f32, x: f32) -> Complex32 {
+    let (top, left) = (y.floor(), x.floor());
+    let (y_taps, x_taps) = (cubic(y - top), cubic(x - left));
+    let (top, left) = (top as isize - 1, left as isize - 1);
+    let is_inside = |at: isize, n: usize| (0..n as isize).contains(&at);
+    if is_inside(top, n_rows - 3) && is_inside(left, n_columns - 3) {
+        let block = &pixels[top as usize * n_columns + left as usize..];
+        let mut sum = Complex32::ZERO;
+        for (line, y_weight) in block.chunks(n_columns).zip(y_taps) {
+            let [a, b, c, d] = line[..4] else { unreachable!("four of them") };
+            let [p, q, r, s] = x_taps;
+            sum += (a * p + b * q + c * r + d * s) * y_weight;
+        }
+        return sum;
+    }
+    let mut sum = Complex32::ZERO;
+    for (row, y_weight) in (top..).zip(y_taps).filter(|(row, _)| is_inside(*row, n_rows)) {
+        for (column, x_weight) in (left..).zip(x_taps) {
+            if is_inside(column, n_columns) {
+                sum += pixels[row as usize * n_columns + column as usize] * (y_weight * x_weight);
+            }
+        }
+    }
+    sum
 }
 
 /// Index of the sample before a place and the way on to the next, kept inside.

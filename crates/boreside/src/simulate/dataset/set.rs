@@ -89,7 +89,7 @@ impl SetOptions {
         let needed = self.n_bytes(arrays) as f64 / GIB;
         ensure!(
             needed <= self.max_gib,
-            "the set would have {needed:.1} GiB, the limit is {} GiB: choose fewer --cases or \
+            "the set would have {needed:.2} GiB, the limit is {} GiB: choose fewer --cases or \
              another --max-gib",
             self.max_gib
         );
@@ -97,7 +97,7 @@ impl SetOptions {
             let free = free as f64 / GIB;
             ensure!(
                 needed < free,
-                "the set would have {needed:.1} GiB, {} has room for {free:.1} GiB: choose fewer \
+                "the set would have {needed:.2} GiB, {} has room for {free:.2} GiB: choose fewer \
                  --cases or another folder",
                 self.output.display()
             );
