@@ -156,21 +156,33 @@ fn what_makes_no_scan_is_refused_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("scan.h5");
     let path = path.to_str().expect("UTF-8");
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 26] = [
         (&["molli", "--matrix", "4"], "choose 8 to 2048"),
         (&["molli", "--channels", "0"], "choose 1 to 64"),
         (&["molli", "--order", "linear"], "too late"),
-        (&["molli", "--heart-rate", "0"], "RR interval"),
-        (&["molli", "--heart-rate", "NaN"], "RR interval"),
+        (&["molli", "--heart-rate", "0"], "choose 30 to 170"),
+        (&["molli", "--heart-rate", "NaN"], "choose 30 to 170"),
         (&["molli", "--scheme", "5(3"], "write images and pauses in turn"),
         (&["molli", "--lesion", "hole"], "KIND[@ANGLE"),
-        (&["molli", "--lesion", "infarct@0:400"], "between 0 and 2π"),
-        (&["molli", "--phantom", "shepp-logan", "--vials"], "--phantom short-axis"),
+        (&["molli", "--lesion", "infarct@0:400"], "at most 360°"),
+        (&["molli", "--phantom", "system-t1", "--vials"], "--phantom short-axis"),
         (&["molli", "--breathing", "hold", "--drift", "20"], "leaves its place"),
         (&["gre", "--acceleration", "4", "--calibration-lines", "0"], "calibration lines"),
         (&["gre", "--phantom", "system-t1", "--field-strength", "0.55"], "choose 1.5 or 3 T"),
         (&["dti", "--phantom", "system-t1"], "needs a heart"),
         (&["dti", "--directions", "3"], "number of directions"),
+        (&["gre", "--trajectory", "radial", "--arms", "1000000000"], "choose 1 to 65536"),
+        (&["gre", "--repetitions", "65536"], "readouts are more than"),
+        (&["cine", "--real-time", "1000000"], "choose 1 to 65536"),
+        (&["cine", "--real-time", "0"], "choose 1 to 65536"),
+        (&["cine", "--lines-per-segment", "0"], "choose 1 to 65536"),
+        (&["gre", "--object-phase", "nan"], "the object's phase"),
+        (&["gre", "--field-of-view-mm", "1e30"], "choose 0 to 5000"),
+        (&["gre", "--random-lines"], "--acceleration above 1"),
+        (&["gre", "--trajectory", "spiral", "--acceleration", "2"], "straight lines"),
+        (&["gre", "--trajectory", "epi", "--echo-time", "3"], "echo-planar train"),
+        (&["lge", "--inversion-time", "1e6"], "choose 1 to 10000"),
+        (&["molli", "--phantom", "shepp-logan"], "do not depend on the sequence"),
     ];
     for (arguments, reason) in cases {
         let output = run(&[&["simulate"], arguments, &["-o", path]].concat());

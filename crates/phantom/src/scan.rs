@@ -29,6 +29,7 @@ use crate::trajectory::normalised_trajectory;
 pub use error::SetupError;
 pub use plan::{Content, Frame, Moment, Names, PixelObjects, Plan, Readout, Sampling};
 use production::{Production, Samplers};
+pub(crate) use setup::MAX_READOUTS;
 pub use setup::{ImageGeometry, Noise, NoiseScan, Orientation, Setup};
 pub use subject::{Body, Subject};
 pub use truth::{TruthImage, TruthValues};
@@ -182,14 +183,14 @@ impl SimulatedScan {
         let readout = self.plan.readouts[index];
         let setup = &self.setup;
         let is_noise = readout.content == Content::Noise;
-        let noise_scale = if is_noise { setup.noise_scan_scale() } else { 1.0 };
+        let noise_scale = if is_noise { setup.noise_scan_scale(&self.plan) } else { 1.0 };
         self.noise.add(index as u64, noise_scale, data.view_mut());
         let mut header = AcquisitionHeader {
             flags: readout.flags,
             measurement_uid: setup.measurement_uid,
             scan_counter: index as u32 + 1,
             acquisition_time_stamp: clock::ticks(readout.start_ms),
-            sample_time_us: setup.sample_time_us_of(readout.content) as f32,
+            sample_time_us: setup.sample_time_us_of(&self.plan, readout.content) as f32,
             center_sample: (data.ncols() / 2) as u16,
             idx: readout.counters,
             user_int: readout.user_int,
@@ -258,7 +259,7 @@ impl SimulatedScan {
                 let components = self.bodies[moment.slice].components(&moment.pose, signals);
                 (moment.slice, Object::Ellipses(components))
             }
-            Content::Pixels { slice, object } => {
+            Content::Pixels { slice, object, .. } => {
                 let objects = self.plan.pixel_objects.as_ref();
                 (slice, objects.expect("readouts that refer to objects").0(object))
             }

@@ -32,7 +32,7 @@ pub struct MotionOptions {
     #[arg(long, default_value_t = 10.0, value_name = "MM")]
     breath_mm: f64,
     /// Drift of a held or of free breathing in mm/s
-    #[arg(long, default_value_t = 0.0, value_name = "MM_PER_S")]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_name = "MM_PER_S")]
     drift: f64,
     /// Sudden jump of the diaphragm during a breath-hold: ms from the start, colon, mm; may be
     /// given several times
@@ -65,6 +65,9 @@ fn jump(text: &str) -> Result<(f64, f64), String> {
 
 impl MotionOptions {
     pub fn motion(&self, seed: u64) -> Result<Motion> {
+        if !(30.0..=170.0).contains(&self.heart_rate) {
+            bail!("--heart-rate is {}: choose 30 to 170 beats per minute", self.heart_rate);
+        }
         let rhythm = if self.rr_ms.is_empty() {
             Rhythm::new(&RhythmOptions {
                 rr_interval_ms: 60_000.0 / self.heart_rate,

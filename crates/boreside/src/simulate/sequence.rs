@@ -27,7 +27,7 @@ pub enum SequenceOptions {
     T2(Box<T2Options>),
     /// T2* by a gradient echo with several echoes
     T2Star(Box<T2StarOptions>),
-    /// Late enhancement with a phase reference
+    /// Late enhancement with a phase reference, after contrast agent
     Lge(Box<LgeOptions>),
     /// T1 and T2 by spiral fingerprinting over 15 beats
     Cmrf(Box<CmrfOptions>),
@@ -47,12 +47,12 @@ pub struct GreOptions {
     #[arg(long, value_name = "N")]
     arms: Option<usize>,
     /// Delay of the gradients behind the sampling in µs: a ghost of echo-planar images
-    #[arg(long, default_value_t = 0.0, value_name = "US")]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_name = "US")]
     gradient_delay: f64,
     /// Repetition time in ms [default: 6; as long as the train for echo-planar images]
     #[arg(long, value_name = "MS")]
     repetition_time: Option<f64>,
-    /// Echo time in ms [default: 3; 30 for echo-planar images]
+    /// Echo time in ms [default: 3; as short as the train lets for echo-planar images]
     #[arg(long, value_name = "MS")]
     echo_time: Option<f64>,
     /// Flip angle in degrees
@@ -206,10 +206,10 @@ pub struct DtiOptions {
     #[arg(long)]
     steady_shots: bool,
     /// Helix angle at the inside of the wall in degrees; outside it is the opposite
-    #[arg(long, default_value_t = 60.0, value_name = "DEGREES")]
+    #[arg(long, default_value_t = 60.0, allow_negative_numbers = true, value_name = "DEGREES")]
     helix_angle: f64,
     /// Sheetlet angle in degrees [default: 45]
-    #[arg(long, value_name = "DEGREES")]
+    #[arg(long, allow_negative_numbers = true, value_name = "DEGREES")]
     e2_angle: Option<f64>,
     #[command(flatten)]
     scan: ScanOptions,
@@ -233,7 +233,7 @@ fn single_shot() -> Defaults {
 fn epi_train(setup: &Setup, gradient_delay_us: f64) -> EpiOptions {
     const RAMP_US: u32 = 80;
     let n_samples = 2 * setup.matrix_size[0];
-    let dwell_time_us = 2.0;
+    let dwell_time_us = setup.sample_time_us;
     let readout_us = n_samples as f64 * dwell_time_us;
     let flat_top_time_us = readout_us as u32 - RAMP_US;
     EpiOptions {
@@ -253,14 +253,7 @@ impl SequenceOptions {
     pub fn scan(&self) -> Result<(SimulatedScan, &Target)> {
         let (sequence, setup, options): (Box<dyn Sequence>, Setup, &ScanOptions) = match self {
             Self::Gre(options) => {
-                let setup = options.scan.setup(Defaults {
-                    phantom: Phantom::SheppLogan,
-                    matrix: [256, 256],
-                    field_of_view_mm: [300.0, 300.0],
-                    channels: 8,
-                    sample_time_us: 5.0,
-                    ..Defaults::default()
-                })?;
+                let setup = options.scan.setup(options.defaults())?;
                 (Box::new(options.sequence(&setup)), setup, &options.scan)
             }
             Self::Cine(options) => {
@@ -317,7 +310,8 @@ impl SequenceOptions {
                     inversion_time_ms: options.inversion_time,
                     ..LateEnhancement::default()
                 };
-                (Box::new(sequence), options.scan.setup(Defaults::default())?, &options.scan)
+                let defaults = Defaults { contrast_agent: true, ..Defaults::default() };
+                (Box::new(sequence), options.scan.setup(defaults)?, &options.scan)
             }
             Self::Cmrf(options) => {
                 let sequence = Fingerprinting {
@@ -336,6 +330,7 @@ impl SequenceOptions {
                 let setup = options.scan.setup(Defaults {
                     matrix: [128, 128],
                     field_of_view_mm: [360.0, 360.0],
+                    sample_time_us: 2.0,
                     ..Defaults::default()
                 })?;
                 (Box::new(options.sequence(&setup)), setup, &options.scan)
@@ -346,6 +341,19 @@ impl SequenceOptions {
 }
 
 impl GreOptions {
+    fn defaults(&self) -> Defaults {
+        let is_body = self.scan.phantom().is_some_and(Phantom::is_body);
+        Defaults {
+            phantom: Phantom::SheppLogan,
+            matrix: [256, 256],
+            // As large as the chest, or as Shepp and Logan's picture usually is.
+            field_of_view_mm: if is_body { [360.0; 2] } else { [300.0; 2] },
+            channels: 8,
+            sample_time_us: if self.trajectory == TrajectoryKind::Epi { 2.0 } else { 5.0 },
+            ..Defaults::default()
+        }
+    }
+
     fn sequence(&self, setup: &Setup) -> GradientEcho {
         let encoding = match self.trajectory {
             TrajectoryKind::Cartesian => Encoding::Cartesian,
@@ -358,19 +366,24 @@ impl GreOptions {
                 ..SpiralOptions::default()
             }),
         };
-        let is_epi = self.trajectory == TrajectoryKind::Epi;
-        let usual_ms = if is_epi {
-            let Encoding::Epi(train) = &encoding else { unreachable!("echo-planar") };
-            let n_readouts = train.n_navigators + setup.matrix_size[1];
-            (n_readouts as f64 * train.echo_spacing_us * 1e-3 + 20.0).ceil()
-        } else {
-            10.0
+        /// Between excitation and the train, and between the train and the next excitation.
+        const GAP_MS: f64 = 5.0;
+        let (shortest_ms, echo_time_ms) = match &encoding {
+            Encoding::Cartesian => (6.0, 3.0),
+            Encoding::Radial { .. } | Encoding::Spiral(_) => (10.0, 3.0),
+            Encoding::Epi(train) => {
+                let spacing_ms = train.echo_spacing_us * 1e-3;
+                let n_lines = setup.matrix_size[1];
+                let to_center = train.n_navigators as f64 + n_lines as f64 / 2.0 + 0.5;
+                let whole = (train.n_navigators + n_lines) as f64;
+                let center_ms = (to_center * spacing_ms + GAP_MS).ceil();
+                ((whole * spacing_ms + 2.0 * GAP_MS).ceil(), center_ms)
+            }
         };
-        let shortest_ms = if self.trajectory == TrajectoryKind::Cartesian { 6.0 } else { usual_ms };
         GradientEcho {
             n_repetitions: self.repetitions,
             repetition_time_ms: self.repetition_time.unwrap_or(shortest_ms),
-            echo_time_ms: self.echo_time.unwrap_or(if is_epi { 0.5 * usual_ms } else { 3.0 }),
+            echo_time_ms: self.echo_time.unwrap_or(echo_time_ms),
             flip_angle_deg: self.flip_angle,
             encoding,
         }

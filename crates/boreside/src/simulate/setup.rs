@@ -1,6 +1,6 @@
 //! Geometry, sampling and receiver of the simulated scanner.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use phantom::{
     CalibrationLines, Imperfections, LineOptions, LineOrder, Noise, NoiseScan, Orientation, Setup,
@@ -19,6 +19,8 @@ pub struct Defaults {
     pub channels: usize,
     pub order: LineOrder,
     pub sample_time_us: f64,
+    /// Whether the sequence makes sense after contrast agent only.
+    pub contrast_agent: bool,
 }
 
 impl Default for Defaults {
@@ -31,6 +33,7 @@ impl Default for Defaults {
             channels: 16,
             order: LineOrder::Linear,
             sample_time_us: 2.5,
+            contrast_agent: false,
         }
     }
 }
@@ -90,7 +93,7 @@ struct LinesOptions {
     /// Samples of a readout over pixels
     #[arg(long, default_value_t = 2)]
     oversampling: usize,
-    /// Every how many lines one is acquired; with --random, lines left out over those acquired
+    /// Every how many lines one is acquired; with --random-lines, all lines over those acquired
     #[arg(long, default_value_t = 1.0, value_name = "R")]
     acceleration: f64,
     /// Lines around the centre that are all acquired [default: 24 with acceleration]
@@ -139,7 +142,7 @@ struct ReceiverOptions {
     /// Correlation of the noise of neighbouring channels, 0 to below 0.5
     #[arg(long, default_value_t = 0.0, value_name = "PART")]
     noise_correlation: f64,
-    /// Time between two samples in µs [default: 2.5; 5 for gre]
+    /// Time between two samples in µs [default: 2.5; 5 for gre, 2 for echo-planar trains]
     #[arg(long, value_name = "US")]
     sample_time: Option<f64>,
     /// Largest phase of the object over the field of view in degrees: it varies smoothly
@@ -192,6 +195,10 @@ pub fn field_of_view(text: &str) -> Result<[f64; 2], String> {
 }
 
 impl ScanOptions {
+    pub fn phantom(&self) -> Option<Phantom> {
+        self.subject.phantom()
+    }
+
     pub fn has_contrast_agent(&self) -> bool {
         self.subject.has_contrast_agent()
     }
@@ -205,6 +212,12 @@ impl ScanOptions {
         };
         let has_noise = noise != Noise::Sd(0.0);
         let n_noise = receiver.noise_readouts.unwrap_or(if has_noise { 16 } else { 0 });
+        if !(0.0..0.5).contains(&receiver.noise_correlation) {
+            bail!("--noise-correlation is {}: choose 0 to below 0.5", receiver.noise_correlation);
+        }
+        if self.lines.random_lines && self.lines.acceleration <= 1.0 {
+            bail!("--random-lines needs --acceleration above 1");
+        }
         let n_channels = receiver.channels.unwrap_or(defaults.channels);
         let setup = Setup {
             field_strength: self.subject.field_strength(),
@@ -243,7 +256,7 @@ impl ScanOptions {
             seed: receiver.seed,
             ..Setup::new(phantom::Subject::SheppLogan)
         };
-        let subject = self.subject.subject(defaults.phantom, &setup)?;
+        let subject = self.subject.subject(defaults.phantom, defaults.contrast_agent, &setup)?;
         Ok(Setup { subject, ..setup })
     }
 }

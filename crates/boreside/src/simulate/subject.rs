@@ -76,6 +76,13 @@ enum Kind {
     Fabry,
 }
 
+impl Phantom {
+    /// Whether it is a chest.
+    pub fn is_body(self) -> bool {
+        matches!(self, Self::ShortAxis | Self::Random)
+    }
+}
+
 impl From<Kind> for LesionKind {
     fn from(kind: Kind) -> Self {
         match kind {
@@ -135,14 +142,29 @@ impl SubjectOptions {
         }
     }
 
+    pub fn phantom(&self) -> Option<Phantom> {
+        self.phantom
+    }
+
     pub fn has_contrast_agent(&self) -> bool {
         self.contrast_agent
     }
 
     /// * `default`: who it is when the command line does not say.
+    /// * `contrast_agent`: whether the sequence implies it.
     /// * `setup`: the rest of the scan.
-    pub fn subject(&self, default: Phantom, setup: &Setup) -> Result<Subject> {
+    pub fn subject(
+        &self,
+        default: Phantom,
+        contrast_agent: bool,
+        setup: &Setup,
+    ) -> Result<Subject> {
         let phantom = self.phantom.unwrap_or(default);
+        if phantom == Phantom::SheppLogan && default != Phantom::SheppLogan {
+            bail!(
+                "the intensities of shepp-logan do not depend on the sequence: choose short-axis"
+            );
+        }
         if phantom != Phantom::ShortAxis {
             let only_heart = [
                 ("--lesion", !self.lesion.is_empty()),
@@ -154,7 +176,8 @@ impl SubjectOptions {
                 bail!("{option} is for --phantom short-axis");
             }
         }
-        let contrast = if self.contrast_agent {
+        let contrast_agent = contrast_agent || self.contrast_agent;
+        let contrast = if contrast_agent {
             Contrast::Agent { blood_t1_ms: self.blood_t1_ms }
         } else {
             Contrast::Native
@@ -166,7 +189,7 @@ impl SubjectOptions {
             Phantom::Random => {
                 let options = RandomOptions {
                     field_strengths: vec![self.field_strength()],
-                    contrast_probability: if self.contrast_agent { 1.0 } else { 0.0 },
+                    contrast_probability: if contrast_agent { 1.0 } else { 0.0 },
                     field_of_view_mm: setup.field_of_view_mm,
                     ..RandomOptions::default()
                 };

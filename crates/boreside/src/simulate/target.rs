@@ -43,6 +43,14 @@ pub struct Target {
 impl Target {
     /// Writes the truth and the scan and streams it, as far as each was asked for.
     pub fn deliver(&self, scan: &SimulatedScan) -> Result<()> {
+        let files = [&self.output, &self.truth];
+        if self.output.is_some() && self.output == self.truth {
+            bail!("the scan and its truth cannot be one file: choose two names");
+        }
+        // Before any work.
+        for path in files.into_iter().flatten() {
+            must_be_new(path)?;
+        }
         if let Some(path) = &self.truth {
             write_truth(scan, path)?;
             outln!("truth: {}", path.display());
@@ -91,10 +99,15 @@ pub fn stream_to(
     Ok(outcome)
 }
 
-fn create(path: &Path) -> Result<FileWriter> {
+fn must_be_new(path: &Path) -> Result<()> {
     if path.exists() {
         bail!("{} is there already: choose another name", path.display());
     }
+    Ok(())
+}
+
+fn create(path: &Path) -> Result<FileWriter> {
+    must_be_new(path)?;
     FileWriter::create(path).with_context(|| path.display().to_string())
 }
 
@@ -125,6 +138,7 @@ fn to_mrd(scan: &SimulatedScan, truth: TruthImage) -> Result<Image> {
     let TruthImage { name, slice, frame, values } = truth;
     let geometry = scan.image_geometry(slice);
     let mut header = ImageHeader {
+        measurement_uid: scan.setup().measurement_uid,
         slice: u16::try_from(slice)?,
         image_index: u16::try_from(frame.unwrap_or(slice) + 1)?,
         field_of_view: geometry.field_of_view_mm,
@@ -138,6 +152,15 @@ fn to_mrd(scan: &SimulatedScan, truth: TruthImage) -> Result<Image> {
     meta.set("DataRole", name);
     if let Some((_, unit)) = UNITS.iter().find(|(ending, _)| name.ends_with(ending)) {
         meta.set("Unit", *unit);
+    }
+    match name {
+        "displacement_field_px" => meta.set_all("Components", ["dy", "dx"]),
+        // The header's directions are in the patient's axes.
+        "diffusion_tensor_um2_per_ms" => {
+            meta.set_all("Components", ["xx", "xy", "xz", "yy", "yz", "zz"]);
+            meta.set("ComponentAxes", "image");
+        }
+        _ => {}
     }
     if let Some(frame) = frame.map(|frame| &scan.plan().frames[frame]) {
         let counters = frame.counters;
@@ -169,6 +192,6 @@ fn to_mrd(scan: &SimulatedScan, truth: TruthImage) -> Result<Image> {
     Ok(Image::new(header, meta, pixels))
 }
 
-/// Endings of names and the units that they stand for.
+/// Endings of names and the units that they stand for; the first that fits counts.
 const UNITS: [(&str, &str); 5] =
-    [("_ms", "ms"), ("_px", "px"), ("_deg", "deg"), ("_percent", "%"), ("_um2_per_ms", "um2/ms")];
+    [("_um2_per_ms", "um2/ms"), ("_ms", "ms"), ("_px", "px"), ("_deg", "deg"), ("_percent", "%")];

@@ -34,7 +34,10 @@ pub struct Lesion {
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum LesionError {
     /// The angles.
-    #[error("a lesion spans {extent_rad} rad at {angle_rad} rad: it must span between 0 and 2π")]
+    #[error(
+        "a lesion spans {:.4}° at {:.4}°: it must span more than 0° and at most 360°",
+        extent_rad.to_degrees(), angle_rad.to_degrees()
+    )]
     Extent {
         /// Of the middle.
         angle_rad: f64,

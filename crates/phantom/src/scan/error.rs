@@ -21,6 +21,18 @@ pub enum SetupError {
         /// Most.
         maximum: usize,
     },
+    /// A quantity outside its range.
+    #[error("{what} is {value}: choose {minimum} to {maximum}")]
+    Quantity {
+        /// What it is.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// Smallest.
+        minimum: f64,
+        /// Largest.
+        maximum: f64,
+    },
     /// A length, time or strength that is not a positive number.
     #[error("{what} is {value}: choose a number above 0")]
     NotPositive {
@@ -41,7 +53,8 @@ pub enum SetupError {
     /// Something of the sequence takes longer than there is time.
     #[error(
         "{what} comes {missing_ms:.2} ms too late: lengthen the repetition time, the delay or the \
-         interval of R waves, or acquire fewer lines or shorter readouts"
+         interval of R waves, or acquire fewer lines (acceleration, partial Fourier), begin at the \
+         centre, or shorten the readouts"
     )]
     DoesNotFit {
         /// What it is.
@@ -82,7 +95,7 @@ pub enum SetupError {
         limit: usize,
     },
     /// The readouts could not be counted in their headers.
-    #[error("{0} readouts are more than {1}: choose fewer repetitions or slices")]
+    #[error("{0} readouts are more than {1}: choose fewer images, slices or lines")]
     TooManyReadouts(usize, usize),
     /// The heart would lie over other organs.
     #[error(
@@ -104,6 +117,12 @@ pub enum SetupError {
     /// The pulses' imperfections.
     #[error(transparent)]
     Imperfections(#[from] OutOfRange),
+    /// Something that the trajectory does not know.
+    #[error("{what} is for straight lines: leave it out, or choose another trajectory")]
+    OnlyForLines {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The sequence needs a heart and the subject has none.
     #[error("{sequence} needs a heart, the phantom {phantom} has none: choose short-axis")]
     NoHeart {

@@ -4,7 +4,8 @@ use ismrmrd::Header;
 use ismrmrd::xml::{
     AccelerationFactor, AcquisitionSystemInformation, CalibrationMode, CoilLabel, Encoding,
     EncodingLimits, EncodingSpace, ExperimentalConditions, FieldOfView, Limit, MatrixSize,
-    MeasurementInformation, ParallelImaging, PatientPosition, StudyInformation, Trajectory,
+    MeasurementInformation, ParallelImaging, PatientPosition, StudyInformation, SubjectInformation,
+    Trajectory,
 };
 
 use super::plan::{Content, Plan, Readout, Sampling};
@@ -22,6 +23,12 @@ const START_DATE: &str = "2025-01-01";
 pub(super) fn header(setup: &Setup, plan: &Plan) -> Header {
     let names = &plan.names;
     let mut header = Header {
+        // Gadgetron's noise adjustment takes no scan without.
+        subject_information: Some(SubjectInformation {
+            patient_name: Some("phantom".into()),
+            patient_id: Some("phantom".into()),
+            ..SubjectInformation::default()
+        }),
         study_information: Some(StudyInformation {
             study_date: Some(START_DATE.into()),
             study_time: Some(START_TIME.into()),

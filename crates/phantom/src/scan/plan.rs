@@ -31,6 +31,8 @@ pub struct Plan {
     pub trajectory_description: Option<TrajectoryDescription>,
     /// Readouts of an excitation.
     pub echo_train_length: usize,
+    /// Time between two samples of its readouts, where the sequence says; else the setup does.
+    pub sample_time_us: Option<f64>,
     /// Places that the body was in: slice and pose.
     pub moments: Vec<Moment>,
     /// Signals of the regions: `[row, region]`; readouts refer to rows.
@@ -87,20 +89,22 @@ impl Plan {
 
     /// Largest signal of the myocardium, or of any region where there is none, in all images.
     pub(super) fn strongest_signal(&self, bodies: &[Body]) -> f64 {
-        let of_frame = |content: Content, myocardium: bool| match content {
-            Content::Noise | Content::Pixels { .. } => 1.0,
-            Content::Body { moment, signals } => {
-                let signals = &self.signals[signals];
-                match &bodies[self.moments[moment].slice] {
-                    Body::Picture(_) => signals[0].norm(),
-                    Body::Anatomy(anatomy) => anatomy
-                        .regions
-                        .iter()
-                        .zip(signals)
-                        .filter(|(region, _)| !myocardium || region.label == Label::Myocardium)
-                        .map(|(_, signal)| signal.norm())
-                        .fold(0.0, f64::max),
-                }
+        let of_frame = |content: Content, myocardium: bool| {
+            let (slice, signals) = match content {
+                Content::Noise => return 0.0,
+                Content::Body { moment, signals } => (self.moments[moment].slice, signals),
+                Content::Pixels { slice, signals, .. } => (slice, signals),
+            };
+            let signals = &self.signals[signals];
+            match &bodies[slice] {
+                Body::Picture(_) => signals[0].norm(),
+                Body::Anatomy(anatomy) => anatomy
+                    .regions
+                    .iter()
+                    .zip(signals)
+                    .filter(|(region, _)| !myocardium || region.label == Label::Myocardium)
+                    .map(|(_, signal)| signal.norm())
+                    .fold(0.0, f64::max),
             }
         };
         let largest = |myocardium| {
@@ -161,6 +165,8 @@ pub enum Content {
         slice: usize,
         /// Number for [`Plan::pixel_objects`].
         object: usize,
+        /// Index in [`Plan::signals`]: the regions without diffusion weighting.
+        signals: usize,
     },
 }
 

@@ -16,8 +16,11 @@ use crate::trajectory::{CalibrationLines, LineOptions, LinePattern, ReadoutWindo
 /// Bytes of k-space that may be kept at a time.
 const MAX_K_SPACE_BYTES: usize = 4 << 30;
 
+/// Larger fields of view hold nothing.
+const MAX_FIELD_OF_VIEW_MM: f64 = 5000.0;
+
 /// Readouts of a scan: their list is kept.
-const MAX_READOUTS: usize = 20_000_000;
+pub(crate) const MAX_READOUTS: usize = 2_000_000;
 
 /// Choices of a scan beside its sequence.
 #[derive(Clone, Debug, PartialEq)]
@@ -225,6 +228,10 @@ impl Setup {
         }
         positive("the field of view along x, mm,", self.field_of_view_mm[0])?;
         positive("the field of view along y, mm,", self.field_of_view_mm[1])?;
+        below("the field of view along x, mm,", self.field_of_view_mm[0], MAX_FIELD_OF_VIEW_MM)?;
+        below("the field of view along y, mm,", self.field_of_view_mm[1], MAX_FIELD_OF_VIEW_MM)?;
+        below("the object's phase, rad,", self.object_phase_rad, 10.0)?;
+        below("the object's shading", self.object_bias, 0.99)?;
         positive("the slice thickness, mm,", self.slice_thickness_mm)?;
         positive("the slice spacing, mm,", self.slice_spacing_mm)?;
         self.motion.cycle.check()?;
@@ -325,17 +332,19 @@ impl Setup {
         }
     }
 
-    pub(super) fn sample_time_us_of(&self, content: Content) -> f64 {
+    /// Time between two samples of a readout of a plan.
+    pub(super) fn sample_time_us_of(&self, plan: &Plan, content: Content) -> f64 {
         match (content, self.noise_scan) {
             (Content::Noise, Some(noise_scan)) => noise_scan.sample_time_us,
-            _ => self.sample_time_us,
+            _ => plan.sample_time_us.unwrap_or(self.sample_time_us),
         }
     }
 
     /// Standard deviation of the noise scan over that of the image's readouts. Noise power goes
     /// with the bandwidth, and the receiver's filter takes its share.
-    pub(super) fn noise_scan_scale(&self) -> f64 {
-        let dwell_ratio = self.sample_time_us / self.sample_time_us_of(Content::Noise);
+    pub(super) fn noise_scan_scale(&self, plan: &Plan) -> f64 {
+        let sample_time_us = plan.sample_time_us.unwrap_or(self.sample_time_us);
+        let dwell_ratio = sample_time_us / self.sample_time_us_of(plan, Content::Noise);
         (self.receiver_noise_bandwidth * dwell_ratio).sqrt()
     }
 }
@@ -350,6 +359,15 @@ fn in_range(
         Ok(())
     } else {
         Err(SetupError::OutOfRange { what, value, minimum, maximum })
+    }
+}
+
+/// 0 to `maximum`.
+fn below(what: &'static str, value: f64, maximum: f64) -> Result<(), SetupError> {
+    if (0.0..=maximum).contains(&value) {
+        Ok(())
+    } else {
+        Err(SetupError::Quantity { what, value, minimum: 0.0, maximum })
     }
 }
 

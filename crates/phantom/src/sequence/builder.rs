@@ -4,7 +4,9 @@ use ismrmrd::{AcquisitionFlags, EncodingCounters};
 use num_complex::Complex64;
 
 use crate::motion::Pose;
-use crate::scan::{Body, Content, Frame, Moment, Plan, Readout, Sampling, Setup, SetupError};
+use crate::scan::{
+    Body, Content, Frame, MAX_READOUTS, Moment, Plan, Readout, Sampling, Setup, SetupError,
+};
 use crate::trajectory::{AcquiredLine, LinePattern, LineRole, ReadoutWindow};
 
 /// Between two readouts of the noise scan beyond their own length, ms.
@@ -67,6 +69,19 @@ impl<'a> PlanBuilder<'a> {
             }
         }
         Ok(builder)
+    }
+
+    /// Makes sure that so many more readouts are not too many.
+    ///
+    /// # Errors
+    /// [`SetupError::TooManyReadouts`]
+    pub fn reserve(&mut self, n_readouts: usize) -> Result<(), SetupError> {
+        let total = self.plan.readouts.len().saturating_add(n_readouts);
+        if total > MAX_READOUTS {
+            return Err(SetupError::TooManyReadouts(total, MAX_READOUTS));
+        }
+        self.plan.readouts.reserve(n_readouts);
+        Ok(())
     }
 
     /// When the last readout ends.
@@ -216,5 +231,22 @@ impl<'a> PlanBuilder<'a> {
         self.plan.readouts.sort_by(|a, b| a.start_ms.total_cmp(&b.start_ms));
         self.plan.duration_ms = self.now_ms;
         self.plan
+    }
+}
+
+/// Whether a quantity lies between `minimum` and `maximum`.
+///
+/// # Errors
+/// [`SetupError::Quantity`]
+pub(super) fn in_range(
+    what: &'static str,
+    value: f64,
+    minimum: f64,
+    maximum: f64,
+) -> Result<(), SetupError> {
+    if (minimum..=maximum).contains(&value) {
+        Ok(())
+    } else {
+        Err(SetupError::Quantity { what, value, minimum, maximum })
     }
 }

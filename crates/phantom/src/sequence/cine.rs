@@ -30,8 +30,8 @@ pub enum Gating {
         /// Lines of a segment.
         n_lines_per_segment: usize,
     },
-    /// Whole images one after the other without regard to the heart. They are numbered by
-    /// `repetition`.
+    /// Whole images one after the other without regard to the heart. They too are numbered by
+    /// `phase`, which is what Gadgetron's binning of real-time images counts.
     RealTime {
         /// How many.
         n_images: usize,
@@ -58,15 +58,23 @@ impl Default for Cine {
 impl Sequence for Cine {
     fn plan(&self, setup: &Setup, bodies: &[Body]) -> Result<Plan, SetupError> {
         let mut builder = PlanBuilder::new(setup, bodies)?;
+        let (what, n) = match self.gating {
+            Gating::Segmented { n_lines_per_segment: n } => ("the number of lines of a segment", n),
+            Gating::RealTime { n_images: n } => ("the number of images", n),
+        };
+        if !(1..=65536).contains(&n) {
+            return Err(SetupError::OutOfRange { what, value: n, minimum: 1, maximum: 65536 });
+        }
         for slice in 0..setup.n_slices {
             builder.separate_calibration(slice);
             let signals = self.steady_state(&builder, slice)?;
             let signals = builder.signals(signals);
             match self.gating {
                 Gating::Segmented { n_lines_per_segment } => {
-                    self.segmented(&mut builder, slice, signals, n_lines_per_segment.max(1))?;
+                    self.segmented(&mut builder, slice, signals, n_lines_per_segment)?;
                 }
                 Gating::RealTime { n_images } => {
+                    builder.reserve(n_images * builder.lines(0).len())?;
                     self.real_time(&mut builder, slice, signals, n_images);
                 }
             }
@@ -125,6 +133,7 @@ impl Cine {
             let missing_ms = segment_ms - FILLED * mean_ms;
             return Err(SetupError::DoesNotFit { what: "a segment in a beat", missing_ms });
         }
+        builder.reserve(n_phases * lines.len())?;
         let center = builder.center_position(0);
         let mut trigger_ms = builder.trigger_from(builder.now_ms());
         let mut frames = vec![None; n_phases];
@@ -176,7 +185,7 @@ impl Cine {
             let content = Content::Body { moment, signals };
             let counters = EncodingCounters {
                 slice: slice as u16,
-                repetition: image as u16,
+                phase: image as u16,
                 ..EncodingCounters::default()
             };
             for (n, line) in lines.iter().enumerate() {

@@ -8,7 +8,7 @@ use num_complex::Complex64;
 
 use super::Sequence;
 use super::builder::{Line, PlanBuilder};
-use super::epi_train::EpiTrain;
+use super::epi_train::{EpiTrain, whole_trains_only};
 use super::timeline::Timeline;
 use crate::anatomy::Anatomy;
 use crate::diffusion::{
@@ -25,7 +25,9 @@ use crate::trajectory::{Epi, EpiOptions};
 /// of a heart with fibres.
 ///
 /// The weighting is counted by `repetition`, for which the header's diffusion block lists b-value
-/// and direction in the patient's axes; the averages by `average`.
+/// and direction in the patient's axes; the averages by `average`. `user_int[7]` is the interval
+/// in µs over which a stimulated echo was weighted: its b-value is the listed one times that over
+/// the header's `AssumedRRInterval_ms` (but for a third of the gradient's duration).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diffusion {
     /// How diffusion is weighted.
@@ -40,6 +42,9 @@ pub struct Diffusion {
     pub reference_b_value_s_per_mm2: f64,
     /// Averages.
     pub n_averages: usize,
+    /// Beats before the first image in which everything but the readout is played: they bring
+    /// the magnetisation to where it stays.
+    pub n_dummy_shots: usize,
     /// Of the spin echo, or twice from the first pulse of a stimulated echo to the second.
     pub echo_time_ms: f64,
     /// From the R wave to the excitation. `None`: a third of the mean interval of R waves.
@@ -76,6 +81,7 @@ impl Default for Diffusion {
             n_references: 1,
             reference_b_value_s_per_mm2: 0.0,
             n_averages: 1,
+            n_dummy_shots: 5,
             echo_time_ms: 70.0,
             trigger_delay_ms: None,
             epi: Some(EpiOptions::default()),
@@ -166,6 +172,9 @@ impl Sequence for Diffusion {
             self.reference_b_value_s_per_mm2,
             self.n_averages,
         )?;
+        if self.epi.is_some() {
+            whole_trains_only(setup)?;
+        }
         let mut builder = PlanBuilder::new(setup, bodies)?;
         let mut shots = Vec::new();
         for slice in 0..setup.n_slices {
@@ -235,7 +244,8 @@ impl Diffusion {
         let mut earliest_ms = builder.now_ms();
         // Of each shot: time of the echo and the interval that weights it.
         let mut centers_ms = Vec::new();
-        for _ in &table.encodings {
+        builder.reserve(table.encodings.len() * (builder.lines(0).len() + 16))?;
+        for shot in 0..self.n_dummy_shots + table.encodings.len() {
             let begin_ms = timeline.now_ms() - delay_ms;
             let mut trigger_ms = builder.trigger_from(begin_ms.max(earliest_ms));
             earliest_ms = builder.trigger_after(trigger_ms);
@@ -255,7 +265,9 @@ impl Diffusion {
                     timeline.play(Block::StimulatedEcho { echo_time_ms, mixing_time_ms });
                 }
             }
-            centers_ms.push((timeline.now_ms(), rr_interval_ms));
+            if shot >= self.n_dummy_shots {
+                centers_ms.push((timeline.now_ms(), rr_interval_ms));
+            }
         }
         let echoes = timeline.echoes(setup, &builder.bodies[slice])?;
         let lines = builder.lines(0);
@@ -285,27 +297,28 @@ impl Diffusion {
                 average: (shot / table.n_encodings) as u16,
                 ..EncodingCounters::default()
             };
-            let content = Content::Pixels { slice, object: shots.len() };
+            let signals: Vec<Complex64> =
+                echoes.iter().map(|echoes| echoes[self.n_dummy_shots + shot]).collect();
+            let object = shots.len();
+            let content =
+                Content::Pixels { slice, object, signals: builder.signals(signals.clone()) };
+            let mut user_int = [0; 8];
+            user_int[7] = (1e3 * rr_interval_ms).round() as i32;
             match &epi {
                 Some(train) => {
-                    train.play(builder, center_ms, counters, content);
+                    train.play(builder, center_ms, counters, content, user_int);
                 }
                 None => {
                     for (n, line) in lines.iter().enumerate() {
                         let echo_ms = center_ms + (n as f64 - center as f64) * line_ms;
                         let line = Line { line: line.line, role: line.role, echo_ms, content };
-                        builder.line(line, counters, [0; 8]);
+                        builder.line(line, counters, user_int);
                     }
                 }
             }
             let values = vec![("BValue", encoding.b_value_s_per_mm2)];
             builder.frame(counters, content, center_ms, values);
-            shots.push(Shot {
-                encoding,
-                signals: echoes.iter().map(|of_region| of_region[shot]).collect(),
-                pose: setup.motion.pose_at(center_ms),
-                slice,
-            });
+            shots.push(Shot { encoding, signals, pose: setup.motion.pose_at(center_ms), slice });
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use ismrmrd::{AcquisitionFlags, EncodingCounters};
 
 use super::builder::PlanBuilder;
-use crate::scan::{Content, Readout, Sampling, SetupError};
-use crate::trajectory::{AcquiredLine, Epi, EpiReadout};
+use crate::scan::{Content, Readout, Sampling, Setup, SetupError};
+use crate::trajectory::{AcquiredLine, Epi, EpiReadout, LineOptions};
 
 /// A train for the lines of one image, with its sample positions in the plan.
 pub(super) struct EpiTrain {
@@ -31,6 +31,7 @@ impl EpiTrain {
         plan.trajectory = ismrmrd::xml::Trajectory::Epi;
         plan.trajectory_description = Some(epi.description(lines.len()));
         plan.echo_train_length = lines.len();
+        plan.sample_time_us = Some(options.dwell_time_us);
         let center_line = options.encoded_matrix_size[1] / 2;
         let at_center = shot
             .iter()
@@ -60,6 +61,11 @@ impl EpiTrain {
         })
     }
 
+    /// From its start to the centre of k-space.
+    pub fn center_ms(&self) -> f64 {
+        self.center_ms
+    }
+
     /// Plays it with the centre of k-space at a moment and gives its end.
     pub fn play(
         &self,
@@ -67,6 +73,7 @@ impl EpiTrain {
         center_ms: f64,
         counters: EncodingCounters,
         content: Content,
+        user_int: [i32; 8],
     ) -> f64 {
         let first_ms = center_ms - self.center_ms;
         let mut end_ms = first_ms;
@@ -94,9 +101,19 @@ impl EpiTrain {
                 flags,
                 separate_calibration: false,
                 phase_rad: readout.phase_rad,
-                user_int: [0; 8],
+                user_int,
             });
         }
         end_ms
     }
+}
+
+/// Refuses lines that a train would have to jump over or to add: partial Fourier is all it knows.
+pub(super) fn whole_trains_only(setup: &Setup) -> Result<(), SetupError> {
+    let LineOptions { order, partial_fourier, .. } = setup.lines;
+    let plain = LineOptions { order, partial_fourier, ..LineOptions::default() };
+    if setup.lines != plain {
+        return Err(SetupError::OnlyForLines { what: "undersampling or calibration" });
+    }
+    Ok(())
 }

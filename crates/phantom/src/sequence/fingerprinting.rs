@@ -154,6 +154,7 @@ impl Sequence for Fingerprinting {
         }
         let mut plan = builder.finish();
         plan.trajectory = Trajectory::Spiral;
+        plan.sample_time_us = Some(self.spiral.dwell_time_us);
         plan.names = Names {
             protocol: "cMRF_T1_T2".into(),
             sequence: "spiral_cmrf_fisp".into(),
@@ -225,6 +226,7 @@ impl Fingerprinting {
             }
         }
         builder.advance_to(timeline.now_ms());
+        builder.reserve(pulses.len())?;
         let echoes = timeline.steady_echoes(builder.setup, &builder.bodies[slice])?;
         let mut moment = 0;
         for (number, (beat, echo, pulse_ms, index)) in pulses.into_iter().enumerate() {

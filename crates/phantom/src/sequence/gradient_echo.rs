@@ -5,12 +5,12 @@ use ismrmrd::{AcquisitionFlags, EncodingCounters};
 
 use super::Sequence;
 use super::builder::{Line, PlanBuilder};
-use super::epi_train::EpiTrain;
+use super::epi_train::{EpiTrain, whole_trains_only};
 use super::timeline::Timeline;
 use crate::physics::{Block, SpoiledTrain, Spoiling};
 use crate::scan::{Body, Content, Names, Plan, Readout, Sampling, Setup, SetupError};
 use crate::trajectory::{
-    Epi, EpiOptions, Radial, RadialOptions, Spiral, SpiralOptions, SpokeAngles,
+    Epi, EpiOptions, LineOptions, Radial, RadialOptions, Spiral, SpiralOptions, SpokeAngles,
 };
 
 /// A FLASH sequence. Repetitions show the same but for motion and noise.
@@ -72,6 +72,11 @@ impl Sequence for GradientEcho {
             });
         }
         let mut builder = PlanBuilder::new(setup, bodies)?;
+        match self.encoding {
+            Encoding::Cartesian => {}
+            Encoding::Epi(_) => whole_trains_only(setup)?,
+            Encoding::Radial { .. } | Encoding::Spiral(_) => no_lines(setup)?,
+        }
         match &self.encoding {
             Encoding::Cartesian => self.cartesian(&mut builder)?,
             Encoding::Epi(options) => self.epi(&mut builder, options)?,
@@ -143,6 +148,7 @@ impl GradientEcho {
         let setup = builder.setup;
         self.must_fit("a readout", setup.readout_ms(setup.sample_time_us))?;
         let signals = self.steady_states(builder)?;
+        builder.reserve(self.n_repetitions * setup.n_slices * builder.lines(0).len())?;
         for repetition in 0..self.n_repetitions {
             for (slice, &signals) in signals.iter().enumerate() {
                 if repetition == 0 {
@@ -182,8 +188,18 @@ impl GradientEcho {
             n_left_out: setup.n_samples_left_out,
             angles,
         })?;
+        if !(1..=65536).contains(&n_spokes) {
+            let what = "the number of spokes";
+            return Err(SetupError::OutOfRange {
+                what,
+                value: n_spokes,
+                minimum: 1,
+                maximum: 65536,
+            });
+        }
         let readout_ms = radial.n_samples() as f64 * setup.sample_time_us * 1e-3;
         self.must_fit("a spoke", readout_ms)?;
+        builder.reserve(self.n_repetitions * setup.n_slices * n_spokes)?;
         // Golden angles go on from image to image, others begin anew.
         let n_positions = match angles {
             SpokeAngles::Golden => self.n_repetitions * n_spokes,
@@ -210,7 +226,9 @@ impl GradientEcho {
         })?;
         let readout_ms = spiral.n_samples() as f64 * options.dwell_time_us * 1e-3;
         self.must_fit("an arm of the spiral", self.echo_time_ms + readout_ms)?;
+        builder.reserve(self.n_repetitions * builder.setup.n_slices * options.n_arms)?;
         builder.plan.trajectory = Trajectory::Spiral;
+        builder.plan.sample_time_us = Some(options.dwell_time_us);
         builder.plan.sample_positions = (0..options.n_arms).map(|n| spiral.arm(n)).collect();
         self.point_images(builder, options.n_arms, 0, |n| n % options.n_arms)
     }
@@ -269,13 +287,19 @@ impl GradientEcho {
         for repetition in 0..self.n_repetitions {
             for (slice, &signals) in signals.iter().enumerate() {
                 let lines = builder.lines(repetition);
+                builder.reserve(lines.len() + options.n_navigators)?;
                 let train = EpiTrain::new(builder, &epi, &lines)?;
+                if train.center_ms() > self.echo_time_ms {
+                    let missing_ms = train.center_ms() - self.echo_time_ms;
+                    let what = "the centre of the echo-planar train";
+                    return Err(SetupError::DoesNotFit { what, missing_ms });
+                }
                 let first_ms = builder.now_ms();
                 let center_ms = first_ms + self.echo_time_ms;
                 let moment = builder.moment(slice, center_ms);
                 let content = Content::Body { moment, signals };
                 let counters = Self::counters(slice, repetition);
-                let end_ms = train.play(builder, center_ms, counters, content);
+                let end_ms = train.play(builder, center_ms, counters, content, [0; 8]);
                 self.must_fit("the echo-planar train", end_ms - first_ms)?;
                 builder.frame(counters, content, center_ms, Vec::new());
                 builder.advance_to(first_ms + self.repetition_time_ms);
@@ -283,4 +307,15 @@ impl GradientEcho {
         }
         Ok(())
     }
+}
+
+/// Refuses choices about lines, of which spokes and arms have none.
+fn no_lines(setup: &Setup) -> Result<(), SetupError> {
+    let plain = LineOptions { order: setup.lines.order, ..LineOptions::default() };
+    if setup.lines != plain {
+        return Err(SetupError::OnlyForLines {
+            what: "undersampling, calibration or partial Fourier",
+        });
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use ismrmrd::EncodingCounters;
 use ismrmrd::xml::SequenceParameters;
 
 use super::Sequence;
-use super::builder::{Line, PlanBuilder};
+use super::builder::{Line, PlanBuilder, in_range};
 use super::timeline::Timeline;
 use crate::anatomy::Label;
 use crate::physics::{Block, SpoiledTrain, Spoiling};
@@ -38,6 +38,9 @@ pub struct LateEnhancement {
 /// Part of the interval of R waves after which the heart is calm.
 const CALM: f64 = 0.67;
 
+/// Nothing has a longer T1.
+const MAX_INVERSION_TIME_MS: f64 = 10_000.0;
+
 /// T1 of healthy myocardium where the subject has none, ms.
 const USUAL_T1_MS: f64 = 450.0;
 
@@ -58,9 +61,13 @@ impl Default for LateEnhancement {
 
 impl Sequence for LateEnhancement {
     fn plan(&self, setup: &Setup, bodies: &[Body]) -> Result<Plan, SetupError> {
+        if let Some(time_ms) = self.inversion_time_ms {
+            in_range("the inversion time, ms,", time_ms, 1.0, MAX_INVERSION_TIME_MS)?;
+        }
         let mut builder = PlanBuilder::new(setup, bodies)?;
         let mut inversion_times_ms = Vec::new();
         for slice in 0..setup.n_slices {
+            builder.reserve(2 * setup.matrix_size[1])?;
             builder.separate_calibration(slice);
             inversion_times_ms.push(self.slice(&mut builder, slice)?);
         }

@@ -136,6 +136,7 @@ impl Sequence for Molli {
     fn plan(&self, setup: &Setup, bodies: &[Body]) -> Result<Plan, SetupError> {
         let mut builder = PlanBuilder::new(setup, bodies)?;
         for slice in 0..setup.n_slices {
+            builder.reserve(self.scheme.n_images() * setup.matrix_size[1])?;
             builder.separate_calibration(slice);
             self.slice(&mut builder, slice)?;
         }

@@ -54,6 +54,7 @@ impl Sequence for MultiEcho {
         }
         let mut builder = PlanBuilder::new(setup, bodies)?;
         for slice in 0..setup.n_slices {
+            builder.reserve(self.echo_times_ms.len() * setup.matrix_size[1])?;
             builder.separate_calibration(slice);
             self.slice(&mut builder, slice)?;
         }

@@ -3,7 +3,7 @@
 use ismrmrd::EncodingCounters;
 
 use super::Sequence;
-use super::builder::PlanBuilder;
+use super::builder::{PlanBuilder, in_range};
 use super::single_shot::{Shot, SingleShot};
 use super::timeline::Timeline;
 use crate::physics::Block;
@@ -40,8 +40,12 @@ impl Default for Sasha {
 
 impl Sequence for Sasha {
     fn plan(&self, setup: &Setup, bodies: &[Body]) -> Result<Plan, SetupError> {
+        for &time_ms in &self.saturation_times_ms {
+            in_range("a saturation time, ms,", time_ms, 1.0, Self::ANCHOR_TIME_MS)?;
+        }
         let mut builder = PlanBuilder::new(setup, bodies)?;
         for slice in 0..setup.n_slices {
+            builder.reserve((1 + self.saturation_times_ms.len()) * setup.matrix_size[1])?;
             builder.separate_calibration(slice);
             self.slice(&mut builder, slice)?;
         }

@@ -44,6 +44,7 @@ impl Sequence for T2Prepared {
     fn plan(&self, setup: &Setup, bodies: &[Body]) -> Result<Plan, SetupError> {
         let mut builder = PlanBuilder::new(setup, bodies)?;
         for slice in 0..setup.n_slices {
+            builder.reserve(self.preparation_times_ms.len() * setup.matrix_size[1])?;
             builder.separate_calibration(slice);
             self.slice(&mut builder, slice)?;
         }

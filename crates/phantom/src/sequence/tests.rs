@@ -272,7 +272,7 @@ fn cine_shows_the_beat() {
     let scan = play(&Cine { gating: Gating::RealTime { n_images: 20 }, ..Cine::default() }, setup);
     assert_eq!(scan.plan().frames.len(), 20);
     let last = scan.plan().readouts.last().expect("readouts");
-    assert_eq!(last.counters.repetition, 19);
+    assert_eq!(last.counters.phase, 19);
 }
 
 #[test]
