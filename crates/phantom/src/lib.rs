@@ -60,8 +60,8 @@ pub use physics::{
 pub use raster::{Coverage, PixelGrid, band_limited, rasterise, rasterise_shapes};
 pub use scan::{
     Body, Content, Event, Frame, ImageGeometry, Moment, Names, Noise, NoiseScan, Orientation,
-    PixelObjects, Plan, Readout, Sampling, Setup, SetupError, SimulatedScan, Subject, TruthImage,
-    TruthValues,
+    PixelObjects, Plan, Readout, SamplePositions, Sampling, Setup, SetupError, SimulatedScan,
+    Subject, TruthImage, TruthValues,
 };
 pub use sequence::{
     Cine, Diffusion, Encoding, Fingerprinting, Gating, GradientEcho, LateEnhancement, Molli,

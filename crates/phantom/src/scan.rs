@@ -9,7 +9,7 @@ mod setup;
 mod subject;
 mod truth;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ismrmrd::{Acquisition, AcquisitionFlags, AcquisitionHeader, Header, Waveform};
@@ -27,12 +27,17 @@ use crate::sequence::Sequence;
 use crate::trajectory::normalised_trajectory;
 
 pub use error::SetupError;
-pub use plan::{Content, Frame, Moment, Names, PixelObjects, Plan, Readout, Sampling};
+pub use plan::{
+    Content, Frame, Moment, Names, PixelObjects, Plan, Readout, SamplePositions, Sampling,
+};
 use production::{Production, Samplers};
 pub(crate) use setup::MAX_READOUTS;
 pub use setup::{ImageGeometry, Noise, NoiseScan, Orientation, Setup};
 pub use subject::{Body, Subject};
 pub use truth::{TruthImage, TruthValues};
+
+/// Bytes of k-space and coil maps that may be kept at a time.
+const MAX_K_SPACE_BYTES: usize = 4 << 30;
 
 /// Bytes of readouts that are made at a time.
 const BATCH_BYTES: usize = 8 << 20;
@@ -63,12 +68,12 @@ pub struct SimulatedScan {
     bodies: Vec<Body>,
     /// One per slice.
     coils: Vec<CoilSensitivities>,
-    samplers: Vec<OnceLock<Samplers>>,
+    /// The samplers that were asked for last, and their slice.
+    samplers: Mutex<Option<(usize, Arc<Samplers>)>>,
     /// Samplers of a single uniform channel, for the truth.
     uniform: OnceLock<CartesianSampler>,
     noise: NoiseSource,
     noise_sd: f64,
-    waveforms: Vec<(f64, Waveform)>,
 }
 
 impl SimulatedScan {
@@ -81,31 +86,21 @@ impl SimulatedScan {
         let bodies = setup.subject.bodies(&setup)?;
         let mut plan = sequence.plan(&setup, &bodies)?;
         flags::mark_edges(&mut plan.readouts);
-        setup.check_plan(&plan, &bodies)?;
         let noise_sd = setup.noise_sd(&plan, &bodies);
         let noise = setup.noise_source(noise_sd)?;
-        let coils = coils(&setup, &bodies);
         let header = header::header(&setup, &plan);
-        let waveforms = if setup.with_waveforms {
-            let (uid, seed) = (setup.measurement_uid, setup.seed);
-            physiology_waveforms(&setup.motion, plan.duration_ms, uid, seed)
-        } else {
-            Vec::new()
-        };
-        let samplers = (0..setup.n_slices).map(|_| OnceLock::new()).collect();
-        let uniform = OnceLock::new();
-        Ok(Self {
-            setup,
-            plan,
-            header,
-            bodies,
-            coils,
-            samplers,
-            uniform,
-            noise,
-            noise_sd,
-            waveforms,
-        })
+        let (samplers, uniform) = (Mutex::new(None), OnceLock::new());
+        let coils = Vec::new();
+        let mut scan =
+            Self { setup, plan, header, bodies, coils, samplers, uniform, noise, noise_sd };
+        let bytes = Production::new(&scan).peak_bytes();
+        if bytes > MAX_K_SPACE_BYTES {
+            return Err(SetupError::TooLarge { bytes, limit: MAX_K_SPACE_BYTES });
+        }
+        scan.setup.check_plan(&scan.plan, &scan.bodies)?;
+        // Last, because it takes longest.
+        scan.coils = coils_around(&scan.setup, &scan.bodies);
+        Ok(scan)
     }
 
     /// The choices that the scan was made from.
@@ -167,10 +162,13 @@ impl SimulatedScan {
     /// Readouts and waveforms in the order of time, each with its time since the start. A
     /// waveform comes when its last sample is there.
     pub fn events(&self) -> impl Iterator<Item = (Duration, Event)> + '_ {
-        let waveforms = self.waveforms.iter().map(|(start_ms, waveform)| {
+        let Setup { motion, measurement_uid, seed, .. } = &self.setup;
+        let until_ms = if self.setup.with_waveforms { self.plan.duration_ms } else { 0.0 };
+        let waveforms = physiology_waveforms(motion, until_ms, *measurement_uid, *seed);
+        let waveforms = waveforms.map(|(start_ms, waveform)| {
             let samples = waveform.data.ncols() as f64;
             let end_ms = start_ms + samples * f64::from(waveform.header.sample_time_us) * 1e-3;
-            (Duration::from_secs_f64(end_ms * 1e-3), Event::Waveform(waveform.clone()))
+            (Duration::from_secs_f64(end_ms * 1e-3), Event::Waveform(waveform))
         });
         let acquisitions = self
             .acquisitions()
@@ -211,12 +209,9 @@ impl SimulatedScan {
         header.idx.user[5] = (setup.matrix_size[1] / 2) as u16;
         let mut trajectory = None;
         let (line, reversed) = match readout.sampling {
-            Sampling::Line { line, first_sample, reversed } => {
+            Sampling::Line { line, first_sample } => {
                 header.center_sample = (setup.grid().n_samples() / 2 - first_sample) as u16;
-                if reversed {
-                    header.center_sample = header.center_sample.saturating_sub(1);
-                }
-                (line, reversed)
+                (line, false)
             }
             Sampling::Points { positions, line, reversed, center_sample, with_trajectory } => {
                 header.center_sample = center_sample as u16;
@@ -239,14 +234,24 @@ impl SimulatedScan {
     /// Sample positions as readouts carry them: `[sample, dimension]`.
     fn trajectory(&self, positions: usize) -> Array2<f32> {
         let Setup { field_of_view_mm, matrix_size, .. } = self.setup;
-        normalised_trajectory(&self.plan.sample_positions[positions], field_of_view_mm, matrix_size)
+        let positions = self.plan.sample_positions.get(positions);
+        normalised_trajectory(&positions, field_of_view_mm, matrix_size)
     }
 
-    fn samplers(&self, slice: usize) -> &Samplers {
-        self.samplers[slice].get_or_init(|| Samplers {
+    /// The samplers of a slice. Only those that were asked for last are kept: coil maps are large.
+    fn samplers(&self, slice: usize) -> Arc<Samplers> {
+        let mut last = self.samplers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, samplers)) = &*last
+            && *known == slice
+        {
+            return Arc::clone(samplers);
+        }
+        let samplers = Arc::new(Samplers {
             cartesian: CartesianSampler::new(self.setup.grid(), &self.coils[slice]),
             points: PointSampler::new(self.setup.grid(), &self.coils[slice]),
-        })
+        });
+        *last = Some((slice, Arc::clone(&samplers)));
+        samplers
     }
 
     /// What lies in which slice.
@@ -289,8 +294,8 @@ impl SimulatedScan {
     /// If there is no such frame.
     pub fn coil_images(&self, frame: usize) -> Array3<Complex32> {
         let (slice, object) = self.object(self.plan.frames[frame].content);
-        let sampler = &self.samplers(slice).cartesian;
-        sampler.images(sampler.k_space(&object).view())
+        let samplers = self.samplers(slice);
+        samplers.cartesian.images(samplers.cartesian.k_space(&object).view())
     }
 
     /// What a single uniform channel would show of an image without noise in a scan of all
@@ -333,7 +338,7 @@ impl SimulatedScan {
 }
 
 /// Loops around the body of each slice, with the object's own phase.
-fn coils(setup: &Setup, bodies: &[Body]) -> Vec<CoilSensitivities> {
+fn coils_around(setup: &Setup, bodies: &[Body]) -> Vec<CoilSensitivities> {
     let field_of_view_mm = setup.field_of_view_mm;
     let background = Background {
         max_phase_rad: setup.object_phase_rad,
@@ -342,7 +347,7 @@ fn coils(setup: &Setup, bodies: &[Body]) -> Vec<CoilSensitivities> {
     };
     let is_plain = setup.object_phase_rad == 0.0 && setup.object_bias == 0.0;
     bodies
-        .iter()
+        .par_iter()
         .enumerate()
         .map(|(slice, body)| {
             if setup.n_channels == 1 && is_plain {

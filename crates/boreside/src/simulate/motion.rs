@@ -28,9 +28,9 @@ pub struct MotionOptions {
     /// How the patient breathes
     #[arg(long, value_enum, default_value_t)]
     breathing: Pattern,
-    /// Excursion of a breath in mm
-    #[arg(long, default_value_t = 10.0, value_name = "MM")]
-    breath_mm: f64,
+    /// Excursion of a free breath in mm [default: 10]
+    #[arg(long, value_name = "MM")]
+    breath_mm: Option<f64>,
     /// Drift of a held or of free breathing in mm/s
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_name = "MM_PER_S")]
     drift: f64,
@@ -83,6 +83,9 @@ impl MotionOptions {
         if self.breathing == Pattern::Still && (self.drift != 0.0 || !self.jump.is_empty()) {
             bail!("--drift and --jump need --breathing hold (or free)");
         }
+        if self.breathing != Pattern::Free && self.breath_mm.is_some() {
+            bail!("--breath-mm is for --breathing free");
+        }
         if self.breathing == Pattern::Free && !self.jump.is_empty() {
             bail!("--jump is for --breathing hold");
         }
@@ -94,7 +97,7 @@ impl MotionOptions {
                 ..BreathHold::default()
             })),
             Pattern::Free => Some(BreathingPattern::Free(FreeBreathing {
-                amplitude_mm: self.breath_mm,
+                amplitude_mm: self.breath_mm.unwrap_or(10.0),
                 drift_mm_per_s: self.drift,
                 ..FreeBreathing::default()
             })),
@@ -105,7 +108,12 @@ impl MotionOptions {
                 Breathing::new(&BreathingOptions { pattern, seed, ..BreathingOptions::default() })?
             }
         };
-        let cycle = if self.still_heart { CardiacCycle::still() } else { CardiacCycle::default() };
+        let beating = CardiacCycle {
+            beat_variability: self.beat_variability,
+            seed,
+            ..CardiacCycle::default()
+        };
+        let cycle = if self.still_heart { CardiacCycle::still() } else { beating };
         Ok(Motion { rhythm, breathing, cycle })
     }
 }

@@ -199,6 +199,9 @@ pub struct DtiOptions {
     /// Averages
     #[arg(long, default_value_t = 1, value_name = "N")]
     averages: usize,
+    /// Echo time in ms [default: as short as train and diffusion gradients let, at least 60]
+    #[arg(long, value_name = "MS")]
+    echo_time: Option<f64>,
     /// Straight lines instead of an echo-planar train
     #[arg(long)]
     straight_lines: bool,
@@ -229,13 +232,19 @@ fn single_shot() -> Defaults {
     Defaults { order: LineOrder::Centric, ..Defaults::default() }
 }
 
+/// Arms that are sampled as fast as the setup says.
+fn spiral(setup: &Setup, n_arms: usize) -> SpiralOptions {
+    SpiralOptions { n_arms, dwell_time_us: setup.sample_time_us, ..SpiralOptions::default() }
+}
+
 /// An echo-planar train that fits the matrix: full gradient between short ramps.
 fn epi_train(setup: &Setup, gradient_delay_us: f64) -> EpiOptions {
     const RAMP_US: u32 = 80;
     let n_samples = 2 * setup.matrix_size[0];
     let dwell_time_us = setup.sample_time_us;
-    let readout_us = n_samples as f64 * dwell_time_us;
-    let flat_top_time_us = readout_us as u32 - RAMP_US;
+    // The casts end at the largest number, which is refused as too long.
+    let readout_us = (n_samples as f64 * dwell_time_us).ceil() as u32;
+    let flat_top_time_us = readout_us.saturating_sub(RAMP_US).min(u32::MAX / 2);
     EpiOptions {
         n_samples,
         dwell_time_us,
@@ -246,6 +255,14 @@ fn epi_train(setup: &Setup, gradient_delay_us: f64) -> EpiOptions {
         gradient_delay_us,
         ..EpiOptions::default()
     }
+}
+
+/// From the start of a train of all covered lines to the centre of k-space.
+fn to_center_ms(train: &EpiOptions, setup: &Setup) -> f64 {
+    let n_lines = setup.matrix_size[1] as f64;
+    let left_out = ((1.0 - setup.lines.partial_fourier) * n_lines).round();
+    let n_before = train.n_navigators as f64 + 0.5 * n_lines - left_out;
+    (n_before + 0.5) * train.echo_spacing_us * 1e-3
 }
 
 impl SequenceOptions {
@@ -314,16 +331,16 @@ impl SequenceOptions {
                 (Box::new(sequence), options.scan.setup(defaults)?, &options.scan)
             }
             Self::Cmrf(options) => {
-                let sequence = Fingerprinting {
-                    inversion_factor: options.inversion_factor,
-                    spiral: SpiralOptions { n_arms: options.arms, ..SpiralOptions::default() },
-                    ..Fingerprinting::default()
-                };
                 let setup = options.scan.setup(Defaults {
                     matrix: [192, 192],
                     field_of_view_mm: [360.0, 360.0],
                     ..Defaults::default()
                 })?;
+                let sequence = Fingerprinting {
+                    inversion_factor: options.inversion_factor,
+                    spiral: spiral(&setup, options.arms),
+                    ..Fingerprinting::default()
+                };
                 (Box::new(sequence), setup, &options.scan)
             }
             Self::Dti(options) => {
@@ -349,7 +366,11 @@ impl GreOptions {
             // As large as the chest, or as Shepp and Logan's picture usually is.
             field_of_view_mm: if is_body { [360.0; 2] } else { [300.0; 2] },
             channels: 8,
-            sample_time_us: if self.trajectory == TrajectoryKind::Epi { 2.0 } else { 5.0 },
+            sample_time_us: match self.trajectory {
+                TrajectoryKind::Epi => 2.0,
+                TrajectoryKind::Spiral => 2.5,
+                TrajectoryKind::Cartesian | TrajectoryKind::Radial => 5.0,
+            },
             ..Defaults::default()
         }
     }
@@ -361,10 +382,7 @@ impl GreOptions {
             TrajectoryKind::Radial => {
                 Encoding::Radial { n_spokes: self.arms.unwrap_or(200), angles: SpokeAngles::Golden }
             }
-            TrajectoryKind::Spiral => Encoding::Spiral(SpiralOptions {
-                n_arms: self.arms.unwrap_or(24),
-                ..SpiralOptions::default()
-            }),
+            TrajectoryKind::Spiral => Encoding::Spiral(spiral(setup, self.arms.unwrap_or(24))),
         };
         /// Between excitation and the train, and between the train and the next excitation.
         const GAP_MS: f64 = 5.0;
@@ -372,12 +390,10 @@ impl GreOptions {
             Encoding::Cartesian => (6.0, 3.0),
             Encoding::Radial { .. } | Encoding::Spiral(_) => (10.0, 3.0),
             Encoding::Epi(train) => {
-                let spacing_ms = train.echo_spacing_us * 1e-3;
-                let n_lines = setup.matrix_size[1];
-                let to_center = train.n_navigators as f64 + n_lines as f64 / 2.0 + 0.5;
-                let whole = (train.n_navigators + n_lines) as f64;
-                let center_ms = (to_center * spacing_ms + GAP_MS).ceil();
-                ((whole * spacing_ms + 2.0 * GAP_MS).ceil(), center_ms)
+                let n_readouts = (train.n_navigators + setup.matrix_size[1]) as f64;
+                let whole_ms = n_readouts * train.echo_spacing_us * 1e-3;
+                let center_ms = (to_center_ms(train, setup) + GAP_MS).ceil();
+                ((whole_ms + 2.0 * GAP_MS).ceil(), center_ms)
             }
         };
         GradientEcho {
@@ -404,6 +420,16 @@ impl DtiOptions {
             seed: setup.seed,
             ..ShotOptions::default()
         };
+        /// Diffusion gradients after the last pulse.
+        const GRADIENTS_MS: f64 = 12.0;
+        const USUAL_ECHO_TIME_MS: f64 = 60.0;
+        let epi = (!self.straight_lines).then(|| epi_train(setup, 0.0));
+        let lines_ms = 1e-3
+            * setup.sample_time_us
+            * setup.grid().n_samples() as f64
+            * (0.5 * setup.matrix_size[1] as f64 + 1.0);
+        let center_ms = epi.as_ref().map_or(lines_ms, |train| to_center_ms(train, setup));
+        let shortest_ms = (2.0 * (center_ms + GRADIENTS_MS)).ceil().max(USUAL_ECHO_TIME_MS);
         let steady = ShotOptions { phase_sd_rad: 0.0, dropout_probability: 0.0, ..shots };
         Diffusion {
             weighting,
@@ -411,7 +437,8 @@ impl DtiOptions {
             b_value_s_per_mm2: self.b_value,
             n_references: self.references,
             n_averages: self.averages,
-            epi: (!self.straight_lines).then(|| epi_train(setup, 0.0)),
+            echo_time_ms: self.echo_time.unwrap_or(shortest_ms),
+            epi,
             tensor: DiffusionOptions {
                 helix_angle_deg: self.helix_angle,
                 e2_angle_deg: self.e2_angle.unwrap_or(tensor.e2_angle_deg),

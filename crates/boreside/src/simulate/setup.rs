@@ -142,7 +142,7 @@ struct ReceiverOptions {
     /// Correlation of the noise of neighbouring channels, 0 to below 0.5
     #[arg(long, default_value_t = 0.0, value_name = "PART")]
     noise_correlation: f64,
-    /// Time between two samples in µs [default: 2.5; 5 for gre, 2 for echo-planar trains]
+    /// Time between two samples in µs [default: 2.5; 5 for lines and spokes of gre, 2 for echo-planar trains]
     #[arg(long, value_name = "US")]
     sample_time: Option<f64>,
     /// Largest phase of the object over the field of view in degrees: it varies smoothly
@@ -215,6 +215,12 @@ impl ScanOptions {
         if !(0.0..0.5).contains(&receiver.noise_correlation) {
             bail!("--noise-correlation is {}: choose 0 to below 0.5", receiver.noise_correlation);
         }
+        if !self.lines.random_lines && self.lines.acceleration.fract() != 0.0 {
+            bail!(
+                "--acceleration is {}: choose a whole number, or --random-lines",
+                self.lines.acceleration
+            );
+        }
         if self.lines.random_lines && self.lines.acceleration <= 1.0 {
             bail!("--random-lines needs --acceleration above 1");
         }
@@ -239,8 +245,10 @@ impl ScanOptions {
             object_phase_rad: receiver.object_phase.to_radians(),
             object_bias: receiver.object_bias,
             noise,
-            noise_covariance: (receiver.noise_correlation != 0.0)
-                .then(|| phantom::neighbour_covariance(n_channels, receiver.noise_correlation)),
+            noise_covariance: (receiver.noise_correlation != 0.0).then(|| {
+                let n_channels = n_channels.min(Setup::MAX_CHANNELS);
+                phantom::neighbour_covariance(n_channels, receiver.noise_correlation)
+            }),
             noise_scan: (n_noise > 0)
                 .then(|| NoiseScan { n_readouts: n_noise, ..NoiseScan::default() }),
             sample_time_us: receiver.sample_time.unwrap_or(defaults.sample_time_us),

@@ -24,9 +24,9 @@ pub struct SubjectOptions {
     /// T1 of blood after contrast agent in ms [default: usual for the field]
     #[arg(long, value_name = "MS", requires = "contrast_agent")]
     blood_t1_ms: Option<f64>,
-    /// Volume of red blood cells in percent
-    #[arg(long, default_value_t = 42.0, value_name = "PERCENT")]
-    haematocrit: f64,
+    /// Volume of red blood cells in percent [default: 42]
+    #[arg(long, value_name = "PERCENT")]
+    haematocrit: Option<f64>,
     /// Lesion in the wall: KIND[@ANGLE[:EXTENT[:FROM-TO]]] in degrees from the patient's left
     /// towards the back, and parts of the wall from 0 (inside) to 1; may be given several times
     #[arg(long, value_name = "LESION")]
@@ -34,9 +34,9 @@ pub struct SubjectOptions {
     /// Disease of the whole myocardium
     #[arg(long, value_enum, value_name = "KIND")]
     diffuse: Option<Kind>,
-    /// Thickness of the left ventricle's wall in mm
-    #[arg(long, default_value_t = 10.0, value_name = "MM")]
-    wall_mm: f64,
+    /// Thickness of the left ventricle's wall in mm [default: 10]
+    #[arg(long, value_name = "MM")]
+    wall_mm: Option<f64>,
     /// Vials of known T1 and T2 beside the patient
     #[arg(long)]
     vials: bool,
@@ -69,6 +69,7 @@ enum Field {
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
     Infarct,
+    AcuteInfarct,
     Fibrosis,
     Oedema,
     Iron,
@@ -87,6 +88,7 @@ impl From<Kind> for LesionKind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Infarct => Self::Infarct,
+            Kind::AcuteInfarct => Self::AcuteInfarct,
             Kind::Fibrosis => Self::Fibrosis,
             Kind::Oedema => Self::Oedema,
             Kind::Iron => Self::Iron,
@@ -171,6 +173,9 @@ impl SubjectOptions {
                 ("--diffuse", self.diffuse.is_some()),
                 ("--contrast-agent", self.contrast_agent && phantom != Phantom::Random),
                 ("--vials", self.vials),
+                ("--wall-mm", self.wall_mm.is_some()),
+                ("--haematocrit", self.haematocrit.is_some()),
+                ("--blood-t1-ms", self.blood_t1_ms.is_some()),
             ];
             if let Some((option, _)) = only_heart.iter().find(|(_, given)| *given) {
                 bail!("{option} is for --phantom short-axis");
@@ -182,6 +187,7 @@ impl SubjectOptions {
         } else {
             Contrast::Native
         };
+        let usual = ShortAxisOptions::default();
         Ok(match phantom {
             Phantom::SheppLogan => Subject::SheppLogan,
             Phantom::SystemT1 => Subject::SystemPhantom(SphereArray::T1),
@@ -193,7 +199,7 @@ impl SubjectOptions {
                     field_of_view_mm: setup.field_of_view_mm,
                     ..RandomOptions::default()
                 };
-                let slices = 0..setup.n_slices as u64;
+                let slices = 0..setup.n_slices.min(Setup::MAX_SLICES) as u64;
                 let anatomies = slices
                     .map(|slice| Ok(random_anatomy(setup.seed, slice, &options)?.anatomy))
                     .collect::<Result<_>>()?;
@@ -202,12 +208,12 @@ impl SubjectOptions {
             Phantom::ShortAxis => Subject::ShortAxis(ShortAxisOptions {
                 field_strength: self.field_strength(),
                 contrast,
-                haematocrit_percent: self.haematocrit,
-                wall_thickness_mm: self.wall_mm,
+                haematocrit_percent: self.haematocrit.unwrap_or(usual.haematocrit_percent),
+                wall_thickness_mm: self.wall_mm.unwrap_or(usual.wall_thickness_mm),
                 diffuse: self.diffuse.map(Into::into),
                 lesions: self.lesion.iter().map(|LesionText(lesion)| *lesion).collect(),
                 vials: self.vials,
-                ..ShortAxisOptions::default()
+                ..usual
             }),
         })
     }

@@ -32,11 +32,11 @@ pub struct Target {
     /// Chain for the server: a name, or a file
     #[arg(long, short, value_name = "NAME|FILE")]
     chain: Option<String>,
-    /// How fast it is streamed
-    #[arg(long, value_enum, default_value_t)]
-    pace: Pace,
+    /// How fast it is streamed [default: max]
+    #[arg(long, value_enum, requires = "to")]
+    pace: Option<Pace>,
     /// Contact sheet of the images that come back
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, requires = "to", value_name = "FILE")]
     png: Option<PathBuf>,
 }
 
@@ -52,15 +52,16 @@ impl Target {
             must_be_new(path)?;
         }
         if let Some(path) = &self.truth {
-            write_truth(scan, path)?;
+            remove_unless_whole(path, write_truth(scan, path))?;
             outln!("truth: {}", path.display());
         }
         if let Some(path) = &self.output {
-            write_scan(scan, path)?;
+            remove_unless_whole(path, write_scan(scan, path))?;
             outln!("{} readouts in {}", scan.n_acquisitions(), path.display());
         }
         if let (Some(address), Some(chain)) = (&self.to, &self.chain) {
-            let outcome = stream_to(scan, address, replay::config_of(chain)?, self.pace)?;
+            let outcome =
+                stream_to(scan, address, replay::config_of(chain)?, self.pace.unwrap_or_default())?;
             out!("{}", outcome.table());
             if let Some(path) = &self.png {
                 outcome.sheet.write_png(path)?;
@@ -97,6 +98,15 @@ pub fn stream_to(
         bail!("{} errors were reported, see the log above", finished.n_errors);
     }
     Ok(outcome)
+}
+
+/// A file that could not be written to its end is of no use.
+fn remove_unless_whole(path: &Path, written: Result<()>) -> Result<()> {
+    if written.is_err() {
+        // The first error says what happened.
+        let _ = std::fs::remove_file(path);
+    }
+    written
 }
 
 fn must_be_new(path: &Path) -> Result<()> {
@@ -140,7 +150,8 @@ fn to_mrd(scan: &SimulatedScan, truth: TruthImage) -> Result<Image> {
     let mut header = ImageHeader {
         measurement_uid: scan.setup().measurement_uid,
         slice: u16::try_from(slice)?,
-        image_index: u16::try_from(frame.unwrap_or(slice) + 1)?,
+        // Counted from 1, and over again.
+        image_index: (frame.unwrap_or(slice) % usize::from(u16::MAX)) as u16 + 1,
         field_of_view: geometry.field_of_view_mm,
         position: geometry.center_mm,
         read_dir: geometry.read_direction,

@@ -17,6 +17,9 @@ use crate::motion::Pose;
 use crate::noise::random_numbers;
 use crate::tissue::{FieldStrength, LesionKind};
 
+/// Sets these random numbers apart from others of the same seed.
+const STREAM: u64 = u64::from_be_bytes(*b"anatomy.");
+
 /// Chests that are drawn before the usual one is taken, which never happened so far: about
 /// four of five fit with the default options.
 const MAX_ATTEMPTS: u64 = 200;
@@ -127,7 +130,7 @@ pub fn random_anatomy(
     options: &RandomOptions,
 ) -> Result<RandomAnatomy, RandomOptionsError> {
     options.check()?;
-    let mut random = Random(random_numbers(seed, index));
+    let mut random = Random(random_numbers(seed ^ STREAM, index));
     let tissues = tissues::draw(&mut random, options);
     let bias_field = BiasField::draw(&mut random, options);
     let mirrored = random.happens(options.mirror_probability);

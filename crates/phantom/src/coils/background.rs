@@ -5,6 +5,9 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::noise::random_numbers;
 
+/// Sets these random numbers apart from others of the same seed.
+const STREAM: u64 = u64::from_be_bytes(*b"backgrnd");
+
 /// Points along each side of the field of view where the largest value is looked for.
 const N_POINTS: usize = 33;
 
@@ -48,7 +51,7 @@ impl Shape {
 impl Quadratic {
     /// With the given largest magnitude in the field of view.
     fn draw(seed: u64, index: u64, largest: f64) -> Self {
-        let mut random = random_numbers(seed, index);
+        let mut random = random_numbers(seed ^ STREAM, index);
         let weights = std::array::from_fn(|_| StandardNormal.sample(&mut random));
         let unscaled = Self(weights);
         let along = |n: usize| 2.0 * n as f64 / (N_POINTS - 1) as f64 - 1.0;

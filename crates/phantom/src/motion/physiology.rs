@@ -41,7 +41,7 @@ const WANDER_MV_PER_MM: f64 = 0.008;
 /// Standard deviation of the noise of both signals, counts.
 const NOISE_SD: f64 = 6.0;
 
-/// The waveforms of a scan in the order of their first samples: time of that sample in ms from
+/// The waveforms of a scan, made when they are asked for, in the order of their first samples: time of that sample in ms from
 /// the start of the scan, and the waveform. An electrocardiogram and a respiration follow each
 /// other every 100 ms; the last ones may end after `duration_ms`.
 ///
@@ -61,24 +61,22 @@ pub fn physiology_waveforms(
     duration_ms: f64,
     measurement_uid: u32,
     seed: u64,
-) -> Vec<(f64, Waveform)> {
+) -> impl Iterator<Item = (f64, Waveform)> {
     let n_packets = (duration_ms / PACKET_MS as f64).ceil().max(0.0) as usize;
-    (0..n_packets)
-        .flat_map(|packet| {
-            let start_ms = (packet * PACKET_MS) as f64;
-            let header = WaveformHeader {
-                version: 1,
-                measurement_uid,
-                scan_counter: packet as u32 + 1,
-                time_stamp: ticks(start_ms),
-                ..WaveformHeader::default()
-            };
-            [
-                (start_ms, electrocardiogram(motion, start_ms, seed, header)),
-                (start_ms, respiration(motion, start_ms, seed, header)),
-            ]
-        })
-        .collect()
+    (0..n_packets).flat_map(move |packet| {
+        let start_ms = (packet * PACKET_MS) as f64;
+        let header = WaveformHeader {
+            version: 1,
+            measurement_uid,
+            scan_counter: packet as u32 + 1,
+            time_stamp: ticks(start_ms),
+            ..WaveformHeader::default()
+        };
+        [
+            (start_ms, electrocardiogram(motion, start_ms, seed, header)),
+            (start_ms, respiration(motion, start_ms, seed, header)),
+        ]
+    })
 }
 
 /// The entries of the XML header that belong to [`physiology_waveforms`]. Each names the channel
@@ -177,9 +175,18 @@ mod tests {
         Motion { rhythm, breathing, ..Motion::still(Rhythm::default()) }
     }
 
+    fn all_waveforms(
+        motion: &Motion,
+        duration_ms: f64,
+        measurement_uid: u32,
+        seed: u64,
+    ) -> Vec<(f64, Waveform)> {
+        physiology_waveforms(motion, duration_ms, measurement_uid, seed).collect()
+    }
+
     #[test]
     fn packets_follow_each_other_without_gap() {
-        let waveforms = physiology_waveforms(&motion(), 1010.0, 7, 0);
+        let waveforms = all_waveforms(&motion(), 1010.0, 7, 0);
         assert_eq!(waveforms.len(), 22);
         for (id, shape) in [(0, [5, 40]), (2, [2, 5])] {
             let mut end_ms = 0.0;
@@ -204,7 +211,7 @@ mod tests {
     fn the_trigger_channel_shows_each_seen_r_wave_once_and_within_a_sample() {
         let motion = motion();
         let mut marks_ms = Vec::new();
-        for (start_ms, waveform) in physiology_waveforms(&motion, 60_000.0, 1, 0) {
+        for (start_ms, waveform) in all_waveforms(&motion, 60_000.0, 1, 0) {
             if waveform.header.waveform_id == 0 {
                 for (sample, &value) in waveform.data.row(4).iter().enumerate() {
                     assert!(value == 0 || value == TRIGGER);
@@ -228,7 +235,7 @@ mod tests {
         let motion = motion();
         let mut squares = 0.0;
         let mut n = 0.0;
-        for (start_ms, waveform) in physiology_waveforms(&motion, 20_000.0, 1, 0) {
+        for (start_ms, waveform) in all_waveforms(&motion, 20_000.0, 1, 0) {
             if waveform.header.waveform_id == 2 {
                 for (sample, &value) in waveform.data.row(0).iter().enumerate() {
                     let t_ms = start_ms + 20.0 * sample as f64;
@@ -254,12 +261,12 @@ mod tests {
         })
         .expect("options");
         let motion = Motion { breathing: wild, ..motion() };
-        let waveforms = physiology_waveforms(&motion, 5000.0, 1, 5);
+        let waveforms = all_waveforms(&motion, 5000.0, 1, 5);
         for (_, waveform) in &waveforms {
             assert!(waveform.data.iter().all(|&value| value <= 4095 || value == TRIGGER));
         }
-        assert_eq!(waveforms, physiology_waveforms(&motion, 5000.0, 1, 5));
-        assert_ne!(waveforms, physiology_waveforms(&motion, 5000.0, 1, 6));
+        assert_eq!(waveforms, all_waveforms(&motion, 5000.0, 1, 5));
+        assert_ne!(waveforms, all_waveforms(&motion, 5000.0, 1, 6));
     }
 
     #[test]

@@ -20,6 +20,18 @@ impl Default for Pose {
 }
 
 impl Pose {
+    /// Whether it is the same pose but for rounding.
+    pub fn is_close_to(&self, other: &Self) -> bool {
+        const ROUNDING: f64 = 1e-9;
+        let pairs = [
+            (self.shift_mm[0], other.shift_mm[0]),
+            (self.shift_mm[1], other.shift_mm[1]),
+            (self.rotation_rad, other.rotation_rad),
+            (self.endocardial_scale, other.endocardial_scale),
+        ];
+        pairs.iter().all(|(a, b)| (a - b).abs() < ROUNDING)
+    }
+
     /// Whether all numbers are finite, and the blood pool has a size.
     pub fn is_possible(&self) -> bool {
         self.shift_mm.iter().all(|shift| shift.is_finite())

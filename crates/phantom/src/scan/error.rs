@@ -123,6 +123,12 @@ pub enum SetupError {
         /// What was asked for.
         what: &'static str,
     },
+    /// An image whose sides differ, on a trajectory that covers a disc.
+    #[error(
+        "spirals and spokes make square images: choose one matrix size and one field of view for \
+         both sides"
+    )]
+    NotSquare,
     /// The sequence needs a heart and the subject has none.
     #[error("{sequence} needs a heart, the phantom {phantom} has none: choose short-axis")]
     NoHeart {

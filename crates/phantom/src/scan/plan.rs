@@ -1,6 +1,6 @@
 //! What a sequence asks the scanner to do: every readout, and what the magnetisation is then.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ismrmrd::xml::{SequenceParameters, Trajectory, TrajectoryDescription};
@@ -12,6 +12,7 @@ use crate::anatomy::Label;
 use crate::diffusion::DiffusionOptions;
 use crate::motion::{Motion, Pose};
 use crate::object::Object;
+use crate::trajectory::Radial;
 
 /// A whole measurement: readouts in the order of time, and the images that they are meant to
 /// give.
@@ -42,8 +43,8 @@ pub struct Plan {
     pub pixel_objects: Option<PixelObjects>,
     /// Fibres of the heart, where diffusion is what the images are about.
     pub diffusion: Option<DiffusionOptions>,
-    /// \[kx, ky\] of the samples of arms, spokes and EPI readouts, cycles per mm.
-    pub sample_positions: Vec<Vec<[f64; 2]>>,
+    /// Where arms, spokes and EPI readouts sample.
+    pub sample_positions: SamplePositions,
     /// Every readout in the order of time.
     pub readouts: Vec<Readout>,
     /// The images.
@@ -61,30 +62,6 @@ impl Plan {
             Content::Body { moment, .. } => self.moments[moment].pose,
             Content::Noise | Content::Pixels { .. } => motion.pose_at(frame.time_ms),
         }
-    }
-
-    /// Most contents of which one readout has come and another is still to come.
-    pub(super) fn most_contents_at_a_time(&self) -> usize {
-        let mut spans = HashMap::new();
-        for (index, readout) in self.readouts.iter().enumerate() {
-            if readout.content != Content::Noise {
-                spans.entry(readout.content).or_insert([index; 2])[1] = index;
-            }
-        }
-        let mut change = vec![0_isize; self.readouts.len() + 1];
-        for [first, last] in spans.into_values() {
-            change[first] += 1;
-            change[last + 1] -= 1;
-        }
-        let mut current = 0;
-        change
-            .into_iter()
-            .map(|step| {
-                current += step;
-                current as usize
-            })
-            .max()
-            .unwrap_or(0)
     }
 
     /// Largest signal of the myocardium, or of any region where there is none, in all images.
@@ -113,6 +90,42 @@ impl Plan {
         match largest(true) {
             signal if signal > 0.0 => signal,
             _ => largest(false),
+        }
+    }
+}
+
+/// \[kx, ky\] of the samples of arms, spokes and EPI readouts, cycles per mm.
+#[derive(Clone, Debug)]
+pub enum SamplePositions {
+    /// Some sets that many readouts share.
+    Sets(Vec<Vec<[f64; 2]>>),
+    /// Spokes, by their number: golden ones never come again.
+    Spokes(Radial),
+}
+
+impl Default for SamplePositions {
+    fn default() -> Self {
+        Self::Sets(Vec::new())
+    }
+}
+
+impl SamplePositions {
+    /// The set of this number.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn get(&self, number: usize) -> Cow<'_, [[f64; 2]]> {
+        match self {
+            Self::Sets(sets) => Cow::Borrowed(&sets[number]),
+            Self::Spokes(radial) => Cow::Owned(radial.spoke(number)),
+        }
+    }
+
+    /// Samples of the set of this number.
+    pub fn n_samples(&self, number: usize) -> usize {
+        match self {
+            Self::Sets(sets) => sets[number].len(),
+            Self::Spokes(radial) => radial.n_samples(),
         }
     }
 }
@@ -179,8 +192,6 @@ pub enum Sampling {
         line: usize,
         /// Samples left out at the start (asymmetric echo).
         first_sample: usize,
-        /// From the last sample to the first.
-        reversed: bool,
     },
     /// Points of [`Plan::sample_positions`].
     Points {

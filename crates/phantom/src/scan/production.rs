@@ -1,15 +1,15 @@
 //! Makes the readouts of a plan, with the k-space that several of them share kept as long as it
 //! is needed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, s};
+use ndarray::{Array2, Array3, Array4, ArrayView3, s};
 use num_complex::{Complex32, Complex64};
 use rayon::prelude::*;
 
 use super::SimulatedScan;
 use super::plan::{Content, Readout, Sampling};
-use super::subject::Body;
 use crate::k_space::{CartesianSampler, PointSampler};
 use crate::object::Component;
 
@@ -27,6 +27,13 @@ enum Source {
     Points { moment: usize, positions: usize },
     /// Some positions of an object on pixels.
     Pixels { content: Content, positions: usize },
+}
+
+/// What takes memory.
+#[derive(PartialEq, Eq, Hash)]
+enum Kept {
+    Source(Source),
+    Slice(usize),
 }
 
 /// K-space that was made for a [`Source`].
@@ -54,16 +61,26 @@ pub(super) struct Production<'a> {
     /// Index of the last readout that needs a source.
     last_use: HashMap<Source, usize>,
     made: HashMap<Source, Made>,
+    /// Index of the last readout of a slice.
+    last_of_slice: HashMap<usize, usize>,
+    samplers: HashMap<usize, Arc<Samplers>>,
 }
 
 impl<'a> Production<'a> {
     pub(super) fn new(scan: &'a SimulatedScan) -> Self {
         let line_by_line = line_by_line(scan);
-        let mut production =
-            Self { scan, line_by_line, last_use: HashMap::new(), made: HashMap::new() };
+        let mut production = Self {
+            scan,
+            line_by_line,
+            last_use: HashMap::new(),
+            made: HashMap::new(),
+            last_of_slice: HashMap::new(),
+            samplers: HashMap::new(),
+        };
         for (index, readout) in scan.plan.readouts.iter().enumerate() {
             if let Some(source) = production.source(readout) {
                 production.last_use.insert(source, index);
+                production.last_of_slice.insert(production.slice(source), index);
             }
         }
         production
@@ -85,9 +102,82 @@ impl<'a> Production<'a> {
                 samples
             })
             .collect();
-        let (made, last_use) = (&mut self.made, &self.last_use);
-        made.retain(|source, _| last_use[source] >= last);
+        let (last_use, last_of_slice) = (&self.last_use, &self.last_of_slice);
+        self.made.retain(|source, _| last_use[source] >= last);
+        self.samplers.retain(|slice, _| last_of_slice[slice] >= last);
         samples
+    }
+
+    /// Most bytes of k-space and coil maps that are kept at a time.
+    pub(super) fn peak_bytes(&self) -> usize {
+        let readouts = &self.scan.plan.readouts;
+        let mut change = vec![0_isize; readouts.len() + 1];
+        let mut seen = HashSet::new();
+        for (first, readout) in readouts.iter().enumerate() {
+            let Some(source) = self.source(readout) else { continue };
+            if seen.insert(Kept::Source(source)) {
+                let bytes = self.bytes(source) as isize;
+                change[first] += bytes;
+                change[self.last_use[&source] + 1] -= bytes;
+            }
+            let slice = self.slice(source);
+            if seen.insert(Kept::Slice(slice)) {
+                let bytes = self.sampler_bytes() as isize;
+                change[first] += bytes;
+                change[self.last_of_slice[&slice] + 1] -= bytes;
+            }
+        }
+        let mut kept = 0;
+        let running = change.into_iter().map(|step| {
+            kept += step;
+            kept
+        });
+        usize::try_from(running.max().unwrap_or(0)).unwrap_or(0)
+    }
+
+    fn bytes(&self, source: Source) -> usize {
+        let setup = &self.scan.setup;
+        let per_sample = setup.n_channels * size_of::<Complex32>();
+        let frame = setup.matrix_size[1] * setup.grid().n_samples() * per_sample;
+        let positions = &self.scan.plan.sample_positions;
+        match source {
+            Source::Frame(_) => frame,
+            Source::Ellipses(moment) => self.n_ellipses(moment) * frame,
+            Source::Points { moment, positions: set } => {
+                self.n_ellipses(moment) * positions.n_samples(set) * per_sample
+            }
+            Source::Pixels { positions: set, .. } => positions.n_samples(set) * per_sample,
+        }
+    }
+
+    /// Coil maps on the refined grid, two by two for a sample.
+    fn sampler_bytes(&self) -> usize {
+        let setup = &self.scan.setup;
+        let n_samples = setup.grid().n_samples().max(2 * setup.matrix_size[0]);
+        2 * setup.matrix_size[1] * n_samples * setup.n_channels * size_of::<Complex32>()
+    }
+
+    fn n_ellipses(&self, moment: usize) -> usize {
+        self.scan.bodies[self.scan.plan.moments[moment].slice].n_ellipses()
+    }
+
+    fn slice(&self, source: Source) -> usize {
+        let of_content = |content| match content {
+            Content::Noise => 0,
+            Content::Body { moment, .. } => self.scan.plan.moments[moment].slice,
+            Content::Pixels { slice, .. } => slice,
+        };
+        match source {
+            Source::Frame(content) | Source::Pixels { content, .. } => of_content(content),
+            Source::Ellipses(moment) | Source::Points { moment, .. } => {
+                self.scan.plan.moments[moment].slice
+            }
+        }
+    }
+
+    fn samplers(&mut self, slice: usize) -> Arc<Samplers> {
+        let known = self.samplers.entry(slice).or_insert_with(|| self.scan.samplers(slice));
+        Arc::clone(known)
     }
 
     /// Pieces of k-space that are kept.
@@ -138,7 +228,7 @@ impl<'a> Production<'a> {
                     continue;
                 }
                 Source::Ellipses(moment) => {
-                    let made = self.scan.samplers(self.scan.plan.moments[moment].slice);
+                    let made = self.samplers(self.scan.plan.moments[moment].slice);
                     let ellipses: Vec<_> =
                         self.unit_components(moment).iter().map(|part| part.ellipse).collect();
                     let made = Made::Ellipses(made.cartesian.basis(&ellipses));
@@ -165,16 +255,16 @@ impl<'a> Production<'a> {
     fn make_points(&mut self, source: Source, sets: &[usize]) {
         let plan = &self.scan.plan;
         let k_per_mm: Vec<[f64; 2]> =
-            sets.iter().flat_map(|&set| plan.sample_positions[set].iter().copied()).collect();
+            sets.iter().flat_map(|&set| plan.sample_positions.get(set).into_owned()).collect();
         let mut first = 0;
         let mut range = |set: usize| {
             let start = first;
-            first += plan.sample_positions[set].len();
+            first += plan.sample_positions.n_samples(set);
             start..first
         };
         match source {
             Source::Points { moment, .. } => {
-                let samplers = self.scan.samplers(plan.moments[moment].slice);
+                let samplers = self.samplers(plan.moments[moment].slice);
                 let ellipses: Vec<_> =
                     self.unit_components(moment).iter().map(|part| part.ellipse).collect();
                 let basis = samplers.points.basis(&ellipses, &k_per_mm);
@@ -185,7 +275,7 @@ impl<'a> Production<'a> {
             }
             Source::Pixels { content, .. } => {
                 let (slice, object) = self.scan.object(content);
-                let samples = self.scan.samplers(slice).points.samples(&object, &k_per_mm);
+                let samples = self.samplers(slice).points.samples(&object, &k_per_mm);
                 for &positions in sets {
                     let part = samples.slice(s![.., range(positions)]).to_owned();
                     self.made.insert(Source::Pixels { content, positions }, Made::Pixels(part));
@@ -195,9 +285,9 @@ impl<'a> Production<'a> {
         }
     }
 
-    fn frame(&self, content: Content) -> Array3<Complex32> {
+    fn frame(&mut self, content: Content) -> Array3<Complex32> {
         let (slice, object) = self.scan.object(content);
-        self.scan.samplers(slice).cartesian.k_space(&object)
+        self.samplers(slice).cartesian.k_space(&object)
     }
 
     /// The parts of a moment.
@@ -228,17 +318,12 @@ impl<'a> Production<'a> {
             Content::Noise | Content::Pixels { .. } => unreachable!("no regions"),
         };
         match (made, readout.sampling) {
-            (Made::Frame(k_space), Sampling::Line { line, first_sample, reversed }) => {
-                let samples = k_space.slice(s![line, .., first_sample..]);
-                if reversed { samples.slice(s![.., ..;-1]).to_owned() } else { samples.to_owned() }
+            (Made::Frame(k_space), Sampling::Line { line, first_sample }) => {
+                k_space.slice(s![line, .., first_sample..]).to_owned()
             }
-            (Made::Ellipses(basis), Sampling::Line { line, first_sample, reversed }) => {
+            (Made::Ellipses(basis), Sampling::Line { line, first_sample }) => {
                 let basis = basis.slice(s![.., line, .., first_sample..]);
-                let mut samples = weighted_sum(basis, &signals(readout.content));
-                if reversed {
-                    samples.invert_axis(Axis(1));
-                }
-                samples.as_standard_layout().into_owned()
+                weighted_sum(basis, &signals(readout.content))
             }
             (Made::Points(basis), Sampling::Points { .. }) => {
                 weighted_sum(basis.view(), &signals(readout.content))
@@ -276,11 +361,7 @@ fn line_by_line(scan: &SimulatedScan) -> Vec<bool> {
         .map(|(mut rows, moment)| {
             rows.sort_unstable();
             rows.dedup();
-            let n_ellipses = match &scan.bodies[moment.slice] {
-                Body::Anatomy(anatomy) => anatomy.regions.len(),
-                Body::Picture(components) => components.len(),
-            };
-            rows.len() > n_ellipses
+            rows.len() > scan.bodies[moment.slice].n_ellipses()
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! What all sequences have in common: geometry, receiver, patient.
 
 use ndarray::Array2;
-use num_complex::{Complex32, Complex64};
+use num_complex::Complex64;
 
 use super::error::SetupError;
 use super::plan::{Content, Plan};
@@ -13,14 +13,14 @@ use crate::physics::{Imperfections, SignalModel};
 use crate::tissue::FieldStrength;
 use crate::trajectory::{CalibrationLines, LineOptions, LinePattern, ReadoutWindow, Undersampling};
 
-/// Bytes of k-space that may be kept at a time.
-const MAX_K_SPACE_BYTES: usize = 4 << 30;
-
 /// Larger fields of view hold nothing.
 const MAX_FIELD_OF_VIEW_MM: f64 = 5000.0;
 
 /// Readouts of a scan: their list is kept.
-pub(crate) const MAX_READOUTS: usize = 2_000_000;
+pub(crate) const MAX_READOUTS: usize = 1_000_000;
+
+/// Time stamps and patients are not made for more than a day.
+const MAX_DURATION_MS: f64 = 86_400_000.0;
 
 /// Choices of a scan beside its sequence.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +162,12 @@ fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
 }
 
 impl Setup {
+    /// Most receive channels.
+    pub const MAX_CHANNELS: usize = 64;
+
+    /// Most slices.
+    pub const MAX_SLICES: usize = 1024;
+
     /// A noiseless image of 256 × 256 pixels over 300 mm with 8 channels and twofold
     /// oversampling of a subject that does not move.
     pub fn new(subject: Subject) -> Self {
@@ -204,7 +210,7 @@ impl Setup {
         }
     }
 
-    /// Lines of an image left out over those acquired, as headers say it.
+    /// Lines of an image over those acquired, as headers say it.
     pub fn acceleration(&self) -> usize {
         match self.lines.undersampling {
             Undersampling::Regular { acceleration } => acceleration,
@@ -217,8 +223,8 @@ impl Setup {
         let [nx, ny] = self.matrix_size;
         in_range("the matrix size along x", nx, 8, 2048)?;
         in_range("the matrix size along y", ny, 8, 2048)?;
-        in_range("the number of channels", self.n_channels, 1, 64)?;
-        in_range("the number of slices", self.n_slices, 1, 1024)?;
+        in_range("the number of channels", self.n_channels, 1, Self::MAX_CHANNELS)?;
+        in_range("the number of slices", self.n_slices, 1, Self::MAX_SLICES)?;
         in_range("the readout oversampling", self.readout_oversampling, 1, 8)?;
         if let Undersampling::Regular { acceleration } = self.lines.undersampling
             && acceleration > 1
@@ -238,6 +244,9 @@ impl Setup {
         self.imperfections.check()?;
         positive("the receiver noise bandwidth", self.receiver_noise_bandwidth)?;
         positive("the sample time, µs,", self.sample_time_us)?;
+        below("the sample time, µs,", self.sample_time_us, 1000.0)?;
+        below("the slice thickness, mm,", self.slice_thickness_mm, 1000.0)?;
+        below("the slice spacing, mm,", self.slice_spacing_mm, 1000.0)?;
         if let Some(noise_scan) = self.noise_scan {
             in_range("the number of noise readouts", noise_scan.n_readouts, 1, 65536)?;
             positive("the sample time of the noise scan, µs,", noise_scan.sample_time_us)?;
@@ -245,9 +254,12 @@ impl Setup {
         Ok(())
     }
 
-    /// Finds the first fault of a plan: what would fill the memory, and a heart that leaves its
-    /// place.
+    /// Finds the first fault of a plan: too long, or a heart that leaves its place.
     pub(super) fn check_plan(&self, plan: &Plan, bodies: &[Body]) -> Result<(), SetupError> {
+        if plan.readouts.len() > MAX_READOUTS {
+            return Err(SetupError::TooManyReadouts(plan.readouts.len(), MAX_READOUTS));
+        }
+        below("the duration of the scan, ms,", plan.duration_ms, MAX_DURATION_MS)?;
         for frame in &plan.frames {
             let slice = usize::from(frame.counters.slice);
             let pose = plan.pose_of(frame, &self.motion);
@@ -256,14 +268,6 @@ impl Setup {
             {
                 return Err(SetupError::TooMuchMotion { slice, at_ms: frame.time_ms, pose });
             }
-        }
-        if plan.readouts.len() > MAX_READOUTS {
-            return Err(SetupError::TooManyReadouts(plan.readouts.len(), MAX_READOUTS));
-        }
-        let readout_bytes = self.n_channels * self.grid().n_samples() * size_of::<Complex32>();
-        let bytes = plan.most_contents_at_a_time() * self.matrix_size[1] * readout_bytes;
-        if bytes > MAX_K_SPACE_BYTES {
-            return Err(SetupError::TooLarge { bytes, limit: MAX_K_SPACE_BYTES });
         }
         Ok(())
     }

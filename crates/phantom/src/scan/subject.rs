@@ -112,6 +112,14 @@ impl Body {
         ellipses.into_iter().max_by(|a, b| area(a).total_cmp(&area(b)))
     }
 
+    /// Ellipses that it consists of.
+    pub(super) fn n_ellipses(&self) -> usize {
+        match self {
+            Self::Anatomy(anatomy) => anatomy.regions.len(),
+            Self::Picture(components) => components.len(),
+        }
+    }
+
     /// Signals that [`Body::components`] takes.
     pub fn n_signals(&self) -> usize {
         match self {

@@ -49,8 +49,8 @@ impl SimulatedScan {
     /// Of each slice, in the pose of the plan's reference image:
     /// * `coil_map`,
     /// * for anatomies `t1_map_ms`, `t2_map_ms`, `t2_star_map_ms`, `proton_density`,
-    ///   `ecv_map_percent` (0 is invalid), `label`, `myocardium_mask`, `lv_blood_mask`,
-    ///   `rv_blood_mask`, `lesion_mask`,
+    ///   `ecv_map_percent` (0 is invalid), `labels`, `myocardium_mask`, `left_blood_mask`,
+    ///   `right_blood_mask`, `lesion_mask`,
     /// * for diffusion `diffusion_tensor_um2_per_ms` (xx, xy, xz, yy, yz, zz),
     ///   `mean_diffusivity_map_um2_per_ms`, `fractional_anisotropy_map`, `helix_angle_map_deg`,
     ///   `transverse_angle_map_deg`, `e2_angle_map_deg`.
@@ -126,7 +126,7 @@ impl SimulatedScan {
         let of_slice = |frame: &&Frame| usize::from(frame.counters.slice) == slice;
         let mut poses = self.plan.frames.iter().filter(of_slice).map(|f| self.pose_of(f));
         let first = poses.next();
-        poses.any(|pose| Some(pose) != first)
+        poses.any(|pose| first.is_some_and(|first| !pose.is_close_to(&first)))
     }
 }
 
@@ -135,8 +135,8 @@ fn tissue_truth(anatomy: &Anatomy, grid: PixelGrid) -> Vec<(&'static str, TruthV
     let mask = |mask: Array2<bool>| TruthValues::Labels(mask.mapv(u16::from));
     let mut images = vec![
         ("myocardium_mask", mask(maps.myocardium())),
-        ("lv_blood_mask", mask(maps.left_blood())),
-        ("rv_blood_mask", mask(maps.right_blood())),
+        ("left_blood_mask", mask(maps.left_blood())),
+        ("right_blood_mask", mask(maps.right_blood())),
         ("lesion_mask", mask(maps.lesions())),
     ];
     let TissueMaps {
@@ -147,7 +147,7 @@ fn tissue_truth(anatomy: &Anatomy, grid: PixelGrid) -> Vec<(&'static str, TruthV
         ecv_map_percent,
         labels,
     } = maps;
-    images.push(("label", TruthValues::Labels(labels)));
+    images.push(("labels", TruthValues::Labels(labels)));
     let real = [
         ("t1_map_ms", t1_map_ms),
         ("t2_map_ms", t2_map_ms),
@@ -166,8 +166,8 @@ fn diffusion_truth(
     options: &DiffusionOptions,
     grid: PixelGrid,
 ) -> Vec<(&'static str, TruthValues)> {
-    let heart = DiffusionHeart::new(anatomy, options, grid.matrix_size, grid.field_of_view_mm);
-    let Ok(heart) = heart else { return Vec::new() };
+    let heart = DiffusionHeart::new(anatomy, options, grid.matrix_size, grid.field_of_view_mm)
+        .expect("checked when the scan was planned, on a finer grid");
     let map =
         |map: ndarray::ArrayView2<'_, f32>| TruthValues::Real(map.to_owned().insert_axis(Axis(0)));
     vec![

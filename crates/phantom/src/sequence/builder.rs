@@ -1,5 +1,6 @@
 //! Turns shots into readouts, moments and frames.
 
+use ismrmrd::xml::TrajectoryDescription;
 use ismrmrd::{AcquisitionFlags, EncodingCounters};
 use num_complex::Complex64;
 
@@ -18,8 +19,14 @@ const CALIBRATION_GAP_MS: f64 = 1.5;
 /// Flip angle of calibration in readouts of its own.
 const CALIBRATION_FLIP_DEG: f64 = 8.0;
 
+/// Longest time from an R wave to what it triggers.
+pub(super) const MAX_TRIGGER_DELAY_MS: f64 = 5000.0;
+
 /// Two R waves are never as close as this.
 pub(super) const SAME_R_WAVE_MS: f64 = 1.0;
+
+/// Moments among which one that comes again is looked for.
+const MOMENTS_LOOKED_BACK: usize = 128;
 
 /// A plan in the making.
 pub(super) struct PlanBuilder<'a> {
@@ -58,7 +65,7 @@ impl<'a> PlanBuilder<'a> {
                     start_ms: builder.now_ms,
                     since_trigger_ms: 0.0,
                     content: Content::Noise,
-                    sampling: Sampling::Line { line: 0, first_sample: 0, reversed: false },
+                    sampling: Sampling::Line { line: 0, first_sample: 0 },
                     counters: EncodingCounters::default(),
                     flags: AcquisitionFlags::IS_NOISE_MEASUREMENT,
                     separate_calibration: false,
@@ -81,6 +88,29 @@ impl<'a> PlanBuilder<'a> {
             return Err(SetupError::TooManyReadouts(total, MAX_READOUTS));
         }
         self.plan.readouts.reserve(n_readouts);
+        Ok(())
+    }
+
+    /// Makes sure that a Cartesian readout lies between its pulse and the next.
+    ///
+    /// * `echo_time_ms`: from the pulse to the centre of k-space.
+    ///
+    /// # Errors
+    /// [`SetupError::DoesNotFit`]
+    pub fn must_fit(&self, echo_time_ms: f64, repetition_time_ms: f64) -> Result<(), SetupError> {
+        let sample_ms = self.setup.sample_time_us * 1e-3;
+        let ReadoutWindow { n_samples, center_sample, .. } = self.window;
+        let before_ms = center_sample as f64 * sample_ms;
+        let after_ms = (n_samples - center_sample) as f64 * sample_ms;
+        for (what, missing_ms) in [
+            ("the centre of a readout", before_ms - echo_time_ms),
+            ("the end of a readout", echo_time_ms + after_ms - repetition_time_ms),
+        ] {
+            // A NaN is no time either.
+            if !(missing_ms <= 1e-9) {
+                return Err(SetupError::DoesNotFit { what, missing_ms });
+            }
+        }
         Ok(())
     }
 
@@ -112,12 +142,17 @@ impl<'a> PlanBuilder<'a> {
 
     /// The body of a slice in a pose: an index in the plan. Poses that come again are shared.
     pub fn moment_in(&mut self, slice: usize, pose: Pose) -> usize {
-        let moment = Moment { slice, pose };
         let moments = &mut self.plan.moments;
-        moments.iter().rposition(|other| *other == moment).unwrap_or_else(|| {
-            moments.push(moment);
-            moments.len() - 1
-        })
+        // Poses that come again do so soon, or every beat.
+        let first = moments.len().saturating_sub(MOMENTS_LOOKED_BACK);
+        let same = |other: &Moment| other.slice == slice && other.pose.is_close_to(&pose);
+        match moments[first..].iter().rposition(same) {
+            Some(place) => first + place,
+            None => {
+                moments.push(Moment { slice, pose });
+                moments.len() - 1
+            }
+        }
     }
 
     /// Signals of the regions: an index in the plan.
@@ -174,7 +209,7 @@ impl<'a> PlanBuilder<'a> {
                 start_ms,
                 since_trigger_ms: self.setup.motion.rhythm.since_trigger_ms(start_ms),
                 content,
-                sampling: Sampling::Line { line, first_sample: 0, reversed: false },
+                sampling: Sampling::Line { line, first_sample: 0 },
                 counters: EncodingCounters { slice: slice as u16, ..Default::default() },
                 flags: AcquisitionFlags::IS_PARALLEL_CALIBRATION,
                 separate_calibration: true,
@@ -198,7 +233,7 @@ impl<'a> PlanBuilder<'a> {
             start_ms,
             since_trigger_ms: setup.motion.rhythm.since_trigger_ms(start_ms),
             content: line.content,
-            sampling: Sampling::Line { line: line.line, first_sample, reversed: false },
+            sampling: Sampling::Line { line: line.line, first_sample },
             counters,
             flags,
             separate_calibration: false,
@@ -248,5 +283,23 @@ pub(super) fn in_range(
         Ok(())
     } else {
         Err(SetupError::Quantity { what, value, minimum, maximum })
+    }
+}
+
+/// Refuses an image whose sides differ: arms and spokes cover a disc.
+///
+/// # Errors
+/// [`SetupError::NotSquare`]
+pub(super) fn square_only(setup: &Setup) -> Result<(), SetupError> {
+    let ([x, y], [x_mm, y_mm]) = (setup.matrix_size, setup.field_of_view_mm);
+    if x == y && x_mm == y_mm { Ok(()) } else { Err(SetupError::NotSquare) }
+}
+
+/// What the header says about positions that travel with the readouts.
+pub(super) fn carried_positions() -> TrajectoryDescription {
+    TrajectoryDescription {
+        identifier: "CarriedByReadouts".into(),
+        comment: Some("k times field of view over matrix size, -0.5 to 0.5".into()),
+        ..TrajectoryDescription::default()
     }
 }

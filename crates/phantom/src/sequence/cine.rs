@@ -75,7 +75,7 @@ impl Sequence for Cine {
                 }
                 Gating::RealTime { n_images } => {
                     builder.reserve(n_images * builder.lines(0).len())?;
-                    self.real_time(&mut builder, slice, signals, n_images);
+                    self.real_time(&mut builder, slice, signals, n_images)?;
                 }
             }
         }
@@ -134,11 +134,16 @@ impl Cine {
             return Err(SetupError::DoesNotFit { what: "a segment in a beat", missing_ms });
         }
         builder.reserve(n_phases * lines.len())?;
-        let center = builder.center_position(0);
+        builder.must_fit(0.5 * self.repetition_time_ms, self.repetition_time_ms)?;
+        // Phases differ where lines are chosen at random.
+        let lines: Vec<_> = (0..n_phases).map(|phase| builder.lines(phase)).collect();
+        let centers: Vec<_> = (0..n_phases).map(|phase| builder.center_position(phase)).collect();
         let mut trigger_ms = builder.trigger_from(builder.now_ms());
         let mut frames = vec![None; n_phases];
-        for (segment, of_segment) in lines.chunks(n_lines_per_segment).enumerate() {
+        for segment in 0..lines[0].len().div_ceil(n_lines_per_segment) {
             for (phase, frame) in frames.iter_mut().enumerate() {
+                let lines = lines[phase].chunks(n_lines_per_segment);
+                let of_segment = lines.skip(segment).next().unwrap_or_default();
                 let start_ms = trigger_ms + phase as f64 * segment_ms;
                 let middle_ms = start_ms + 0.5 * segment_ms;
                 let moment = builder.moment(slice, middle_ms);
@@ -154,7 +159,7 @@ impl Cine {
                     let line = Line { line: line.line, role: line.role, echo_ms, content };
                     builder.line(line, counters, [0; 8]);
                 }
-                if segment == center / n_lines_per_segment {
+                if segment == centers[phase] / n_lines_per_segment {
                     *frame = Some((counters, content, middle_ms));
                 }
             }
@@ -175,7 +180,8 @@ impl Cine {
         slice: usize,
         signals: usize,
         n_images: usize,
-    ) {
+    ) -> Result<(), SetupError> {
+        builder.must_fit(0.5 * self.repetition_time_ms, self.repetition_time_ms)?;
         let mut start_ms = builder.trigger_from(builder.now_ms());
         for image in 0..n_images {
             let lines = builder.lines(image);
@@ -196,5 +202,6 @@ impl Cine {
             builder.frame(counters, content, center_ms, Vec::new());
             start_ms += lines.len() as f64 * self.repetition_time_ms;
         }
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use ismrmrd::xml::{DiffusionDimension, SequenceParameters};
 use num_complex::Complex64;
 
 use super::Sequence;
-use super::builder::{Line, PlanBuilder};
+use super::builder::{Line, MAX_TRIGGER_DELAY_MS, PlanBuilder, in_range};
 use super::epi_train::{EpiTrain, whole_trains_only};
 use super::timeline::Timeline;
 use crate::anatomy::Anatomy;
@@ -157,13 +157,23 @@ impl Sequence for Diffusion {
         if let Weighting::StimulatedEcho(mixing) = &self.weighting {
             mixing.check()?;
         }
-        if !(1..=8).contains(&self.refinement) {
-            return Err(SetupError::OutOfRange {
-                what: "the refinement of the object",
-                value: self.refinement,
-                minimum: 1,
-                maximum: 8,
-            });
+        let [nx, ny] = setup.matrix_size;
+        for (what, value, maximum) in [
+            ("the refinement of the object", self.refinement, 8),
+            ("the number of pixels of the object", self.refinement * nx.max(ny), 4096),
+            ("the number of dummy shots", 1 + self.n_dummy_shots, 100),
+        ] {
+            if !(1..=maximum).contains(&value) {
+                return Err(SetupError::OutOfRange { what, value, minimum: 1, maximum });
+            }
+        }
+        in_range("the echo time, ms,", self.echo_time_ms, 1.0, 1000.0)?;
+        if let Some(delay_ms) = self.trigger_delay_ms {
+            in_range("the trigger delay, ms,", delay_ms, 0.0, MAX_TRIGGER_DELAY_MS)?;
+        }
+        // Options and field of view are the same for all hearts of the scan.
+        for anatomy in &anatomies {
+            DiffusionHeart::new(anatomy, &self.tensor, [1; 2], setup.field_of_view_mm)?;
         }
         let table = DiffusionTable::new(
             &gradient_directions(self.n_directions)?,
@@ -203,6 +213,7 @@ impl Sequence for Diffusion {
         };
         let axes = setup.orientation.directions();
         plan.parameters = SequenceParameters {
+            tr: vec![setup.motion.rhythm.mean_rr_interval_ms() as f32],
             te: vec![self.echo_time_ms as f32],
             flip_angle_deg: vec![90.0],
             sequence_type: Some("EPI".into()),
@@ -240,6 +251,32 @@ impl Diffusion {
         let setup = builder.setup;
         let mean_ms = setup.motion.rhythm.mean_rr_interval_ms();
         let delay_ms = self.trigger_delay_ms.unwrap_or(END_OF_SYSTOLE * mean_ms);
+        let lines = builder.lines(0);
+        let center = builder.center_position(0);
+        let epi = match self.epi {
+            None => None,
+            Some(options) => {
+                let epi = Epi::new(EpiOptions {
+                    encoded_matrix_size: setup.matrix_size,
+                    encoded_field_of_view_mm: setup.field_of_view_mm,
+                    ..options
+                })?;
+                Some(EpiTrain::new(builder, &epi, &lines)?)
+            }
+        };
+        let line_ms = setup.readout_ms(setup.sample_time_us);
+        let (before_ms, after_ms) = match &epi {
+            Some(train) => (train.center_ms(), train.after_center_ms()),
+            None => {
+                let after = (lines.len() - center) as f64;
+                ((center as f64 + 0.5) * line_ms, (after - 0.5) * line_ms)
+            }
+        };
+        let missing_ms = before_ms - 0.5 * self.echo_time_ms;
+        if missing_ms > 0.0 {
+            let what = "the last pulse before the readouts";
+            return Err(SetupError::DoesNotFit { what, missing_ms });
+        }
         let mut timeline = Timeline::starting_at(builder.now_ms());
         let mut earliest_ms = builder.now_ms();
         // Of each shot: time of the echo and the interval that weights it.
@@ -261,29 +298,18 @@ impl Diffusion {
                     rr_interval_ms = earliest_ms - trigger_ms;
                     trigger_ms = earliest_ms;
                     earliest_ms = builder.trigger_after(trigger_ms);
-                    let mixing_time_ms = rr_interval_ms;
+                    // The gradients of the two halves are a whole interval apart.
+                    let mixing_time_ms = rr_interval_ms - 0.5 * echo_time_ms;
                     timeline.play(Block::StimulatedEcho { echo_time_ms, mixing_time_ms });
                 }
             }
+            let center_ms = timeline.now_ms();
             if shot >= self.n_dummy_shots {
-                centers_ms.push((timeline.now_ms(), rr_interval_ms));
+                centers_ms.push((center_ms, rr_interval_ms));
             }
+            timeline.wait_until("the end of a readout", center_ms + after_ms)?;
         }
         let echoes = timeline.echoes(setup, &builder.bodies[slice])?;
-        let lines = builder.lines(0);
-        let center = builder.center_position(0);
-        let epi = match self.epi {
-            None => None,
-            Some(options) => {
-                let epi = Epi::new(EpiOptions {
-                    encoded_matrix_size: setup.matrix_size,
-                    encoded_field_of_view_mm: setup.field_of_view_mm,
-                    ..options
-                })?;
-                Some(EpiTrain::new(builder, &epi, &lines)?)
-            }
-        };
-        let line_ms = setup.readout_ms(setup.sample_time_us);
         for (shot, (encoding, (center_ms, rr_interval_ms))) in
             table.encodings.iter().zip(centers_ms).enumerate()
         {

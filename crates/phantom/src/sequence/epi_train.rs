@@ -3,7 +3,7 @@
 use ismrmrd::{AcquisitionFlags, EncodingCounters};
 
 use super::builder::PlanBuilder;
-use crate::scan::{Content, Readout, Sampling, Setup, SetupError};
+use crate::scan::{Content, Readout, SamplePositions, Sampling, Setup, SetupError};
 use crate::trajectory::{AcquiredLine, Epi, EpiReadout, LineOptions};
 
 /// A train for the lines of one image, with its sample positions in the plan.
@@ -41,13 +41,23 @@ impl EpiTrain {
             options.ramp_up_time_us + options.flat_top_time_us + options.ramp_down_time_us,
         );
         let center_us = at_center.map_or(0.0, |r| r.start_time_us) + 0.5 * lobe_us;
+        // kx of the samples of a forward and of a reverse readout passes zero at the same one.
+        let distance = |sample: &usize| shot[0].k_per_mm[*sample][0].abs();
+        let center_sample =
+            (0..options.n_samples).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0);
+        if !matches!(plan.sample_positions, SamplePositions::Sets(_)) {
+            plan.sample_positions = SamplePositions::default();
+        }
+        let SamplePositions::Sets(sets) = &mut plan.sample_positions else {
+            unreachable!("sets were put there");
+        };
         let readouts = shot
             .into_iter()
             .map(|readout| {
-                let known = plan.sample_positions.iter().position(|p| *p == readout.k_per_mm);
+                let known = sets.iter().position(|set| *set == readout.k_per_mm);
                 let positions = known.unwrap_or_else(|| {
-                    plan.sample_positions.push(readout.k_per_mm.clone());
-                    plan.sample_positions.len() - 1
+                    sets.push(readout.k_per_mm.clone());
+                    sets.len() - 1
                 });
                 (readout, positions)
             })
@@ -57,13 +67,19 @@ impl EpiTrain {
             center_ms: center_us * 1e-3,
             sampled_ms: options.n_samples as f64 * options.dwell_time_us * 1e-3,
             delay_ms: epi.acq_delay_time_us() * 1e-3,
-            center_sample: options.n_samples / 2,
+            center_sample,
         })
     }
 
     /// From its start to the centre of k-space.
     pub fn center_ms(&self) -> f64 {
         self.center_ms
+    }
+
+    /// From the centre of k-space to its end.
+    pub fn after_center_ms(&self) -> f64 {
+        let last_ms = self.readouts.last().map_or(0.0, |(last, _)| last.start_time_us * 1e-3);
+        last_ms + self.delay_ms + self.sampled_ms - self.center_ms
     }
 
     /// Plays it with the centre of k-space at a moment and gives its end.

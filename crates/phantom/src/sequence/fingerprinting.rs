@@ -4,11 +4,13 @@ use ismrmrd::xml::{SequenceParameters, Trajectory};
 use ismrmrd::{AcquisitionFlags, EncodingCounters};
 
 use super::Sequence;
-use super::builder::{PlanBuilder, SAME_R_WAVE_MS};
+use super::builder::{PlanBuilder, SAME_R_WAVE_MS, carried_positions, square_only};
 use super::timeline::Timeline;
 use crate::motion::Rhythm;
 use crate::physics::{Block, SpoiledTrain, Spoiling};
-use crate::scan::{Body, Content, Names, Plan, Readout, Sampling, Setup, SetupError};
+use crate::scan::{
+    Body, Content, Names, Plan, Readout, SamplePositions, Sampling, Setup, SetupError,
+};
 use crate::trajectory::{Spiral, SpiralOptions};
 
 /// Fifteen beats of gradient-spoiled echoes with changing angles after an inversion, nothing, or
@@ -17,8 +19,7 @@ use crate::trajectory::{Spiral, SpiralOptions};
 ///
 /// The beat is counted by `repetition`, the excitation within the beat by `segment`; the arm is
 /// the header's phase-encoding line. Sample positions travel with the readouts. The header's
-/// user parameters hold what a dictionary needs: the angles are `FlipAngle_i_deg` per
-/// excitation of all beats, the preparations `Preparation_b` per beat: −1 an inversion, 0
+/// header's angles are those of all excitations in turn; the user parameters hold the preparations, `Preparation_b` per beat: −1 an inversion, 0
 /// nothing, else the echo time of a T2 preparation in ms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fingerprinting {
@@ -135,6 +136,7 @@ impl Sequence for Fingerprinting {
                 maximum: 1000,
             });
         }
+        square_only(setup)?;
         let spiral = Spiral::new(SpiralOptions {
             matrix_size: setup.matrix_size[0],
             field_of_view_mm: setup.field_of_view_mm[0],
@@ -146,9 +148,9 @@ impl Sequence for Fingerprinting {
             return Err(SetupError::DoesNotFit { what: "an arm of the spiral", missing_ms });
         }
         let mut builder = PlanBuilder::new(setup, bodies)?;
-        for arm in 0..self.spiral.n_arms {
-            builder.plan.sample_positions.push(spiral.arm(arm));
-        }
+        let arms = (0..self.spiral.n_arms).map(|arm| spiral.arm(arm)).collect();
+        builder.plan.sample_positions = SamplePositions::Sets(arms);
+        builder.plan.trajectory_description = Some(carried_positions());
         for slice in 0..setup.n_slices {
             self.slice(&mut builder, slice, &spiral)?;
         }

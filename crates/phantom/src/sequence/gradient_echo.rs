@@ -4,11 +4,13 @@ use ismrmrd::xml::{SequenceParameters, Trajectory};
 use ismrmrd::{AcquisitionFlags, EncodingCounters};
 
 use super::Sequence;
-use super::builder::{Line, PlanBuilder};
+use super::builder::{Line, PlanBuilder, carried_positions, square_only};
 use super::epi_train::{EpiTrain, whole_trains_only};
 use super::timeline::Timeline;
 use crate::physics::{Block, SpoiledTrain, Spoiling};
-use crate::scan::{Body, Content, Names, Plan, Readout, Sampling, Setup, SetupError};
+use crate::scan::{
+    Body, Content, Names, Plan, Readout, SamplePositions, Sampling, Setup, SetupError,
+};
 use crate::trajectory::{
     Epi, EpiOptions, LineOptions, Radial, RadialOptions, Spiral, SpiralOptions, SpokeAngles,
 };
@@ -44,6 +46,12 @@ pub enum Encoding {
     },
     /// Arms of a spiral; an image has them all. Matrix and field of view are those of the setup.
     Spiral(SpiralOptions),
+}
+
+/// Where a spoke or an arm has the centre of k-space.
+struct PointReadout {
+    center_sample: usize,
+    before_echo_ms: f64,
 }
 
 /// Pulses until the steady state.
@@ -146,7 +154,7 @@ impl GradientEcho {
 
     fn cartesian(&self, builder: &mut PlanBuilder<'_>) -> Result<(), SetupError> {
         let setup = builder.setup;
-        self.must_fit("a readout", setup.readout_ms(setup.sample_time_us))?;
+        builder.must_fit(self.echo_time_ms, self.repetition_time_ms)?;
         let signals = self.steady_states(builder)?;
         builder.reserve(self.n_repetitions * setup.n_slices * builder.lines(0).len())?;
         for repetition in 0..self.n_repetitions {
@@ -156,14 +164,13 @@ impl GradientEcho {
                 }
                 let lines = builder.lines(repetition);
                 let start_ms = builder.now_ms();
-                let center_ms =
-                    start_ms + builder.center_position(repetition) as f64 * self.repetition_time_ms;
+                let center = builder.center_position(repetition) as f64;
+                let center_ms = start_ms + center * self.repetition_time_ms + self.echo_time_ms;
                 let moment = builder.moment(slice, center_ms);
                 let content = Content::Body { moment, signals };
                 let counters = Self::counters(slice, repetition);
-                let half_ms = 0.5 * setup.readout_ms(setup.sample_time_us);
                 for (n, line) in lines.iter().enumerate() {
-                    let echo_ms = start_ms + n as f64 * self.repetition_time_ms + half_ms;
+                    let echo_ms = start_ms + n as f64 * self.repetition_time_ms + self.echo_time_ms;
                     let line = Line { line: line.line, role: line.role, echo_ms, content };
                     builder.line(line, counters, [0; 8]);
                 }
@@ -181,6 +188,7 @@ impl GradientEcho {
         angles: SpokeAngles,
     ) -> Result<(), SetupError> {
         let setup = builder.setup;
+        square_only(setup)?;
         let radial = Radial::new(RadialOptions {
             matrix_size: setup.matrix_size[0],
             field_of_view_mm: setup.field_of_view_mm[0],
@@ -197,21 +205,23 @@ impl GradientEcho {
                 maximum: 65536,
             });
         }
-        let readout_ms = radial.n_samples() as f64 * setup.sample_time_us * 1e-3;
-        self.must_fit("a spoke", readout_ms)?;
+        builder.must_fit(self.echo_time_ms, self.repetition_time_ms)?;
         builder.reserve(self.n_repetitions * setup.n_slices * n_spokes)?;
         // Golden angles go on from image to image, others begin anew.
         let n_positions = match angles {
             SpokeAngles::Golden => self.n_repetitions * n_spokes,
             SpokeAngles::Uniform(_) => n_spokes,
         };
+        builder.plan.trajectory_description = Some(carried_positions());
         builder.plan.trajectory = match angles {
             SpokeAngles::Golden => Trajectory::GoldenAngle,
             SpokeAngles::Uniform(_) => Trajectory::Radial,
         };
-        builder.plan.sample_positions = (0..n_positions).map(|n| radial.spoke(n)).collect();
+        builder.plan.sample_positions = SamplePositions::Spokes(radial.clone());
         let center_sample = radial.center_sample();
-        self.point_images(builder, n_spokes, center_sample, |n| n % n_positions)
+        let before_echo_ms = center_sample as f64 * setup.sample_time_us * 1e-3;
+        let start = PointReadout { center_sample, before_echo_ms };
+        self.point_images(builder, n_spokes, start, |n| n % n_positions)
     }
 
     fn spiral(
@@ -219,6 +229,7 @@ impl GradientEcho {
         builder: &mut PlanBuilder<'_>,
         options: &SpiralOptions,
     ) -> Result<(), SetupError> {
+        square_only(builder.setup)?;
         let spiral = Spiral::new(SpiralOptions {
             matrix_size: builder.setup.matrix_size[0],
             field_of_view_mm: builder.setup.field_of_view_mm[0],
@@ -229,8 +240,11 @@ impl GradientEcho {
         builder.reserve(self.n_repetitions * builder.setup.n_slices * options.n_arms)?;
         builder.plan.trajectory = Trajectory::Spiral;
         builder.plan.sample_time_us = Some(options.dwell_time_us);
-        builder.plan.sample_positions = (0..options.n_arms).map(|n| spiral.arm(n)).collect();
-        self.point_images(builder, options.n_arms, 0, |n| n % options.n_arms)
+        let arms = (0..options.n_arms).map(|n| spiral.arm(n)).collect();
+        builder.plan.sample_positions = SamplePositions::Sets(arms);
+        builder.plan.trajectory_description = Some(carried_positions());
+        let start = PointReadout { center_sample: 0, before_echo_ms: 0.0 };
+        self.point_images(builder, options.n_arms, start, |n| n % options.n_arms)
     }
 
     /// Images of `n_per_image` excitations each, of which number n of a slice reads the set of
@@ -239,7 +253,7 @@ impl GradientEcho {
         &self,
         builder: &mut PlanBuilder<'_>,
         n_per_image: usize,
-        center_sample: usize,
+        PointReadout { center_sample, before_echo_ms }: PointReadout,
         positions: impl Fn(usize) -> usize,
     ) -> Result<(), SetupError> {
         let signals = self.steady_states(builder)?;
@@ -251,7 +265,8 @@ impl GradientEcho {
                 let content = Content::Body { moment, signals };
                 let counters = Self::counters(slice, repetition);
                 for n in 0..n_per_image {
-                    let start_ms = first_ms + n as f64 * self.repetition_time_ms;
+                    let pulse_ms = first_ms + n as f64 * self.repetition_time_ms;
+                    let start_ms = pulse_ms + self.echo_time_ms - before_echo_ms;
                     builder.readout(Readout {
                         start_ms,
                         since_trigger_ms: builder.setup.motion.rhythm.since_trigger_ms(start_ms),

@@ -65,11 +65,14 @@ impl Sequence for LateEnhancement {
             in_range("the inversion time, ms,", time_ms, 1.0, MAX_INVERSION_TIME_MS)?;
         }
         let mut builder = PlanBuilder::new(setup, bodies)?;
-        let mut inversion_times_ms = Vec::new();
+        builder.must_fit(self.echo_time_ms, self.repetition_time_ms)?;
+        let mut inversion_time_ms = None;
         for slice in 0..setup.n_slices {
             builder.reserve(2 * setup.matrix_size[1])?;
             builder.separate_calibration(slice);
-            inversion_times_ms.push(self.slice(&mut builder, slice)?);
+            // The header lists that of the first slice.
+            let time_ms = self.slice(&mut builder, slice)?;
+            inversion_time_ms.get_or_insert(time_ms);
         }
         let mut plan = builder.finish();
         plan.names = Names {
@@ -80,7 +83,7 @@ impl Sequence for LateEnhancement {
         plan.parameters = SequenceParameters {
             tr: vec![self.repetition_time_ms as f32],
             te: vec![self.echo_time_ms as f32],
-            ti: inversion_times_ms.into_iter().map(|ms| ms as f32).collect(),
+            ti: inversion_time_ms.into_iter().map(|ms| ms as f32).collect(),
             flip_angle_deg: vec![self.flip_angle_deg as f32, self.reference_flip_angle_deg as f32],
             sequence_type: Some("Flash".into()),
             ..SequenceParameters::default()

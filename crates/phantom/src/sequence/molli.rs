@@ -135,6 +135,7 @@ impl std::fmt::Display for MolliScheme {
 impl Sequence for Molli {
     fn plan(&self, setup: &Setup, bodies: &[Body]) -> Result<Plan, SetupError> {
         let mut builder = PlanBuilder::new(setup, bodies)?;
+        self.readout.check(&builder)?;
         for slice in 0..setup.n_slices {
             builder.reserve(self.scheme.n_images() * setup.matrix_size[1])?;
             builder.separate_calibration(slice);

@@ -10,7 +10,8 @@ use crate::physics::{Block, SpoiledTrain, Spoiling};
 use crate::scan::{Body, Content, Names, Plan, Setup, SetupError};
 
 /// A gradient echo whose lines are read at several echo times, some lines in each beat. Echoes
-/// are numbered by `contrast`, and all are read in the same direction.
+/// are numbered by `contrast`, and all are read in the same direction. They share their lines,
+/// chosen at random or not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MultiEcho {
     /// Echo times, ms, ascending.
@@ -43,16 +44,20 @@ impl Default for MultiEcho {
 
 impl Sequence for MultiEcho {
     fn plan(&self, setup: &Setup, bodies: &[Body]) -> Result<Plan, SetupError> {
-        let last_ms = self.echo_times_ms.last().copied().unwrap_or(0.0);
-        let half_ms = 0.5 * setup.readout_ms(setup.sample_time_us);
+        if self.echo_times_ms.is_empty() {
+            let what = "the number of echoes";
+            return Err(SetupError::OutOfRange { what, value: 0, minimum: 1, maximum: 64 });
+        }
         let spacing = self.echo_times_ms.windows(2).map(|pair| pair[1] - pair[0]);
         let shortest_ms = spacing.fold(f64::INFINITY, f64::min);
-        let missing_ms =
-            (last_ms + half_ms - self.repetition_time_ms).max(2.0 * half_ms - shortest_ms);
+        let missing_ms = setup.readout_ms(setup.sample_time_us) - shortest_ms;
         if missing_ms > 0.0 {
             return Err(SetupError::DoesNotFit { what: "the readout of an echo", missing_ms });
         }
         let mut builder = PlanBuilder::new(setup, bodies)?;
+        for &echo_time_ms in &self.echo_times_ms {
+            builder.must_fit(echo_time_ms, self.repetition_time_ms)?;
+        }
         for slice in 0..setup.n_slices {
             builder.reserve(self.echo_times_ms.len() * setup.matrix_size[1])?;
             builder.separate_calibration(slice);

@@ -44,6 +44,7 @@ impl Sequence for Sasha {
             in_range("a saturation time, ms,", time_ms, 1.0, Self::ANCHOR_TIME_MS)?;
         }
         let mut builder = PlanBuilder::new(setup, bodies)?;
+        self.readout.check(&builder)?;
         for slice in 0..setup.n_slices {
             builder.reserve((1 + self.saturation_times_ms.len()) * setup.matrix_size[1])?;
             builder.separate_calibration(slice);

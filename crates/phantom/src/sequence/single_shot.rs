@@ -4,7 +4,7 @@
 use ismrmrd::EncodingCounters;
 use ismrmrd::xml::SequenceParameters;
 
-use super::builder::{Line, PlanBuilder};
+use super::builder::{Line, MAX_TRIGGER_DELAY_MS, PlanBuilder, in_range};
 use super::timeline::Timeline;
 use crate::physics::{BalancedTrain, Block, Startup};
 use crate::scan::{Content, SetupError};
@@ -60,6 +60,18 @@ impl SingleShot {
     pub(super) fn trigger_delay_ms(&self, builder: &PlanBuilder<'_>) -> f64 {
         let mean_ms = builder.setup.motion.rhythm.mean_rr_interval_ms();
         self.trigger_delay_ms.unwrap_or(CALM * mean_ms)
+    }
+
+    /// Makes sure that the train can be played.
+    ///
+    /// # Errors
+    /// [`SetupError`] names what cannot.
+    pub(super) fn check(&self, builder: &PlanBuilder<'_>) -> Result<(), SetupError> {
+        in_range("the flip angle, degrees,", self.flip_angle_deg, 0.1, 180.0)?;
+        if let Some(delay_ms) = self.trigger_delay_ms {
+            in_range("the trigger delay, ms,", delay_ms, 0.0, MAX_TRIGGER_DELAY_MS)?;
+        }
+        builder.must_fit(0.5 * self.repetition_time_ms, self.repetition_time_ms)
     }
 
     fn startup_ms(&self) -> f64 {

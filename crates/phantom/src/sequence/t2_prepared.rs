@@ -3,7 +3,7 @@
 use ismrmrd::EncodingCounters;
 
 use super::Sequence;
-use super::builder::PlanBuilder;
+use super::builder::{PlanBuilder, in_range};
 use super::single_shot::{Shot, SingleShot};
 use super::timeline::Timeline;
 use crate::physics::Block;
@@ -28,6 +28,12 @@ pub struct T2Prepared {
     pub readout: SingleShot,
 }
 
+/// More beats of recovery change nothing.
+const MAX_RECOVERY_BEATS: usize = 100;
+
+/// Nothing is left after longer preparations.
+const MAX_PREPARATION_MS: f64 = 2000.0;
+
 impl Default for T2Prepared {
     fn default() -> Self {
         Self {
@@ -42,7 +48,19 @@ impl Default for T2Prepared {
 
 impl Sequence for T2Prepared {
     fn plan(&self, setup: &Setup, bodies: &[Body]) -> Result<Plan, SetupError> {
+        if !(1..=MAX_RECOVERY_BEATS).contains(&self.n_recovery_beats) {
+            return Err(SetupError::OutOfRange {
+                what: "the number of beats from one image to the next",
+                value: self.n_recovery_beats,
+                minimum: 1,
+                maximum: MAX_RECOVERY_BEATS,
+            });
+        }
+        for &time_ms in &self.preparation_times_ms {
+            in_range("a preparation time, ms,", time_ms, 0.0, MAX_PREPARATION_MS)?;
+        }
         let mut builder = PlanBuilder::new(setup, bodies)?;
+        self.readout.check(&builder)?;
         for slice in 0..setup.n_slices {
             builder.reserve(self.preparation_times_ms.len() * setup.matrix_size[1])?;
             builder.separate_calibration(slice);
@@ -72,7 +90,7 @@ impl T2Prepared {
             let lead_ms = self.readout.lead_ms(builder, number);
             let begin_ms = timeline.now_ms() + lead_ms + echo_time_ms - delay_ms;
             let trigger_ms = builder.trigger_from(begin_ms.max(earliest_ms));
-            earliest_ms = (0..self.n_recovery_beats.max(1))
+            earliest_ms = (0..self.n_recovery_beats)
                 .fold(trigger_ms, |from_ms, _| builder.trigger_after(from_ms));
             let center_ms = trigger_ms + delay_ms;
             let (efficiency, offset) = (self.efficiency, self.offset);

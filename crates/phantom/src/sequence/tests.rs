@@ -421,6 +421,91 @@ fn golden_spokes_go_on_and_arms_come_again() {
     assert_eq!(angles[..12], angles[12..]);
 }
 
+/// Readouts of one uniform channel against Σ amplitude · spectrum at their own positions.
+#[test]
+fn arms_spokes_and_trains_sample_the_object_where_they_say() {
+    let train = EpiOptions {
+        n_samples: 80,
+        ramp_up_time_us: 40,
+        flat_top_time_us: 120,
+        ramp_down_time_us: 40,
+        echo_spacing_us: 210.0,
+        gradient_delay_us: 2.0,
+        phase_difference_rad: 0.3,
+        ..EpiOptions::default()
+    };
+    let spiral = SpiralOptions { n_arms: 12, ..SpiralOptions::default() };
+    let encodings = [
+        Encoding::Radial { n_spokes: 20, angles: SpokeAngles::Golden },
+        Encoding::Spiral(spiral),
+        Encoding::Epi(train),
+    ];
+    for encoding in encodings {
+        let is_epi = matches!(encoding, Encoding::Epi(_));
+        let sequence = GradientEcho {
+            repetition_time_ms: 30.0,
+            echo_time_ms: 12.0,
+            encoding,
+            ..GradientEcho::default()
+        };
+        let scan = play(&sequence, |setup| {
+            (setup.matrix_size, setup.field_of_view_mm) = ([40, 40], [360.0, 360.0]);
+            setup.n_channels = 1;
+        });
+        let plan = scan.plan();
+        // Scaled as on the Cartesian grid of 80 by 40 samples: Δkx · Δky · √(80 · 40).
+        let scale = f64::sqrt(80.0 * 40.0) / (720.0 * 360.0);
+        for (acquisition, readout) in scan.acquisitions().zip(&plan.readouts).step_by(7) {
+            let (Content::Body { moment, signals }, Sampling::Points { positions, .. }) =
+                (readout.content, readout.sampling)
+            else {
+                panic!("points of a body");
+            };
+            let pose = plan.moments[moment].pose;
+            let parts = scan.bodies()[0].components(&pose, &plan.signals[signals]);
+            let positions = plan.sample_positions.get(positions);
+            assert_eq!(acquisition.data.ncols(), positions.len());
+            for (sample, k) in positions.iter().enumerate().step_by(5) {
+                let object: Complex64 =
+                    parts.iter().map(|e| e.amplitude * e.ellipse.spectrum(*k)).sum();
+                let is_late = is_epi && acquisition.header.has_any(AcquisitionFlags::IS_REVERSE);
+                let turn = Complex64::cis(if is_late { 0.3 } else { 0.0 });
+                let (expected, value) = (object * turn * scale, acquisition.data[[0, sample]]);
+                let value = Complex64::new(value.re.into(), value.im.into());
+                // Of samples at the centre of some units.
+                assert!((value - expected).norm() < 1e-5, "{sample}: {value}, {expected}");
+                if acquisition.trajectory.nrows() > 0 {
+                    let carried = f64::from(acquisition.trajectory[[sample, 0]]) / 9.0;
+                    assert!((carried - k[0]).abs() < 1e-7);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn readouts_lie_between_their_pulses() {
+    let refused = |sequence: &dyn Sequence, sample_time_us: f64| {
+        let setup = Setup { sample_time_us, ..heart(ShortAxisOptions::default()) };
+        SimulatedScan::new(sequence, setup).err().expect("no room").to_string()
+    };
+    // 96 samples of 40 µs: 3.84 ms.
+    let sequences: [(&dyn Sequence, f64); 5] = [
+        (&Molli::default(), 40.0),
+        (&Cine::default(), 40.0),
+        (&LateEnhancement::default(), 60.0),
+        (&GradientEcho { echo_time_ms: 0.1, ..GradientEcho::default() }, 5.0),
+        (&GradientEcho { echo_time_ms: 5.9, ..GradientEcho::default() }, 5.0),
+    ];
+    for (sequence, sample_time_us) in sequences {
+        let error = refused(sequence, sample_time_us);
+        assert!(error.contains("of a readout comes"), "{error}");
+    }
+    let late = Diffusion { echo_time_ms: 3.0, ..Diffusion::default() };
+    let error = refused(&late, 2.0);
+    assert!(error.contains("the last pulse before the readouts"), "{error}");
+}
+
 #[test]
 fn realistic_molli_fits_between_inversion_and_first_image() {
     let scan = play(&Molli::default(), |setup| {

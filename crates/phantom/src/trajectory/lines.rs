@@ -5,6 +5,9 @@ use rand_distr::{Distribution, OpenClosed01};
 use super::error::{TrajectoryError, count, quantity};
 use crate::noise::random_numbers;
 
+/// Sets these random numbers apart from others of the same seed.
+const STREAM: u64 = u64::from_be_bytes(*b"lines...");
+
 /// Most lines and samples.
 const MAX_SIZE: usize = 4096;
 
@@ -261,7 +264,7 @@ impl LinePattern {
                     .expect("checked when the pattern was made");
                 // A draw without replacement, as the largest of u^(1/weight) (Efraimidis and
                 // Spirakis 2006), by its logarithm.
-                let mut random = random_numbers(seed, frame);
+                let mut random = random_numbers(seed ^ STREAM, frame);
                 let mut draws: Vec<(f64, usize)> = (first..n_lines)
                     .map(|line| {
                         let uniform: f64 = OpenClosed01.sample(&mut random);
