@@ -25,6 +25,9 @@ pub(super) const MAX_TRIGGER_DELAY_MS: f64 = 5000.0;
 /// Two R waves are never as close as this.
 pub(super) const SAME_R_WAVE_MS: f64 = 1.0;
 
+/// Less than this is missing by rounding only.
+const ROUNDING_MS: f64 = 1e-9;
+
 /// Moments among which one that comes again is looked for.
 const MOMENTS_LOOKED_BACK: usize = 128;
 
@@ -107,7 +110,7 @@ impl<'a> PlanBuilder<'a> {
             ("the end of a readout", echo_time_ms + after_ms - repetition_time_ms),
         ] {
             // A NaN is no time either.
-            if !(missing_ms <= 1e-9) {
+            if missing_ms.is_nan() || missing_ms > ROUNDING_MS {
                 return Err(SetupError::DoesNotFit { what, missing_ms });
             }
         }

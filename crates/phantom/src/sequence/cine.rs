@@ -142,8 +142,8 @@ impl Cine {
         let mut frames = vec![None; n_phases];
         for segment in 0..lines[0].len().div_ceil(n_lines_per_segment) {
             for (phase, frame) in frames.iter_mut().enumerate() {
-                let lines = lines[phase].chunks(n_lines_per_segment);
-                let of_segment = lines.skip(segment).next().unwrap_or_default();
+                let mut lines = lines[phase].chunks(n_lines_per_segment);
+                let of_segment = lines.nth(segment).unwrap_or_default();
                 let start_ms = trigger_ms + phase as f64 * segment_ms;
                 let middle_ms = start_ms + 0.5 * segment_ms;
                 let moment = builder.moment(slice, middle_ms);
