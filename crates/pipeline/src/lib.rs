@@ -7,6 +7,7 @@
 pub mod chain;
 mod counter;
 mod gadget;
+mod image_role;
 mod image_series;
 mod k_space;
 mod message;
@@ -20,6 +21,7 @@ mod wire_form;
 pub use chain::{Chain, ChainError, ChainLibrary};
 pub use counter::Counter;
 pub use gadget::{Gadget, Remedy, Sink, run_gadget};
+pub use image_role::ImageRole;
 pub use image_series::ImageSeries;
 pub use ismrmrd::{Acquisition, Bucket, Image, Waveform};
 pub use k_space::KSpace;

@@ -3,14 +3,15 @@
 mod combine;
 
 use ismrmrd::xml::Trajectory;
-use ismrmrd::{AcquisitionHeader, DataType, ImageHeader, KSpaceBuffer, Meta, SamplingDescription};
+use ismrmrd::{ImageHeader, KSpaceBuffer, Meta, SamplingDescription};
 use ndarray::{Array3, ArrayD, Axis};
 use num_complex::Complex32;
 use numerics::fft::Plan;
-use pipeline::{Gadget, ImageSeries, KSpace, Remedy, Scan, Sink};
+use pipeline::{Gadget, ImageRole, ImageSeries, KSpace, Remedy, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::image_headers::{central_line, image_header};
 use combine::combine;
 
 /// Inverse Fourier transform and root sum of squares over the channels.
@@ -86,6 +87,7 @@ impl Gadget for ReconstructFft {
         let data = combine(&buffer.data, shape, window, self.config.rotate_180);
         let headers = self.headers(&buffer, shape, window);
         out.push(ImageSeries {
+            role: ImageRole::Image,
             s,
             n,
             data,
@@ -93,6 +95,7 @@ impl Gadget for ReconstructFft {
             headers,
             waveforms,
             acquisition_headers: Some(buffer.headers),
+            sampling: Some(buffer.sampling),
         });
         Ok(())
     }
@@ -117,29 +120,11 @@ impl ReconstructFft {
         let [z, y, x] = window.map(|(_, len)| u16::try_from(len).unwrap_or(u16::MAX));
         Array3::from_shape_fn(shape.outer, |place| {
             self.n_images += 1;
-            let line = central_line(buffer, place.into());
-            let idx = line.idx;
             ImageHeader {
-                data_type: DataType::C32 as u16,
-                measurement_uid: line.measurement_uid,
-                matrix_size: [x, y, z],
-                field_of_view: buffer.sampling.recon_field_of_view_mm,
                 channels: 1,
-                position: line.position,
-                read_dir: line.read_dir,
-                phase_dir: line.phase_dir,
-                slice_dir: line.slice_dir,
-                patient_table_position: line.patient_table_position,
-                average: idx.average,
-                slice: idx.slice,
-                contrast: idx.contrast,
-                phase: idx.phase,
-                repetition: idx.repetition,
-                set: idx.set,
-                acquisition_time_stamp: line.acquisition_time_stamp,
                 // It has 16 bits; Gadgetron's wraps in the same way.
                 image_index: self.n_images as u16,
-                ..ImageHeader::default()
+                ..image_header(&central_line(buffer, place.into()), &buffer.sampling, [x, y, z])
             }
         })
     }
@@ -172,24 +157,6 @@ impl Shape {
         }
         window
     }
-}
-
-/// Header of the line at the centre of k-space of one image, or, where that was not read, of the
-/// one nearest to it.
-fn central_line(buffer: &KSpaceBuffer, [slice, s, n]: [usize; 3]) -> AcquisitionHeader {
-    let [_, e1, e2] = buffer.sampling.limits.map(|limit| usize::from(limit.center));
-    let lines = buffer.headers.index_axis(Axis(0), slice);
-    let lines = lines.index_axis(Axis(0), s);
-    let lines = lines.index_axis(Axis(0), n);
-    let was_read = |line: &&AcquisitionHeader| line.version != 0;
-    if let Some(line) = lines.get((e2, e1)).filter(was_read) {
-        return *line;
-    }
-    lines
-        .indexed_iter()
-        .filter(|(_, line)| was_read(line))
-        .min_by_key(|((line_e2, line_e1), _)| line_e2.abs_diff(e2) + line_e1.abs_diff(e1))
-        .map_or_else(AcquisitionHeader::default, |(_, line)| *line)
 }
 
 /// K-space that is none.

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use ismrmrd::{Image, ImageHeader, Meta};
     use ndarray::{Array3, Array4, ArrayD, IxDyn};
-    use pipeline::{ImageSeries, Message, run_gadget};
+    use pipeline::{ImageRole, ImageSeries, Message, run_gadget};
 
     fn image(image_type: ImageType) -> Image {
         let header = ImageHeader { image_type: image_type as u16, ..ImageHeader::default() };
@@ -135,6 +135,7 @@ mod tests {
     #[test]
     fn a_series_has_one_factor() {
         let series = ImageSeries {
+            role: ImageRole::Image,
             s: None,
             n: None,
             data: ArrayD::from_shape_fn(IxDyn(&[1, 1, 2, 1, 1, 1, 50]), |place| {
@@ -144,6 +145,7 @@ mod tests {
             meta: vec![Meta::new(); 2],
             waveforms: Vec::new(),
             acquisition_headers: None,
+            sampling: None,
         };
         let config = Config { max_value: 198.0, percentile: 100.0 };
         let Message::ImageSeries(scaled) = run(config, series) else {

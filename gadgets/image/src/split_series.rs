@@ -76,11 +76,12 @@ mod tests {
     use ismrmrd::{ImageHeader, Meta, Pixels};
     use ndarray::{Array3, ArrayD, IxDyn};
     use num_complex::Complex32;
-    use pipeline::{Message, run_gadget};
+    use pipeline::{ImageRole, Message, run_gadget};
 
     fn series(outer: [usize; 3]) -> ImageSeries {
         let [slices, s, n] = outer;
         ImageSeries {
+            role: ImageRole::Image,
             s: None,
             n: None,
             data: ArrayD::from_shape_fn(IxDyn(&[slices, s, n, 1, 1, 2, 3]), |place| {
@@ -95,6 +96,7 @@ mod tests {
             meta: (0..slices * s * n).map(|n| Meta::from_iter([("number", n)])).collect(),
             waveforms: Vec::new(),
             acquisition_headers: None,
+            sampling: None,
         }
     }
 
