@@ -4,9 +4,8 @@
 //! the clock runs. It is sent to each candidate in turn, several times: our server, a loop that
 //! only reads the bytes, and peers that the command line names.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -14,46 +13,26 @@ use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
 use clap::Args;
 use ismrmrd::wire::{self, Message, Reader};
-use phantom::{
-    CalibrationLines, GradientEcho, LineOptions, Noise, Setup, SimulatedScan, Subject,
-    Undersampling,
-};
 
+use crate::bench_scan::ScanOptions;
+use crate::candidate::{Candidate, ServerOptions};
 use crate::process::{PeakMemory, Process, cpu_seconds};
 
 #[derive(Args)]
 pub struct Options {
-    /// Pixels of the image along x and y
-    #[arg(long, default_value_t = 256)]
-    matrix: usize,
-    #[arg(long, default_value_t = 16)]
-    channels: usize,
+    #[command(flatten)]
+    scan: ScanOptions,
+    /// Frames of the scan
     #[arg(long, default_value_t = 40)]
     repetitions: usize,
-    #[arg(long, default_value_t = 1)]
-    acceleration: usize,
-    #[arg(long, default_value_t = 0)]
-    calibration_lines: usize,
-    #[arg(long, default_value = "default.xml")]
-    chain: String,
     /// Runs of each candidate; the median is printed
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// The server under test [default: target/release/boreside]
-    #[arg(long)]
-    server: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerOptions,
     /// Command line of a peer that serves on a port, its name in front: NAME=PORT=COMMAND
     #[arg(long, value_name = "NAME=PORT=COMMAND")]
     peer: Vec<String>,
-}
-
-/// Who is measured.
-struct Candidate {
-    name: String,
-    address: String,
-    /// The process, [`None`] for the loop in this process.
-    process: Option<Process>,
-    _data: Option<tempfile::TempDir>,
 }
 
 struct Measurement {
@@ -65,20 +44,17 @@ struct Measurement {
 
 /// Prints the table.
 pub fn run(options: &Options) -> Result<()> {
-    let bytes = scan_bytes(options)?;
+    let bytes = scan_bytes(&options.scan, options.repetitions)?;
     println!(
-        "{} MB: {}x{}, {} channels, {} repetitions, chain {}; {} runs in turn, median (least to most)",
+        "{} MB: {}, {} repetitions; {} runs in turn, median (least to most)",
         bytes.len() / 1_000_000,
-        options.matrix,
-        options.matrix,
-        options.channels,
+        options.scan,
         options.repetitions,
-        options.chain,
         options.runs
     );
     let mut candidates = vec![
-        ours(options, "boreside", &[])?,
-        ours(options, "boreside, no journal", &["--no-journal"])?,
+        options.server.start("boreside", &[])?,
+        options.server.start("boreside, no journal", &["--no-journal"])?,
         bare_loop()?,
     ];
     for peer in &options.peer {
@@ -121,56 +97,6 @@ fn median(measurements: &[Measurement], value: impl Fn(&Measurement) -> f64) -> 
     (at(0), at(values.len() / 2), at(values.len().saturating_sub(1)))
 }
 
-fn scan_bytes(options: &Options) -> Result<Vec<u8>> {
-    let lines = LineOptions {
-        undersampling: Undersampling::Regular { acceleration: options.acceleration },
-        calibration: match options.calibration_lines {
-            0 => CalibrationLines::None,
-            n => CalibrationLines::Embedded(n),
-        },
-        ..LineOptions::default()
-    };
-    let setup = Setup {
-        matrix_size: [options.matrix; 2],
-        n_channels: options.channels,
-        lines,
-        noise: Noise::Sd(0.01),
-        ..Setup::new(Subject::SheppLogan)
-    };
-    let sequence = GradientEcho { n_repetitions: options.repetitions, ..GradientEcho::default() };
-    let scan = SimulatedScan::new(&sequence, setup)?;
-    let mut bytes = BytesMut::new();
-    wire::encode(&Message::ConfigFile(options.chain.clone()), &mut bytes)?;
-    wire::encode(&Message::Header(scan.header().to_xml()), &mut bytes)?;
-    for readout in scan.acquisitions() {
-        wire::encode_acquisition(&readout, &mut bytes)?;
-    }
-    wire::encode(&Message::Close, &mut bytes)?;
-    Ok(bytes.into())
-}
-
-fn ours(options: &Options, name: &str, arguments: &[&str]) -> Result<Candidate> {
-    let beside = || Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name("boreside"));
-    let binary = options.server.clone().map_or_else(beside, Ok)?;
-    if !binary.exists() {
-        bail!("{} is not there: cargo build --release -p boreside", binary.display());
-    }
-    let data = tempfile::tempdir()?;
-    let mut command = Command::new(binary);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--journal-gib", "2", "--data"]);
-    let mut process = Process::start(command.arg(data.path()).args(arguments))?;
-    let mut line = String::new();
-    BufReader::new(process.stdout().context("no standard output")?).read_line(&mut line)?;
-    let address =
-        line.trim().strip_prefix("listening on ").context("the server does not listen")?;
-    Ok(Candidate {
-        name: name.to_owned(),
-        address: address.to_owned(),
-        process: Some(process),
-        _data: Some(data),
-    })
-}
-
 /// Reads everything up to CLOSE, which it recognises as the last bytes, and answers with CLOSE.
 fn bare_loop() -> Result<Candidate> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -191,6 +117,19 @@ fn bare_loop() -> Result<Candidate> {
         }
     });
     Ok(Candidate { name: "bare loop".to_owned(), address, process: None, _data: None })
+}
+
+/// What a client sends.
+fn scan_bytes(options: &ScanOptions, n_repetitions: usize) -> Result<Vec<u8>> {
+    let scan = options.scan(n_repetitions)?;
+    let mut bytes = BytesMut::new();
+    wire::encode(&Message::ConfigFile(options.chain.clone()), &mut bytes)?;
+    wire::encode(&Message::Header(scan.header().to_xml()), &mut bytes)?;
+    for readout in scan.acquisitions() {
+        wire::encode_acquisition(&readout, &mut bytes)?;
+    }
+    wire::encode(&Message::Close, &mut bytes)?;
+    Ok(bytes.into())
 }
 
 fn start_peer(peer: &str) -> Result<Candidate> {
