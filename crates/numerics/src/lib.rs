@@ -6,8 +6,11 @@
 
 pub mod bloch;
 pub mod cholesky;
+pub mod coil_compression;
+pub mod coil_maps;
 pub mod epg;
 pub mod fft;
+pub mod grappa;
 pub mod percentile;
 pub mod triangular;
 pub mod whitening;

@@ -1,0 +1,242 @@
+//! Weights from a fully sampled region.
+
+use ndarray::{Array2, Array6, ArrayView4, Axis, s};
+use num_complex::{Complex32, Complex64};
+
+use super::Kernel;
+use super::kernel::{missing_line, source_offset};
+use crate::cholesky::{self, NotPositiveDefinite};
+
+/// Size of the kernel and how it is fitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CalibrationOptions {
+    /// Sources along the readout.
+    pub kernel_readout: usize,
+    /// Sources along encoding_step_1, in sampled lines.
+    pub kernel_e1: usize,
+    /// Sources along encoding_step_2, in sampled lines; 1 where the calibration is one plane.
+    pub kernel_e2: usize,
+    /// Tikhonov regularisation relative to the mean of the normal matrix' diagonal.
+    pub regularisation: f64,
+    /// Most equations per unknown: readouts are cut down around the peak to have no more. 1 or
+    /// less takes all.
+    pub overdetermination: f64,
+    /// Channels to make, the first of the calibration's (downstream coil compression). All if
+    /// `None`.
+    pub n_targets: Option<usize>,
+}
+
+impl Default for CalibrationOptions {
+    /// 5 × 4 × 4 sources, 5e-4, 45 equations per unknown, as Gadgetron.
+    fn default() -> Self {
+        Self {
+            kernel_readout: 5,
+            kernel_e1: 4,
+            kernel_e2: 4,
+            regularisation: 5e-4,
+            overdetermination: 45.0,
+            n_targets: None,
+        }
+    }
+}
+
+/// No kernel can be fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CalibrationError {
+    /// The region is smaller than the kernel.
+    #[error(
+        "the calibration has {available} samples along {axis}, acceleration {acceleration} with \
+         this kernel needs at least {needed}"
+    )]
+    TooSmall {
+        /// encoding_step_1, encoding_step_2 or readout.
+        axis: &'static str,
+        /// Samples along it.
+        available: usize,
+        /// Samples that are needed.
+        needed: usize,
+        /// Acceleration along it.
+        acceleration: usize,
+    },
+    /// There are no channels, or a kernel size or acceleration is 0.
+    #[error("GRAPPA calibration with no channel, a kernel of size 0 or acceleration 0")]
+    Empty,
+    /// The normal equations have no solution.
+    #[error("the calibration data are zero, not finite or without regularisation ambiguous")]
+    Singular(#[from] NotPositiveDefinite),
+}
+
+impl Kernel {
+    /// Fits the weights to a fully sampled region of k-space.
+    ///
+    /// * `calibration`: `[channel, encoding_step_2, encoding_step_1, readout]`, fully sampled,
+    ///   whitened; nothing but the sampled region.
+    /// * `acceleration`: along encoding_step_1 and encoding_step_2. 1 and 1 gives a kernel that
+    ///   passes the data through.
+    ///
+    /// # Errors
+    /// [`CalibrationError`] says what the calibration lacks.
+    ///
+    /// # Method
+    /// Every place where all sources and the target lie in the region is an equation; weights
+    /// by least squares with Tikhonov regularisation λ = `regularisation` · trace(AᴴA)/n.
+    ///
+    /// # Source
+    /// Griswold et al. 2002; size, regularisation and its scale as in Gadgetron.
+    pub fn calibrate(
+        calibration: ArrayView4<'_, Complex32>,
+        acceleration: [usize; 2],
+        options: &CalibrationOptions,
+    ) -> Result<Self, CalibrationError> {
+        let (n_channels, n_e2, n_e1, n_readout) = calibration.dim();
+        let size = [
+            if n_e2 == 1 { 1 } else { options.kernel_e2 },
+            options.kernel_e1,
+            options.kernel_readout,
+        ];
+        if n_channels == 0 || size.contains(&0) || acceleration.contains(&0) {
+            return Err(CalibrationError::Empty);
+        }
+        let n_targets = options.n_targets.unwrap_or(n_channels).clamp(1, n_channels);
+        let n_missing = acceleration[0] * acceleration[1] - 1;
+        let shape = (n_missing, n_targets, n_channels, size[0], size[1], size[2]);
+        if n_missing == 0 {
+            return Ok(Self { acceleration, weights: Array6::zeros(shape) });
+        }
+        let steps = [acceleration[1], acceleration[0], 1];
+        let available = [n_e2, n_e1, n_readout];
+        let axes = ["encoding_step_2", "encoding_step_1", "readout"];
+        let mut places = [0; 3];
+        for axis in 0..3 {
+            let needed = span(size[axis], steps[axis]);
+            if available[axis] < needed {
+                return Err(CalibrationError::TooSmall {
+                    axis: axes[axis],
+                    available: available[axis],
+                    needed,
+                    acceleration: steps[axis],
+                });
+            }
+            places[axis] = available[axis] + 1 - needed;
+        }
+        let n_sources = n_channels * size.iter().product::<usize>();
+        let most = (options.overdetermination * n_sources as f64).ceil();
+        let readouts = (most as usize / (places[0] * places[1])).max(1);
+        let mut calibration = calibration;
+        if options.overdetermination > 1.0 && readouts < places[2] {
+            let width = readouts + size[2] - 1;
+            let first = peak_readout(calibration).saturating_sub(width / 2).min(n_readout - width);
+            calibration.slice_collapse(s![.., .., .., first..first + width]);
+            places[2] = readouts;
+        }
+        let (mut normal, mut right) =
+            normal_equations(calibration, acceleration, size, places, n_targets);
+        let trace: f64 = (0..n_sources).map(|i| normal[[i, i]].re).sum();
+        let lambda = options.regularisation * trace / n_sources as f64;
+        for i in 0..n_sources {
+            normal[[i, i]] += lambda;
+        }
+        let lower = cholesky::factor(normal.view())?;
+        cholesky::solve(lower.view(), right.view_mut());
+        let weights = right
+            .t()
+            .iter()
+            .map(|value| Complex32::new(value.re as f32, value.im as f32))
+            .collect::<Vec<_>>();
+        let mut kernel = Self { acceleration, weights: Array6::zeros(shape) };
+        for (weight, value) in kernel.weights.iter_mut().zip(weights) {
+            *weight = value;
+        }
+        Ok(kernel)
+    }
+}
+
+/// Samples from the first to the last that one equation needs along an axis.
+fn span(size: usize, acceleration: usize) -> usize {
+    let before = (size - 1) / 2 * acceleration;
+    let after = (size / 2 * acceleration).max(acceleration - 1);
+    before + after + 1
+}
+
+/// Readout sample with the most energy over channels and lines.
+fn peak_readout(calibration: ArrayView4<'_, Complex32>) -> usize {
+    let energies = calibration
+        .axis_iter(Axis(3))
+        .map(|samples| samples.iter().map(|v| f64::from(v.norm_sqr())).sum::<f64>());
+    energies.enumerate().fold((0, 0.0), |best, (i, e)| if e > best.1 { (i, e) } else { best }).0
+}
+
+/// AᴴA, `[source, source]`, and AᴴB, `[source, missing line × target]`.
+fn normal_equations(
+    calibration: ArrayView4<'_, Complex32>,
+    acceleration: [usize; 2],
+    size: [usize; 3],
+    places: [usize; 3],
+    n_targets: usize,
+) -> (Array2<Complex64>, Array2<Complex64>) {
+    let n_channels = calibration.dim().0;
+    let n_missing = acceleration[0] * acceleration[1] - 1;
+    let before = [
+        (size[0] - 1) / 2 * acceleration[1],
+        (size[1] - 1) / 2 * acceleration[0],
+        (size[2] - 1) / 2,
+    ];
+    let n_equations: usize = places.iter().product();
+    let wide = |v: Complex32| Complex64::new(f64::from(v.re), f64::from(v.im));
+    // One row per source or target, equations along it.
+    let rows = |channel: usize, offset: [isize; 3]| {
+        let start = [0, 1, 2].map(|axis| (before[axis] as isize + offset[axis]) as usize);
+        calibration
+            .slice(s![
+                channel,
+                start[0]..start[0] + places[0],
+                start[1]..start[1] + places[1],
+                start[2]..start[2] + places[2]
+            ])
+            .iter()
+            .map(|&v| wide(v))
+            .collect::<Vec<_>>()
+    };
+    let mut sources = Vec::new();
+    for channel in 0..n_channels {
+        for a2 in 0..size[0] {
+            for a1 in 0..size[1] {
+                for a0 in 0..size[2] {
+                    sources.extend(rows(
+                        channel,
+                        [
+                            source_offset(a2, size[0], acceleration[1]),
+                            source_offset(a1, size[1], acceleration[0]),
+                            source_offset(a0, size[2], 1),
+                        ],
+                    ));
+                }
+            }
+        }
+    }
+    let mut targets = Vec::new();
+    for m in 0..n_missing {
+        let (o1, o2) = missing_line(acceleration, m);
+        for target in 0..n_targets {
+            targets.extend(rows(target, [o2 as isize, o1 as isize, 0]));
+        }
+    }
+    let n_sources = n_channels * size.iter().product::<usize>();
+    let dot = |a: &[Complex64], b: &[Complex64]| -> Complex64 {
+        a.iter().zip(b).map(|(a, b)| a.conj() * b).sum()
+    };
+    let row = |rows: &[Complex64], i: usize| rows[i * n_equations..(i + 1) * n_equations].to_vec();
+    let sources: Vec<_> = (0..n_sources).map(|i| row(&sources, i)).collect();
+    let targets: Vec<_> = (0..n_missing * n_targets).map(|i| row(&targets, i)).collect();
+    let mut normal = Array2::zeros((n_sources, n_sources));
+    for i in 0..n_sources {
+        for j in 0..=i {
+            let value = dot(&sources[i], &sources[j]);
+            normal[[i, j]] = value;
+            normal[[j, i]] = value.conj();
+        }
+    }
+    let right =
+        Array2::from_shape_fn((n_sources, targets.len()), |(i, j)| dot(&sources[i], &targets[j]));
+    (normal, right)
+}
