@@ -21,7 +21,7 @@ mod non_linear;
 
 pub use calibration::{CalibrationError, CalibrationOptions, Kernel};
 pub use linear::{FillReport, SolverOptions};
-pub use non_linear::{CoilMode, NonLinear, NonLinearOptions};
+pub use non_linear::{CoilMode, NonLinear, NonLinearOptions, NonLinearReport, SparsityUnit};
 
 #[cfg(test)]
 mod tests;

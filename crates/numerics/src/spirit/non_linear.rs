@@ -24,6 +24,17 @@ pub enum CoilMode<'a> {
     Combined(ArrayView3<'a, Complex32>),
 }
 
+/// What the weight of the wavelets is relative to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SparsityUnit {
+    /// The brightest pixel of the images that it starts from.
+    #[default]
+    BrightestPixel,
+    /// The noise of the images that it starts from: the median of the magnitudes of the
+    /// differences between neighbouring frames, as for independent complex noise.
+    Noise,
+}
+
 /// Weights of the three terms, and when to stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NonLinearOptions {
@@ -31,9 +42,10 @@ pub struct NonLinearOptions {
     pub parallel_imaging: f32,
     /// Weight of ½ ‖D x − d‖² over the acquired samples d.
     pub data_fidelity: f32,
-    /// Weight of the sum of the coefficients' magnitudes, over the brightest pixel of the images
-    /// that it starts from.
+    /// Weight of the sum of the coefficients' magnitudes, over `unit`.
     pub sparsity: f32,
+    /// What that weight is relative to.
+    pub unit: SparsityUnit,
     /// The wavelets and the weights of their axes `[x, frame, y]`. The series of frames has an
     /// end unless `periodic` says that the last one is followed by the first.
     pub wavelets: ShrinkageOptions,
@@ -49,6 +61,7 @@ impl Default for NonLinearOptions {
             parallel_imaging: 1.0,
             data_fidelity: 1.0,
             sparsity: 0.00005,
+            unit: SparsityUnit::BrightestPixel,
             wavelets: ShrinkageOptions {
                 family: Family::Db1,
                 axis_weights: [1.0, 10.0, 1.0],
@@ -164,7 +177,11 @@ impl NonLinear {
         });
         let weight = options.parallel_imaging * self.largest_eigenvalue + options.data_fidelity;
         let step = 1.0 / weight.max(f32::MIN_POSITIVE);
-        let threshold = step * options.sparsity * self.brightest(&images, coils);
+        let unit = match options.unit {
+            SparsityUnit::BrightestPixel => self.brightest(&images, coils),
+            SparsityUnit::Noise => self.noise(&images, coils),
+        };
+        let threshold = step * options.sparsity * unit;
 
         let mut previous = images.clone();
         let mut point: Positions = images.iter().map(|x| vec![Complex32::ZERO; x.len()]).collect();
@@ -354,6 +371,42 @@ impl NonLinear {
             })
             .collect();
         squares.into_iter().fold(0.0, f32::max).sqrt()
+    }
+
+    /// Standard deviation of the noise, per component, of those images that are to be sparse.
+    fn noise(&self, images: &Positions, coils: CoilMode<'_>) -> f32 {
+        let n_frame = self.n_channels * self.n_lines;
+        let combined = |frame: &[Complex32], x: usize| -> Vec<Complex32> {
+            let CoilMode::Combined(maps) = coils else { return frame.to_vec() };
+            let pixel = |line: usize| {
+                let y = (line + self.n_lines / 2) % self.n_lines;
+                let channels = (0..self.n_channels).map(|channel| {
+                    maps[[channel, y, x]].conj() * frame[channel * self.n_lines + line]
+                });
+                channels.sum()
+            };
+            (0..self.n_lines).map(pixel).collect()
+        };
+        let mut differences: Vec<f32> = images
+            .par_iter()
+            .enumerate()
+            .map(|(x, images)| {
+                let frames: Vec<_> =
+                    images.chunks_exact(n_frame).map(|frame| combined(frame, x)).collect();
+                let pairs = frames.windows(2);
+                pairs
+                    .flat_map(|pair| pair[0].iter().zip(&pair[1]).map(|(a, b)| (a - b).norm()))
+                    .collect::<Vec<_>>()
+            })
+            .collect::<Vec<_>>()
+            .concat();
+        if differences.is_empty() {
+            return 0.0;
+        }
+        let middle = differences.len() / 2;
+        let (_, median, _) = differences.select_nth_unstable_by(middle, f32::total_cmp);
+        // The median of a Rayleigh distribution is √(2 ln 2) σ; a difference has √2 the noise.
+        *median / (2.0 * std::f32::consts::LN_2.sqrt())
     }
 
     /// Centred but for a rotation of the pixels, which periodic wavelets do not see.
