@@ -12,5 +12,6 @@ pub mod epg;
 pub mod fft;
 pub mod grappa;
 pub mod percentile;
+mod simd;
 pub mod triangular;
 pub mod whitening;
