@@ -15,6 +15,7 @@ mod line_transform;
 pub mod percentile;
 pub mod sense;
 pub mod spirit;
+mod simd;
 pub mod triangular;
 pub mod wavelet;
 pub mod whitening;
