@@ -7,14 +7,17 @@ use crate::cli::ChainFolder;
 /// All gadgets, a line each.
 pub fn registry() -> Registry {
     Registry::new()
+        .with::<acquisition::AdjustAsymmetricEcho>()
         .with::<acquisition::AdjustNoise>()
         .with::<acquisition::CollectReadouts>()
         .with::<acquisition::Discard>()
         .with::<acquisition::InjectFault>()
+        .with::<acquisition::ListDependencies>()
         .with::<acquisition::Passthrough>()
         .with::<acquisition::RemoveOversampling>()
         .with::<acquisition::SaveData>()
         .with::<acquisition::SortKSpace>()
+        .with::<acquisition::SummariseNoise>()
         .with::<cartesian::ReconstructFft>()
         .with::<image::AutoScale>()
         .with::<image::ComplexToFloat>()
