@@ -9,13 +9,16 @@ pub fn registry() -> Registry {
     Registry::new()
         .with::<acquisition::AdjustAsymmetricEcho>()
         .with::<acquisition::AdjustNoise>()
+        .with::<acquisition::CollectByFlags>()
         .with::<acquisition::CollectReadouts>()
+        .with::<acquisition::CompressChannels>()
         .with::<acquisition::Discard>()
         .with::<acquisition::InjectFault>()
         .with::<acquisition::ListDependencies>()
         .with::<acquisition::Passthrough>()
         .with::<acquisition::RemoveOversampling>()
         .with::<acquisition::SaveData>()
+        .with::<acquisition::SelectChannels>()
         .with::<acquisition::SortKSpace>()
         .with::<acquisition::SummariseNoise>()
         .with::<cartesian::ReconstructFft>()
@@ -41,10 +44,16 @@ macro_rules! built_in {
 
 /// Chains that every server has.
 const BUILT_IN: &[(&str, &str)] = built_in! {
+    "NoiseSummary.xml"
     "cartesian_fft.toml"
     "default.xml"
+    "default_measurement_dependencies.xml"
+    "default_measurement_dependencies_ismrmrd_storage.xml"
+    "default_optimized.xml"
     "default_short.xml"
+    "gtquery.xml"
     "invertcontrast.toml"
+    "isalive.xml"
     "null.toml"
     "savedataonly.toml"
     "simplefft.toml"

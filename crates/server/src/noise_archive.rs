@@ -168,8 +168,10 @@ fn write_changes(database: &Database, changes: &Receiver<Change>) {
                 }
             })
             .collect();
-        if let Err(error) = write(database, &waiting) {
-            tracing::error!("noise is not kept beyond this run: {error}");
+        match write(database, &waiting) {
+            Ok(()) if waiting.is_empty() => {}
+            Ok(()) => tracing::info!("{} changes of the kept noise are on disk", waiting.len()),
+            Err(error) => tracing::error!("noise is not kept beyond this run: {error}"),
         }
         waiting.clear();
         for done in done {
