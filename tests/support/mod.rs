@@ -68,8 +68,12 @@ impl TestServer {
     }
 
     /// Starts one by a command of your own.
-    pub fn start_by(mut command: Command, arguments: &[&str]) -> Self {
-        let data = tempfile::tempdir().expect("a folder");
+    pub fn start_by(command: Command, arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"), command, arguments)
+    }
+
+    /// Starts one with the folder of another that has ended.
+    pub fn start_in(data: TempDir, mut command: Command, arguments: &[&str]) -> Self {
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data.path())
@@ -95,6 +99,11 @@ impl TestServer {
             panic!("the server does not listen: {first} {}", log.lock().expect("no panic"))
         });
         Self { child, address, data, log }
+    }
+
+    /// Its folder, for the next one.
+    pub fn take_data(&mut self) -> TempDir {
+        std::mem::replace(&mut self.data, tempfile::tempdir().expect("a folder"))
     }
 
     /// What it has logged.

@@ -7,13 +7,18 @@ use crate::cli::ChainFolder;
 /// All gadgets, a line each.
 pub fn registry() -> Registry {
     Registry::new()
+        .with::<acquisition::AdjustAsymmetricEcho>()
         .with::<acquisition::AdjustNoise>()
+        .with::<acquisition::CollectByFlags>()
         .with::<acquisition::CollectReadouts>()
+        .with::<acquisition::CompressChannels>()
         .with::<acquisition::Discard>()
         .with::<acquisition::InjectFault>()
+        .with::<acquisition::ListDependencies>()
         .with::<acquisition::Passthrough>()
         .with::<acquisition::RemoveOversampling>()
         .with::<acquisition::SaveData>()
+        .with::<acquisition::SelectChannels>()
         .with::<acquisition::SortKSpace>()
         .with::<cartesian::AdjustFieldOfView>()
         .with::<cartesian::FilterKSpace>()
@@ -24,6 +29,7 @@ pub fn registry() -> Registry {
         .with::<cartesian::PartialFourierHomodyne>()
         .with::<cartesian::PartialFourierPocs>()
         .with::<cartesian::PseudoReplica>()
+        .with::<acquisition::SummariseNoise>()
         .with::<cartesian::ReconstructFft>()
         .with::<cartesian::ScaleSeries>()
         .with::<image::AutoScale>()
@@ -49,10 +55,16 @@ macro_rules! built_in {
 /// Chains that every server has.
 const BUILT_IN: &[(&str, &str)] = built_in! {
     "Generic_Cartesian_Image_Chain_FFT.xml"
+    "NoiseSummary.xml"
     "cartesian_fft.toml"
     "default.xml"
+    "default_measurement_dependencies.xml"
+    "default_measurement_dependencies_ismrmrd_storage.xml"
+    "default_optimized.xml"
     "default_short.xml"
+    "gtquery.xml"
     "invertcontrast.toml"
+    "isalive.xml"
     "null.toml"
     "pseudoreplica.xml"
     "savedataonly.toml"

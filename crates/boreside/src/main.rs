@@ -25,6 +25,7 @@ mod inspect;
 mod journal;
 mod local;
 mod logging;
+mod noise;
 mod outcome;
 mod picture;
 mod recording;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use server::ChainChoice;
 
 use crate::cli::{ChainFolder, DataFolder};
+use crate::noise::NoiseOptions;
 use crate::outcome::Outcome;
 use crate::recording::{self, Pace, Recording};
 use crate::{client, gadgets, local};
@@ -48,6 +49,8 @@ pub struct ReplayOptions {
     #[arg(long)]
     pub statistics: bool,
     #[command(flatten)]
+    pub noise: NoiseOptions,
+    #[command(flatten)]
     pub chains: ChainFolder,
     #[command(flatten)]
     pub data: DataFolder,
@@ -69,6 +72,9 @@ pub fn run(options: &ReplayOptions) -> Result<()> {
         Outcome::new(options.output.as_deref(), options.overwrite, header_text.as_deref())?;
     let played = match &options.to {
         Some(address) => {
+            if options.noise.is_given() {
+                bail!("noise covariance files are for chains that run here, without --to");
+            }
             let messages = with_progress(recording);
             let opening = client::Opening {
                 config,
@@ -80,7 +86,7 @@ pub fn run(options: &ReplayOptions) -> Result<()> {
         }
         None => {
             let chain = chain_of(&config, parameters.as_deref(), &options.chains)?;
-            let scan = scan_of(header_text, &options.data);
+            let scan = scan_of(header_text, &options.data, &options.noise)?;
             let messages = with_progress(recording);
             let finished = local::run(&chain, &scan, messages, |message| outcome.take(message));
             if let (true, Ok(finished)) = (options.statistics, &finished) {
@@ -106,7 +112,14 @@ pub fn run(options: &ReplayOptions) -> Result<()> {
 }
 
 /// The scan for a chain that runs here. A header that is not MRD XML is said so once.
-pub fn scan_of(header_text: Option<String>, data: &DataFolder) -> Scan {
+///
+/// # Errors
+/// A noise file that cannot be read.
+pub fn scan_of(
+    header_text: Option<String>,
+    data: &DataFolder,
+    noise: &NoiseOptions,
+) -> Result<Scan> {
     let header = header_text.as_deref().and_then(|text| match Header::from_xml(text) {
         Ok(header) => Some(header),
         Err(error) => {
@@ -114,12 +127,13 @@ pub fn scan_of(header_text: Option<String>, data: &DataFolder) -> Scan {
             None
         }
     });
-    Scan {
+    Ok(Scan {
         session: 0,
         header_text: header_text.unwrap_or_default(),
         header,
         save_dir: Some(data.path().join("saved")),
-    }
+        noise: Some(noise.store(data)?),
+    })
 }
 
 /// A chain as a message: the text of a file that is there, else a name.

@@ -10,6 +10,7 @@ use server::{JournalSettings, Server, Settings};
 
 use crate::cli::{ChainFolder, DataFolder};
 use crate::gadgets;
+use crate::noise::ARCHIVE;
 
 /// Settings come from flags, then from variables (BORESIDE_…), then from the settings file.
 #[derive(Args)]
@@ -43,6 +44,12 @@ pub struct ServeSettings {
     /// The journal's age in days; older sessions are deleted [default: 7]
     #[arg(long, env = "BORESIDE_JOURNAL_DAYS", value_name = "N")]
     pub journal_days: Option<f64>,
+    /// Hours that noise scans are kept for later scans [default: 48]
+    #[arg(long, env = "BORESIDE_NOISE_HOURS", value_name = "N")]
+    pub noise_hours: Option<f64>,
+    /// Memory and disk for noise scans in MiB; the oldest are forgotten [default: 256]
+    #[arg(long, env = "BORESIDE_NOISE_MIB", value_name = "N")]
+    pub noise_mib: Option<f64>,
     /// Sessions at the same time [default: 32]
     #[arg(long, env = "BORESIDE_MAX_SESSIONS", value_name = "N")]
     pub max_sessions: Option<usize>,
@@ -73,7 +80,8 @@ impl ServeSettings {
             ($($field:ident)*) => { Self { $($field: self.$field.or(file.$field),)* } };
         }
         first_of! {
-            listen data chains no_journal journal_gib journal_days max_sessions max_message_mib
+            listen data chains no_journal journal_gib journal_days noise_hours noise_mib max_sessions
+            max_message_mib
             idle_timeout_s total_timeout_s write_timeout_s drain_timeout_s shutdown_timeout_s
         }
     }
@@ -83,6 +91,13 @@ impl ServeSettings {
         let mut settings = Settings::default();
         let data = DataFolder { data: self.data.clone() }.path();
         settings.save_dir = Some(data.join("saved"));
+        settings.noise.file = Some(data.join(ARCHIVE));
+        if let Some(hours) = self.noise_hours {
+            settings.noise.limits.max_age = seconds("noise-hours", hours * 3600.0)?;
+        }
+        if let Some(mib) = self.noise_mib {
+            settings.noise.limits.max_bytes = (positive("noise-mib", mib)? * 1048576.0) as usize;
+        }
         if self.no_journal != Some(true) {
             let mut journal = JournalSettings::in_directory(data.join("journal"));
             if let Some(gib) = self.journal_gib {

@@ -8,6 +8,7 @@ use ismrmrd::wire::{self, Reader, Writer};
 use pipeline::Kinds;
 
 use crate::cli::{ChainFolder, DataFolder};
+use crate::noise::NoiseOptions;
 use crate::{local, replay};
 
 #[derive(Args)]
@@ -24,6 +25,8 @@ pub struct StreamOptions {
     /// Property of a gadget; may be repeated
     #[arg(long = "parameter", short = 'p', value_name = "NAME=VALUE")]
     pub parameters: Vec<String>,
+    #[command(flatten)]
+    pub noise: NoiseOptions,
     #[command(flatten)]
     pub chains: ChainFolder,
     #[command(flatten)]
@@ -43,7 +46,9 @@ pub fn run(options: &StreamOptions) -> Result<()> {
         "-" => Box::new(io::stdout()),
         path => Box::new(std::fs::File::create(path).with_context(|| path.to_owned())?),
     };
-    let mut chain = replay::chain_of_options(&options.chain, &options.parameters, &options.chains)?;
+    let (mut noise, mut parameters) = (options.noise.clone(), options.parameters.clone());
+    noise.take_from(&mut parameters);
+    let mut chain = replay::chain_of_options(&options.chain, &parameters, &options.chains)?;
     chain.output = chain.output.union(OUTPUT);
     let mut reader = Reader::new(source);
     let mut writer = Writer::new(sink);
@@ -60,7 +65,7 @@ pub fn run(options: &StreamOptions) -> Result<()> {
     };
     writer.write(&wire::Message::Header(header_text.clone()))?;
     writer.flush()?;
-    let scan = replay::scan_of(Some(header_text), &options.data);
+    let scan = replay::scan_of(Some(header_text), &options.data, &noise)?;
     let messages = std::iter::from_fn(move || match reader.read() {
         Ok(Some(wire::Message::Close)) | Ok(None) => None,
         Ok(Some(message)) => Some(Ok(message)),

@@ -4,6 +4,7 @@
 //! The crate knows no socket and no reconstruction: the messages' types come from [`ismrmrd`],
 //! the gadgets from the crates above.
 
+mod answer;
 pub mod chain;
 mod counter;
 mod gadget;
@@ -11,6 +12,7 @@ mod image_role;
 mod image_series;
 mod k_space;
 mod message;
+pub mod noise;
 mod parametric_map;
 pub mod properties;
 mod registry;
@@ -18,6 +20,7 @@ mod runtime;
 mod scan;
 mod wire_form;
 
+pub use answer::Answer;
 pub use chain::{Chain, ChainError, ChainLibrary};
 pub use counter::Counter;
 pub use gadget::{Gadget, Remedy, Sink, run_gadget};

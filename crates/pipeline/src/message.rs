@@ -5,7 +5,7 @@ use std::fmt;
 
 use ismrmrd::{Acquisition, Bucket, Image, Waveform};
 
-use crate::{ImageSeries, KSpace, ParametricMap};
+use crate::{Answer, ImageSeries, KSpace, ParametricMap};
 
 /// One item on its way through a chain.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub enum Message {
     ParametricMap(ParametricMap),
     /// One image as the client gets it.
     Image(Image),
+    /// An answer to a question for an earlier measurement.
+    Answer(Answer),
 }
 
 impl Message {
@@ -37,6 +39,7 @@ impl Message {
             Self::ImageSeries(_) => Kinds::IMAGE_SERIES,
             Self::ParametricMap(_) => Kinds::PARAMETRIC_MAP,
             Self::Image(_) => Kinds::IMAGE,
+            Self::Answer(_) => Kinds::ANSWER,
         }
     }
 
@@ -67,7 +70,7 @@ impl Message {
             Self::Image(image) => {
                 Some(Place { slice: image.header.slice, repetition: image.header.repetition })
             }
-            Self::Waveform(_) => None,
+            Self::Waveform(_) | Self::Answer(_) => None,
         }
     }
 }
@@ -102,10 +105,12 @@ impl Kinds {
     pub const PARAMETRIC_MAP: Self = Self(1 << 5);
     /// Images.
     pub const IMAGE: Self = Self(1 << 6);
+    /// Answers to questions for earlier measurements.
+    pub const ANSWER: Self = Self(1 << 7);
     /// All kinds.
-    pub const ALL: Self = Self(0x7f);
+    pub const ALL: Self = Self(0xff);
 
-    const NAMES: [(Self, &str, &str); 7] = [
+    const NAMES: [(Self, &str, &str); 8] = [
         (Self::ACQUISITION, "Acquisition", "acquisition"),
         (Self::WAVEFORM, "Waveform", "waveform"),
         (Self::BUCKET, "Bucket", "bucket"),
@@ -113,6 +118,7 @@ impl Kinds {
         (Self::IMAGE_SERIES, "ImageSeries", "image_series"),
         (Self::PARAMETRIC_MAP, "ParametricMap", "parametric_map"),
         (Self::IMAGE, "Image", "image"),
+        (Self::ANSWER, "Answer", "answer"),
     ];
 
     /// Both sets together.
@@ -216,6 +222,7 @@ message_kinds! {
     ImageSeries => IMAGE_SERIES,
     ParametricMap => PARAMETRIC_MAP,
     Image => IMAGE,
+    Answer => ANSWER,
 }
 
 impl Accept for Message {

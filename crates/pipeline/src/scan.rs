@@ -1,10 +1,12 @@
 //! What a gadget knows of the scan it works for.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ismrmrd::Header;
 
 use crate::Remedy;
+use crate::noise::NoiseStore;
 
 /// The scan behind a chain's data.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,8 @@ pub struct Scan {
     pub header: Option<Header>,
     /// Folder for gadgets that keep files, [`None`] where the site does not allow any.
     pub save_dir: Option<PathBuf>,
+    /// Noise of earlier scans, and room for that of this one; [`None`] where none is kept.
+    pub noise: Option<Arc<dyn NoiseStore>>,
 }
 
 /// The scan's header lacks what a gadget needs.

@@ -48,6 +48,7 @@ impl Message {
             }
             Self::ImageSeries(series) => Some(wire::Message::ImageArray(series.into())),
             Self::Image(image) => Some(wire::Message::Image(image)),
+            Self::Answer(answer) => Some(wire::Message::DependencyQuery(answer.0)),
             Self::ParametricMap(map) => {
                 several.extend(map.into_images().into_iter().map(wire::Message::Image));
                 None

@@ -9,6 +9,7 @@
 mod choice;
 pub mod journal;
 mod listener;
+mod noise_archive;
 pub mod parameters;
 mod query;
 mod session;
@@ -16,4 +17,5 @@ mod settings;
 
 pub use choice::ChainChoice;
 pub use listener::{ServeError, Server};
-pub use settings::{JournalSettings, Settings, Timeouts};
+pub use noise_archive::{ArchiveError, NoiseArchive};
+pub use settings::{JournalSettings, NoiseSettings, Settings, Timeouts};

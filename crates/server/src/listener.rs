@@ -9,13 +9,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ismrmrd::wire;
 use pipeline::ChainLibrary;
+use pipeline::noise::{NoiseMemory, NoiseStore};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 
-use crate::Settings;
 use crate::journal::JournalStore;
 use crate::session;
+use crate::{NoiseArchive, NoiseSettings, Settings};
 
 /// For sessions that are cut off at shutdown to send a sentence and CLOSE.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -31,9 +32,40 @@ pub(crate) struct Shared {
     pub settings: Settings,
     pub chains: ChainLibrary,
     pub journal: Option<Arc<JournalStore>>,
+    /// Noise of earlier scans.
+    pub noise: Noise,
     /// Whether the server goes on.
     pub shutdown: watch::Sender<Shutdown>,
     next_session: AtomicU64,
+}
+
+/// Noise of earlier scans, beyond this run or not.
+pub(crate) enum Noise {
+    Archive(Arc<NoiseArchive>),
+    Memory(Arc<NoiseMemory>),
+}
+
+impl Noise {
+    /// A file that cannot be used is reported, and left out: it never keeps a scanner waiting.
+    fn open(settings: &NoiseSettings) -> Self {
+        let limits = settings.limits;
+        match settings.file.as_deref().map(|file| NoiseArchive::open(file, limits)) {
+            Some(Ok(archive)) => return Self::Archive(Arc::new(archive)),
+            Some(Err(error)) => {
+                tracing::error!("noise scans are kept until the server ends only: {error}");
+            }
+            None => {}
+        }
+        Self::Memory(Arc::new(NoiseMemory::new(limits)))
+    }
+
+    /// The store for a scan.
+    pub fn store(&self) -> Arc<dyn NoiseStore> {
+        match self {
+            Self::Archive(archive) => Arc::clone(archive) as _,
+            Self::Memory(memory) => Arc::clone(memory) as _,
+        }
+    }
 }
 
 /// Whether the server goes on.
@@ -99,10 +131,12 @@ impl Server {
                 }
             }
         });
+        let noise = Noise::open(&settings.noise);
         let shared = Shared {
             settings,
             chains,
             journal,
+            noise,
             shutdown: watch::Sender::new(Shutdown::No),
             next_session: AtomicU64::new(1),
         };
@@ -157,13 +191,18 @@ impl Server {
         }
         let all = u32::try_from(max_sessions).unwrap_or(u32::MAX);
         let deadline = shared.settings.timeouts.shutdown;
-        if tokio::time::timeout(deadline, places.acquire_many(all)).await.is_ok() {
-            return 0;
+        let is_done = tokio::time::timeout(deadline, places.acquire_many(all)).await.is_ok();
+        let n_cut_off = if is_done { 0 } else { max_sessions - places.available_permits() };
+        if !is_done {
+            shared.shutdown.send_replace(Shutdown::Over);
+            // They still tell their clients.
+            let _ = tokio::time::timeout(LAST_WORDS, places.acquire_many(all)).await;
         }
-        let n_cut_off = max_sessions - places.available_permits();
-        shared.shutdown.send_replace(Shutdown::Over);
-        // They still tell their clients.
-        let _ = tokio::time::timeout(LAST_WORDS, places.acquire_many(all)).await;
+        if let Noise::Archive(archive) = &shared.noise {
+            let archive = Arc::clone(archive);
+            // Where the disk does not take it, the archive has said so.
+            let _ = tokio::task::spawn_blocking(move || archive.flush()).await;
+        }
         n_cut_off
     }
 }

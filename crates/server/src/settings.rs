@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ismrmrd::wire::Limits;
+use pipeline::noise::NoiseLimits;
 
 /// Settings of the server.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Settings {
     pub journal: Option<JournalSettings>,
     /// Folder for gadgets that keep files, [`None`] for none.
     pub save_dir: Option<PathBuf>,
+    /// Noise that is kept for later scans.
+    pub noise: NoiseSettings,
 }
 
 /// How long things may take.
@@ -33,6 +36,15 @@ pub struct Timeouts {
     pub drain: Duration,
     /// At shutdown, for running scans to finish.
     pub shutdown: Duration,
+}
+
+/// Noise that is kept for later scans.
+#[derive(Clone, Debug, Default)]
+pub struct NoiseSettings {
+    /// File that it outlives the server in, [`None`] for none.
+    pub file: Option<PathBuf>,
+    /// How much is kept, and for how long.
+    pub limits: NoiseLimits,
 }
 
 /// Where the journal lies and how large it may grow.
@@ -54,6 +66,7 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             journal: None,
             save_dir: None,
+            noise: NoiseSettings::default(),
         }
     }
 }

@@ -1,10 +1,17 @@
 //! Whitening of the channels' noise.
 
+mod stored;
+
 use ismrmrd::{AcquisitionFlags, MAX_CHANNELS};
+use ndarray::Array2;
+use num_complex::Complex64;
 use numerics::whitening::{NoiseAccumulator, WhiteningMatrix, decouple_channels};
+use pipeline::noise::{KeepError, NoiseCovariance};
 use pipeline::{Acquisition, Gadget, Remedy, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use stored::{Found, Stored};
 
 /// Relative receiver noise bandwidth where the header has none.
 const DEFAULT_BANDWIDTH_RATIO: f64 = 0.793;
@@ -42,22 +49,27 @@ impl Default for Config {
     }
 }
 
-/// Learns the noise of the channels from the noise readouts, takes these out, and leaves the
-/// channels of all others with independent noise of standard deviation 1 in the real and in the
-/// imaginary part.
+/// Learns the noise of the channels from the noise readouts or takes that of an earlier
+/// measurement, takes noise readouts out, and leaves the channels of all others with independent
+/// noise of standard deviation 1 in the real and in the imaginary part.
 pub struct AdjustNoise {
     config: Config,
     bandwidth_ratio: f64,
     scale_only: Vec<usize>,
     /// Names that no coil of the header has, until they have been told.
     unknown_names: Vec<String>,
+    stored: Stored,
     state: State,
+    /// Why the noise that the header names is not used, until it has been told.
+    unusable: Option<String>,
     told: Told,
     n_refused: u64,
 }
 
 enum State {
     Gathering(Option<Noise>),
+    /// Noise of another measurement, and which.
+    Found(NoiseCovariance, String),
     Whitening(WhiteningMatrix),
     /// The noise scan cannot be used, or is not wanted.
     Off,
@@ -100,13 +112,25 @@ impl Gadget for AdjustNoise {
                 None => unknown_names.push(name.to_owned()),
             }
         }
-        let state = if config.perform_noise_adjust { State::Gathering(None) } else { State::Off };
+        let labels: Vec<String> = labels.iter().map(|label| label.coil_name.clone()).collect();
+        let stored = Stored::new(scan, labels);
+        let (state, unusable) = if !config.perform_noise_adjust {
+            (State::Off, None)
+        } else {
+            match stored.find(scan) {
+                Found::Nothing => (State::Gathering(None), None),
+                Found::Noise { noise, source } => (State::Found(noise, source), None),
+                Found::Unusable(why) => (State::Gathering(None), Some(why)),
+            }
+        };
         Ok(Self {
             config,
             bandwidth_ratio,
             scale_only,
             unknown_names,
+            stored,
             state,
+            unusable,
             told: Told::default(),
             n_refused: 0,
         })
@@ -117,20 +141,8 @@ impl Gadget for AdjustNoise {
             self.gather(&readout, out);
             return Ok(());
         }
-        if let State::Gathering(noise) = &mut self.state {
-            match noise.take() {
-                Some(noise) => {
-                    self.state = self.learn(&noise, readout.header.sample_time_us, out);
-                }
-                None if !self.told.no_noise => {
-                    self.told.no_noise = true;
-                    out.warn(
-                        "no noise scan came before the data; they pass without whitening",
-                        "send noise readouts first, or take `adjust_noise` out of the chain",
-                    );
-                }
-                None => {}
-            }
+        if !matches!(self.state, State::Whitening(_) | State::Off) {
+            self.begin(readout.header.sample_time_us, out);
         }
         if let State::Whitening(whitening) = &self.state {
             let expected = whitening.n_channels();
@@ -161,6 +173,11 @@ impl Gadget for AdjustNoise {
     }
 
     fn finish(&mut self, out: &mut Sink<Self>) -> Result<(), Error> {
+        if let State::Gathering(Some(noise)) = &self.state
+            && let Some(noise) = noise.finished(self.bandwidth_ratio)
+        {
+            self.keep_noise_scan(noise, out);
+        }
         if self.n_refused > 1 {
             out.warn(
                 format!(
@@ -210,38 +227,124 @@ impl AdjustNoise {
         }
     }
 
+    /// At the first readout that is not noise: makes the whitening matrix of what noise there is.
+    fn begin(&mut self, sample_time_us: f32, out: &mut Sink<Self>) {
+        let (noise, source) = match std::mem::replace(&mut self.state, State::Off) {
+            State::Gathering(Some(noise)) => {
+                let Some(noise) = noise.finished(self.bandwidth_ratio) else {
+                    self.state = refuse("the noise scan has fewer than two samples", out);
+                    return;
+                };
+                match self.stored.keep(noise.clone()) {
+                    Ok(_) => {}
+                    Err(KeepError::NoMeasurementId) => out.inform(
+                        "the noise of this scan is not kept for later ones: its header has no \
+                         measurementID",
+                    ),
+                    Err(error) => out.warn(
+                        format!("the noise of this scan is not kept for later ones: {error}"),
+                        error.remedy(),
+                    ),
+                }
+                (noise, "its own noise readouts".to_owned())
+            }
+            State::Found(noise, source) => (noise, source),
+            State::Gathering(None) => {
+                if !std::mem::replace(&mut self.told.no_noise, true) {
+                    let (what, remedy) = match self.unusable.take() {
+                        Some(why) => (
+                            format!(
+                                "{why}, and the scan has none of its own; the data pass without whitening"
+                            ),
+                            "repeat the noise measurement with this server and the chain \
+                             `default_measurement_dependencies.xml`, then this scan",
+                        ),
+                        None => (
+                            "no noise scan came before the data; they pass without whitening"
+                                .to_owned(),
+                            "send noise readouts first, or take `adjust_noise` out of the chain",
+                        ),
+                    };
+                    out.warn(what, remedy);
+                }
+                // Noise may still come.
+                self.state = State::Gathering(None);
+                return;
+            }
+            other => {
+                self.state = other;
+                return;
+            }
+        };
+        if let Some(why) = self.unusable.take() {
+            out.inform(format!("{why}; the scan is whitened with {source}"));
+        }
+        self.state = self.learn(&noise, sample_time_us, out);
+    }
+
+    /// The scan had noise readouts and nothing else: it is there for later ones.
+    fn keep_noise_scan(&self, noise: NoiseCovariance, out: &mut Sink<Self>) {
+        let (n_channels, n_samples) = (noise.n_channels(), noise.n_samples);
+        match self.stored.keep(noise) {
+            Ok(Some(id)) => out.inform(format!(
+                "the noise of {n_channels} channels, {n_samples} samples, is kept as {id}"
+            )),
+            Ok(None) => out.warn(
+                "this scan has noise readouts only, and no noise is kept here",
+                "run it on a server, or name a file with --noise-covariance-out",
+            ),
+            Err(error) => {
+                out.warn(format!("the noise of this scan is not kept: {error}"), error.remedy());
+            }
+        }
+    }
+
     /// The whitening matrix for data of this sample time.
-    fn learn(&mut self, noise: &Noise, sample_time_us: f32, out: &mut Sink<Self>) -> State {
+    fn learn(
+        &mut self,
+        noise: &NoiseCovariance,
+        sample_time_us: f32,
+        out: &mut Sink<Self>,
+    ) -> State {
         for name in self.unknown_names.drain(..) {
             out.warn(
                 format!("no coil of the header is called \"{name}\""),
                 "correct `scale_only_channels_by_name`",
             );
         }
-        let whitening = match noise.accumulator.covariance() {
-            None => Err("the noise scan has fewer than two samples".to_owned()),
-            Some(covariance) => {
-                let covariance = decouple_channels(covariance, &self.scale_only);
-                let dwell_ratio = f64::from(sample_time_us) / f64::from(noise.sample_time_us);
-                let scale = if sample_time_us > 0.0 && noise.sample_time_us > 0.0 {
-                    (2.0 * dwell_ratio * self.bandwidth_ratio).sqrt()
-                } else {
-                    1.0
-                };
-                WhiteningMatrix::with_scale(covariance.view(), scale)
-                    .map_err(|error| error.to_string())
-            }
+        let covariance = decouple_channels(noise.covariance.clone(), &self.scale_only);
+        let dwell_ratio = f64::from(sample_time_us) / f64::from(noise.sample_time_us);
+        let scale = if sample_time_us > 0.0 && noise.sample_time_us > 0.0 {
+            (2.0 * dwell_ratio * self.bandwidth_ratio).sqrt()
+        } else {
+            1.0
         };
-        match whitening {
+        match WhiteningMatrix::with_scale(covariance.view(), scale) {
             Ok(whitening) => State::Whitening(whitening),
-            Err(reason) => {
-                out.warn(
-                    format!("the data pass without whitening: {reason}"),
-                    "check the coils and repeat the noise scan",
-                );
-                State::Off
-            }
+            Err(error) => refuse(error.to_string(), out),
         }
+    }
+}
+
+fn refuse(reason: impl std::fmt::Display, out: &mut Sink<AdjustNoise>) -> State {
+    out.warn(
+        format!("the data pass without whitening: {reason}"),
+        "check the coils and repeat the noise scan",
+    );
+    State::Off
+}
+
+impl Noise {
+    /// What was learned, [`None`] of fewer than two samples.
+    fn finished(&self, bandwidth_ratio: f64) -> Option<NoiseCovariance> {
+        let covariance: Array2<Complex64> = self.accumulator.covariance()?;
+        Some(NoiseCovariance {
+            covariance,
+            labels: Vec::new(),
+            n_samples: self.accumulator.n_samples() as u64,
+            sample_time_us: self.sample_time_us,
+            bandwidth_ratio: bandwidth_ratio as f32,
+        })
     }
 }
 

@@ -3,29 +3,16 @@
 mod completion;
 mod dimension;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
-use ismrmrd::AcquisitionFlags;
 use pipeline::{Acquisition, Bucket, Counter, Gadget, Scan, Sink, Waveform};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use completion::Completion;
+use crate::bucket_rule::{Place, SurfaceCoilNote};
+use completion::{Completion, Each};
 pub use dimension::Dimension;
-
-/// Readouts that are no part of an image.
-const NOT_IMAGED: AcquisitionFlags = AcquisitionFlags::IS_NOISE_MEASUREMENT
-    .union(AcquisitionFlags::IS_DUMMYSCAN_DATA)
-    .union(AcquisitionFlags::IS_NAVIGATION_DATA)
-    .union(AcquisitionFlags::IS_HPFEEDBACK_DATA)
-    .union(AcquisitionFlags::IS_RTFEEDBACK_DATA);
-
-const CALIBRATION: AcquisitionFlags = AcquisitionFlags::IS_PARALLEL_CALIBRATION
-    .union(AcquisitionFlags::IS_PARALLEL_CALIBRATION_AND_IMAGING);
-
-const NOT_DATA: AcquisitionFlags =
-    AcquisitionFlags::IS_PARALLEL_CALIBRATION.union(AcquisitionFlags::IS_PHASECORR_DATA);
 
 /// Room for readouts that is set aside for a bucket because the one before had as many.
 const MAX_RESERVED: usize = 1 << 16;
@@ -46,6 +33,10 @@ pub struct Config {
     /// Whether to release as soon as the trigger counter's LAST_IN_* flag says that everything
     /// is there. Otherwise the next readout or the end of the scan does it.
     pub release_early: bool,
+    /// Without `trigger_dimension`: counter that releases everything as soon as it moves on, where
+    /// nothing more can come of its value by what the header announces. What cannot be told waits
+    /// for the end of the scan. Calibration goes with every bucket that has none of its own.
+    pub release_each: Option<Counter>,
 }
 
 impl Default for Config {
@@ -56,6 +47,7 @@ impl Default for Config {
             n_acquisitions_before_trigger: 40,
             n_acquisitions_before_ongoing_trigger: 40,
             release_early: true,
+            release_each: None,
         }
     }
 }
@@ -73,6 +65,7 @@ pub struct CollectReadouts {
     waveforms: Vec<Waveform>,
     /// Readouts in the largest bucket of the last release.
     last_len: usize,
+    surface_coil: SurfaceCoilNote,
 }
 
 /// What releases the buckets.
@@ -80,6 +73,7 @@ enum Trigger {
     End,
     Count { seen: u64, target: u64, ongoing: u64 },
     Counter(CounterTrigger),
+    Each(EachTrigger),
 }
 
 struct CounterTrigger {
@@ -92,6 +86,15 @@ struct CounterTrigger {
     told_late: bool,
 }
 
+/// Releases whole values of a counter.
+struct EachTrigger {
+    each: Each,
+    released: BTreeSet<u16>,
+    told_late: bool,
+    /// Calibration of the last buckets that had any, by the sorting counter.
+    reference: BTreeMap<u16, Vec<Acquisition>>,
+}
+
 impl Gadget for CollectReadouts {
     const NAME: &str = "collect_readouts";
     const ALIASES: &'static [&'static str] = &["AcquisitionAccumulateTriggerGadget"];
@@ -102,7 +105,15 @@ impl Gadget for CollectReadouts {
 
     fn new(config: Config, scan: &Scan) -> Result<Self, Infallible> {
         let trigger = match config.trigger_dimension {
-            None => Trigger::End,
+            None => match config.release_each {
+                None => Trigger::End,
+                Some(counter) => Trigger::Each(EachTrigger {
+                    each: Each::new(counter, scan.header.as_ref()),
+                    released: BTreeSet::new(),
+                    told_late: false,
+                    reference: BTreeMap::new(),
+                }),
+            },
             Some(dimension) => match dimension.counter() {
                 None => Trigger::Count {
                     seen: 0,
@@ -126,6 +137,7 @@ impl Gadget for CollectReadouts {
             buckets: BTreeMap::new(),
             waveforms: Vec::new(),
             last_len: 0,
+            surface_coil: SurfaceCoilNote::default(),
         })
     }
 
@@ -138,14 +150,18 @@ impl Gadget for CollectReadouts {
             Readings::Acquisition(readout) => readout,
         };
         let flags = readout.header.flags;
-        if flags.intersects(NOT_IMAGED) {
+        if let Some(note) = self.surface_coil.of(flags) {
+            out.inform(note);
+        }
+        let place = Place::of(flags);
+        if place == Place::Nowhere {
             return Ok(());
         }
         if self.trigger.before(&readout, out) {
             self.release(out);
         }
         let complete = self.trigger.after(&readout);
-        self.add(readout, flags);
+        self.add(readout, place);
         if complete {
             self.release(out);
         }
@@ -162,41 +178,33 @@ impl Gadget for CollectReadouts {
 }
 
 impl CollectReadouts {
-    /// Puts a readout where its flags say: with the calibration, with the data, or with both.
-    fn add(&mut self, readout: Acquisition, flags: AcquisitionFlags) {
-        let is_calibration = flags.intersects(CALIBRATION);
-        let is_data = !flags.intersects(NOT_DATA);
-        if !is_calibration && !is_data {
-            return;
-        }
+    fn add(&mut self, readout: Acquisition, place: Place) {
         let index = self.sorting.map_or(0, |counter| counter.of(&readout.header.idx));
         let reserved = self.last_len.min(MAX_RESERVED);
         let bucket = self
             .buckets
             .entry(index)
             .or_insert_with(|| Bucket { data: Vec::with_capacity(reserved), ..Bucket::default() });
-        match (is_calibration, is_data) {
-            (true, true) => {
-                bucket.reference.push(readout.clone());
-                bucket.data.push(readout);
-            }
-            (true, false) => bucket.reference.push(readout),
-            (false, _) => bucket.data.push(readout),
-        }
+        place.put(readout, bucket);
     }
 
     fn release(&mut self, out: &mut Sink<Self>) {
-        if let Trigger::Counter(trigger) = &mut self.trigger
-            && let Some(completion) = &mut trigger.completion
-        {
-            completion.clear();
+        match &mut self.trigger {
+            Trigger::Counter(CounterTrigger { completion: Some(completion), .. }) => {
+                completion.clear();
+            }
+            Trigger::Each(trigger) => trigger.each.clear(),
+            _ => {}
         }
         let buckets = std::mem::take(&mut self.buckets);
         if buckets.is_empty() {
             return;
         }
         self.last_len = buckets.values().map(|bucket| bucket.data.len()).max().unwrap_or(0);
-        for mut bucket in buckets.into_values() {
+        for (index, mut bucket) in buckets {
+            if let Trigger::Each(trigger) = &mut self.trigger {
+                trigger.share_reference(index, &mut bucket);
+            }
             bucket.waveforms = std::mem::take(&mut self.waveforms);
             out.push(bucket);
         }
@@ -204,28 +212,21 @@ impl CollectReadouts {
 }
 
 impl Trigger {
-    /// Whether the buckets are to be released before this readout.
+    /// Whether the buckets are to be released before this readout, which has a place in them.
     fn before(&mut self, readout: &Acquisition, out: &mut Sink<CollectReadouts>) -> bool {
-        let Self::Counter(trigger) = self else {
-            return false;
+        let trigger = match self {
+            Self::Counter(trigger) => trigger,
+            Self::Each(trigger) => return trigger.before(readout, out),
+            Self::End | Self::Count { .. } => return false,
         };
         let value = trigger.counter.of(&readout.header.idx);
         let changed = trigger.previous.replace(value).is_some_and(|previous| previous != value);
-        let flags = readout.header.flags;
-        let stored = flags.intersects(CALIBRATION) || !flags.intersects(NOT_DATA);
         if changed {
             trigger.released = None;
-        } else if trigger.released == Some(value) && stored && !trigger.told_late {
+        } else if trigger.released == Some(value) && !trigger.told_late {
             trigger.told_late = true;
             let name = Dimension::name(trigger.counter);
-            out.warn(
-                format!(
-                    "readouts of {name} {value} arrive after the one that was flagged as its \
-                     last; they make a bucket of their own"
-                ),
-                "flag only the last readout, or set `release_early = false` for \
-                 `collect_readouts`",
-            );
+            warn_of_late(name, value, "release_early = false", out);
         }
         changed
     }
@@ -248,14 +249,58 @@ impl Trigger {
                     return false;
                 };
                 let header = &readout.header;
-                if header.has_any(NOT_DATA) || !completion.is_complete_with(header) {
+                if !Place::of(header.flags).is_data() || !completion.is_complete_with(header) {
                     return false;
                 }
                 trigger.released = trigger.previous;
                 true
             }
+            Self::Each(trigger) => {
+                let header = &readout.header;
+                if !Place::of(header.flags).is_data() || !trigger.each.is_complete_with(header) {
+                    return false;
+                }
+                trigger.released.extend(trigger.each.take_value());
+                true
+            }
         }
     }
+}
+
+impl EachTrigger {
+    fn before(&mut self, readout: &Acquisition, out: &mut Sink<CollectReadouts>) -> bool {
+        // Calibration is often numbered on its own.
+        if !Place::of(readout.header.flags).is_data() {
+            return false;
+        }
+        let (value, left) = self.each.moves_on(&readout.header);
+        let is_over = left.is_some();
+        self.released.extend(left);
+        if self.released.contains(&value) && !std::mem::replace(&mut self.told_late, true) {
+            let name = Dimension::name(self.each.counter());
+            warn_of_late(name, value, "release_each = null", out);
+        }
+        is_over
+    }
+
+    /// Gives the bucket the calibration of those before it where it has none.
+    fn share_reference(&mut self, index: u16, bucket: &mut Bucket) {
+        if !bucket.reference.is_empty() {
+            self.reference.insert(index, bucket.reference.clone());
+        } else if let Some(reference) = self.reference.get(&index) {
+            bucket.reference.clone_from(reference);
+        }
+    }
+}
+
+fn warn_of_late(name: &str, value: u16, setting: &str, out: &mut Sink<CollectReadouts>) {
+    out.warn(
+        format!(
+            "readouts of {name} {value} arrive after the one that was flagged as its last; they \
+             make a bucket of their own"
+        ),
+        format!("flag only the last readout, or set `{setting}` for `collect_readouts`"),
+    );
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ mod layout;
 
 use std::collections::BTreeMap;
 
-use ismrmrd::EncodingCounters;
 use ismrmrd::xml::Encoding;
+use ismrmrd::{EncodingCounters, KSpaceBuffer};
 use pipeline::{Acquisition, Bucket, Counter, Gadget, KSpace, Scan, ScanError, Sink};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,22 @@ pub(crate) struct Axes {
 /// repetition, set, segment, then the encoding space.
 type Key = ([u16; 7], u16);
 
+/// Whose calibration the lines of a buffer go with: their own, else, of the same slice and
+/// encoding space, that of the buffer that differs in the fewest counters, the first of equals.
+/// Separate calibration is often acquired once for all sets, contrasts or phases.
+fn reference_of(key: Key, has_data: bool, references: &BTreeMap<Key, KSpaceBuffer>) -> Option<Key> {
+    if references.contains_key(&key) {
+        return Some(key);
+    }
+    let fits =
+        |other: &&Key| has_data && other.1 == key.1 && other.0[SLICE_OF_KEY] == key.0[SLICE_OF_KEY];
+    let distance = |other: &Key| key.0.iter().zip(other.0).filter(|(a, b)| **a != *b).count();
+    references.keys().filter(fits).min_by_key(|other| (distance(other), **other)).copied()
+}
+
+/// Place of the slice in a [`Key`].
+const SLICE_OF_KEY: usize = 1;
+
 #[derive(Default)]
 struct Pair {
     data: Option<Buffer>,
@@ -162,9 +178,28 @@ impl Gadget for SortKSpace {
         for (what, remedy) in self.notes.take() {
             out.warn(what, remedy);
         }
-        for ((_, encoding_space), pair) in pairs {
-            let reference = pair.reference.map(Buffer::into_k_space);
-            let data = match (pair.data, &reference) {
+        let mut references = BTreeMap::<Key, KSpaceBuffer>::new();
+        let mut data_of = Vec::with_capacity(pairs.len());
+        for (key, pair) in pairs {
+            if let Some(reference) = pair.reference {
+                references.insert(key, reference.into_k_space());
+            }
+            data_of.push((key, pair.data));
+        }
+        let needed: Vec<Option<Key>> = data_of
+            .iter()
+            .map(|(key, data)| reference_of(*key, data.is_some(), &references))
+            .collect();
+        for (place, (key, data)) in data_of.into_iter().enumerate() {
+            let encoding_space = key.1;
+            let reference = needed[place].and_then(|source| {
+                // The last one that needs it gets it without a copy.
+                match needed[place + 1..].contains(&Some(source)) {
+                    true => references.get(&source).cloned(),
+                    false => references.remove(&source),
+                }
+            });
+            let data = match (data, &reference) {
                 (Some(data), _) => data.into_k_space(),
                 (None, Some(reference)) => buffer::empty(reference.sampling),
                 (None, None) => continue,

@@ -237,7 +237,9 @@ impl EncodingReport {
             samples: seen.lengths.samples.get(),
             center_sample: seen.center_sample.get(),
             echo_fraction: is_on_a_grid.then(|| echo_fraction(seen)).flatten(),
-            partial_fourier: is_on_a_grid.then(|| partial_fourier(seen, &limits)).flatten(),
+            partial_fourier: is_on_a_grid
+                .then(|| partial_fourier(seen, &limits, acceleration.map_or(1, |[step, _]| step)))
+                .flatten(),
             channels: seen.lengths.channels.get(),
             sample_time_us: seen.lengths.sample_time_us.get(),
             trajectory_dimensions: seen.trajectory_dimensions.largest(),
@@ -268,9 +270,14 @@ fn echo_fraction(seen: &EncodingSeen) -> Option<f32> {
     symmetric_fraction(0, samples.checked_sub(1)?, center)
 }
 
-fn partial_fourier(seen: &EncodingSeen, limits: &EncodingLimits) -> Option<f32> {
+/// Lines that undersampling leaves out at the ends are no partial Fourier.
+fn partial_fourier(seen: &EncodingSeen, limits: &EncodingLimits, acceleration: u16) -> Option<f32> {
     let (first, last) = seen.counters[0].get()?;
-    symmetric_fraction(first, last, limits.kspace_encoding_step_1?.center)
+    let limit = limits.kspace_encoding_step_1?;
+    let skipped = acceleration.saturating_sub(1);
+    let first = first.min(first.saturating_sub(skipped).max(limit.minimum));
+    let last = last.max(last.saturating_add(skipped).min(limit.maximum));
+    symmetric_fraction(first, last, limit.center)
 }
 
 /// Places from `first` to `last` over those of the smallest range that holds them and is symmetric

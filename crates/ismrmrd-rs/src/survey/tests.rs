@@ -4,6 +4,7 @@ use ndarray::{Array2, Array4};
 use num_complex::Complex32;
 
 use super::*;
+use crate::xml::Trajectory;
 use crate::xml::{
     AccelerationFactor, AcquisitionSystemInformation, Encoding, Limit, MatrixSize,
     MeasurementDependency, MeasurementInformation, ParallelImaging, PatientPosition, Trajectory,
@@ -290,6 +291,25 @@ fn undersampling_and_partial_fourier_miss_no_lines() {
     assert_eq!((encoding.n_imaging, encoding.n_calibration), (12, 6));
     // 11 lines, 3 below the centre and 8 from it on.
     assert_eq!(encoding.partial_fourier, Some(11.0 / 16.0));
+}
+
+#[test]
+fn the_last_line_that_undersampling_skips_makes_no_partial_fourier() {
+    let (mut header, mut scan) = (header(), scan());
+    let factor = AccelerationFactor { kspace_encoding_step_1: 2, kspace_encoding_step_2: 1 };
+    header.encoding[0].parallel_imaging =
+        Some(ParallelImaging { acceleration_factor: factor, ..Default::default() });
+    scan.retain(|readout| readout.header.idx.kspace_encode_step_1 % 2 == 0);
+    let report = report(Some(&header), &scan);
+    assert_eq!(report.encodings[0].partial_fourier, Some(1.0));
+}
+
+#[test]
+fn an_echo_planar_scan_is_said_to_need_more_than_a_transform() {
+    let mut header = header();
+    header.encoding[0].trajectory = Trajectory::Epi;
+    let report = report(Some(&header), &scan());
+    assert!(report.warnings.iter().any(|warning| warning.kind == "echo_planar"));
 }
 
 #[test]

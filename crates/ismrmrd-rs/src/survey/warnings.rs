@@ -304,6 +304,11 @@ impl EncodingCheck<'_> {
     }
 
     fn check_trajectory(&mut self, own: &Encoding) {
+        if own.trajectory == Trajectory::Epi && self.seen.n_imaging > 0 {
+            let message = "an echo-planar scan: its readouts have to be regridded and corrected for \
+                           their phase, which plain Cartesian chains do not do";
+            self.add("echo_planar", message.into());
+        }
         let needs = matches!(
             own.trajectory,
             Trajectory::Spiral | Trajectory::Radial | Trajectory::GoldenAngle

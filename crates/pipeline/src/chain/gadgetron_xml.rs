@@ -314,6 +314,7 @@ impl Reader<'_, '_> {
                 "BufferWriter" => Kinds::K_SPACE,
                 "BucketWriter" => Kinds::BUCKET,
                 "IsmrmrdImageArrayWriter" | "ImageArrayWriter" => Kinds::IMAGE_SERIES,
+                "DependencyQueryWriter" => Kinds::ANSWER,
                 "TextWriter" => Kinds::NONE,
                 _ => {
                     self.fault(

@@ -21,7 +21,7 @@ pub(crate) enum Reply {
     Text { level: &'static str, text: String },
     /// The answer to a QUERY.
     Response { correlation_id: u64, text: String },
-    /// There is no noise of an earlier measurement.
+    /// A question for the noise of an earlier measurement that is not understood.
     NoStoredNoise,
     /// From here on results of these kinds are sent.
     Output(Kinds),

@@ -3,6 +3,10 @@ use ismrmrd::xml::{AcquisitionSystemInformation, CoilLabel};
 use ismrmrd::{AcquisitionHeader, Header};
 use ndarray::{Array2, array};
 use num_complex::Complex32;
+use std::sync::Arc;
+
+use ismrmrd::xml::{MeasurementDependency, MeasurementInformation};
+use pipeline::noise::{NoiseMemory, NoiseStore};
 use pipeline::{Message, run_gadget};
 
 const SAMPLES: usize = 4096;
@@ -171,4 +175,126 @@ fn noise_of_changing_or_no_channels_does_not_panic() {
     let inputs =
         vec![noise(Array2::zeros((0, 0)), 5.0), noise(white(1, 3), 5.0), imaging(white(2, 3), 5.0)];
     run(Config::default(), &Scan::default(), inputs).expect("it runs");
+}
+
+/// A scan with a measurement id that needs the noise of others, and their store.
+fn stored_scan(
+    names: &[&str],
+    measurement_id: Option<&str>,
+    needs: &[(&str, &str)],
+    store: &Arc<NoiseMemory>,
+) -> Scan {
+    let mut scan = scan(1.0, names);
+    let measurement = MeasurementInformation {
+        measurement_id: measurement_id.map(str::to_owned),
+        measurement_dependency: needs
+            .iter()
+            .map(|(kind, id)| MeasurementDependency {
+                dependency_type: (*kind).to_owned(),
+                measurement_id: (*id).to_owned(),
+            })
+            .collect(),
+        ..MeasurementInformation::default()
+    };
+    if let Some(header) = &mut scan.header {
+        header.measurement_information = Some(measurement);
+    }
+    scan.noise = Some(store.clone());
+    scan
+}
+
+#[test]
+fn the_noise_of_one_scan_whitens_a_later_one_with_its_channels_in_another_order() {
+    let store = Arc::new(NoiseMemory::default());
+    let measured = correlated(7);
+    let noise_scan = stored_scan(&["Head", "Body"], Some("a_b_1"), &[], &store);
+    let inputs = vec![noise(measured.clone(), 5.0)];
+    let (outputs, told) = run(Config::default(), &noise_scan, inputs).expect("runs");
+    assert!(outputs.is_empty());
+    assert_eq!(told, ["the noise of 2 channels, 4096 samples, is kept as a_b_1"]);
+
+    let mut swapped = measured.clone();
+    swapped.row_mut(0).assign(&measured.row(1));
+    swapped.row_mut(1).assign(&measured.row(0));
+    let needs = [("SenMap", "a_b_0"), ("NOISE", "a_b_1")];
+    let later = stored_scan(&["Body", "Head"], Some("a_b_2"), &needs, &store);
+    let inputs = vec![imaging(swapped, 5.0)];
+    let (outputs, told) = run(Config::default(), &later, inputs).expect("runs");
+    assert!(told.is_empty(), "{told:?}");
+    for channel in 0..2 {
+        assert!((moment(&outputs[0].data, channel, channel).re - 2.0).abs() < 2e-3);
+    }
+    assert!(moment(&outputs[0].data, 0, 1).norm() < 2e-3);
+    // One coil of the two was switched off.
+    let fewer = stored_scan(&["Body"], None, &needs, &store);
+    let inputs = vec![imaging(measured.slice(ndarray::s![1..2, ..]).to_owned(), 5.0)];
+    let (outputs, _) = run(Config::default(), &fewer, inputs).expect("runs");
+    assert!((moment(&outputs[0].data, 0, 0).re - 2.0).abs() < 2e-3);
+}
+
+#[test]
+fn noise_that_is_not_kept_falls_back_to_the_scans_own_and_else_passes_with_a_warning() {
+    let store = Arc::new(NoiseMemory::default());
+    let needs = [("Noise", "gone")];
+    let scan = stored_scan(&[], None, &needs, &store);
+    let readout = correlated(8);
+    let inputs = vec![noise(readout.clone(), 5.0), imaging(readout.clone(), 5.0)];
+    let (outputs, told) = run(Config::default(), &scan, inputs).expect("runs");
+    assert!((moment(&outputs[0].data, 0, 0).re - 2.0).abs() < 2e-3);
+    assert_eq!(
+        told,
+        [
+            "the noise of this scan is not kept for later ones: its header has no measurementID",
+            "the noise of measurement gone is not kept here; the scan is whitened with its own \
+             noise readouts",
+        ]
+    );
+    let inputs = vec![imaging(readout.clone(), 5.0), imaging(readout.clone(), 5.0)];
+    let (outputs, told) = run(Config::default(), &scan, inputs).expect("runs");
+    assert_eq!(outputs[1].data, readout);
+    assert_eq!(
+        told,
+        ["the noise of measurement gone is not kept here, and the scan has none of its own; the \
+          data pass without whitening"]
+    );
+}
+
+#[test]
+fn noise_of_other_coils_is_not_used() {
+    let store = Arc::new(NoiseMemory::default());
+    let noise_scan = stored_scan(&["Head", "Body"], Some("n"), &[], &store);
+    run(Config::default(), &noise_scan, vec![noise(correlated(9), 5.0)]).expect("runs");
+    let scan = stored_scan(&["Head", "Knee"], None, &[("Noise", "n")], &store);
+    let readout = correlated(9);
+    let (outputs, told) =
+        run(Config::default(), &scan, vec![imaging(readout.clone(), 5.0)]).expect("runs");
+    assert_eq!(outputs[0].data, readout);
+    assert!(told[0].contains("is of other coils"), "{told:?}");
+}
+
+#[test]
+fn a_scan_with_noise_and_data_keeps_its_noise_as_well() {
+    let store = Arc::new(NoiseMemory::default());
+    let scan = stored_scan(&["Head", "Body"], Some("both"), &[], &store);
+    let inputs = vec![noise(correlated(1), 5.0), imaging(correlated(2), 5.0)];
+    let (_, told) = run(Config::default(), &scan, inputs).expect("runs");
+    assert!(told.is_empty(), "{told:?}");
+    let kept = store.find("both").expect("it is kept");
+    assert_eq!((kept.n_samples, kept.sample_time_us), (SAMPLES as u64, 5.0));
+    assert_eq!(kept.labels, ["Head", "Body"]);
+    // Deviations 2 and √(1 + 1.5² + 3²) per component, √2 of that for a complex sample.
+    let deviations: Vec<f64> = kept.deviations().collect();
+    assert!((deviations[0] / (2.0 * 2_f64.sqrt()) - 1.0).abs() < 0.03, "{deviations:?}");
+    assert!((deviations[1] / 24.5_f64.sqrt() - 1.0).abs() < 0.03, "{deviations:?}");
+}
+
+#[test]
+fn a_noise_scan_without_id_or_store_says_so_and_is_no_error() {
+    let store = Arc::new(NoiseMemory::default());
+    let nameless = stored_scan(&[], None, &[], &store);
+    let inputs = || vec![noise(correlated(3), 5.0)];
+    let (_, told) = run(Config::default(), &nameless, inputs()).expect("runs");
+    assert_eq!(told, ["the noise of this scan is not kept: the header has no `measurementID`"]);
+    let (_, told) = run(Config::default(), &Scan::default(), inputs()).expect("runs");
+    assert_eq!(told, ["this scan has noise readouts only, and no noise is kept here"]);
 }

@@ -30,7 +30,8 @@ const MAX_COMPARED: usize = 4096;
 ///
 /// So an echo that is flagged as the last of its slice does not release the echoes after it.
 pub(super) struct Completion {
-    flag: AcquisitionFlags,
+    /// [`None`] for a counter without.
+    flag: Option<AcquisitionFlags>,
     counters: Vec<Watched>,
     /// Partitions and segments, where there is more than one.
     parts: Vec<Watched>,
@@ -88,7 +89,10 @@ impl Watched {
 impl Completion {
     /// For the buckets that `trigger` releases; [`None`] where it has no flag.
     pub(super) fn new(trigger: Counter, header: Option<&Header>) -> Option<Self> {
-        let flag = trigger.last_flag()?;
+        trigger.last_flag().map(|_| Self::of_any(trigger, header))
+    }
+
+    fn of_any(trigger: Counter, header: Option<&Header>) -> Self {
         let encodings = header.map_or(&[][..], |header| &header.encoding);
         let expected = |counter| {
             encodings
@@ -119,19 +123,35 @@ impl Completion {
         .filter(|(counter, n_expected)| *counter != trigger && *n_expected > 1)
         .map(|(counter, n_expected)| Watched::new(counter, n_expected))
         .collect();
-        Some(Self {
-            flag,
+        Self {
+            flag: trigger.last_flag(),
             counters,
             parts,
             groups: Vec::new(),
             index: HashMap::new(),
             current: None,
             n_unflagged: 0,
-        })
+        }
     }
 
     /// Counts an imaging readout. Returns whether everything is there with it.
     pub(super) fn is_complete_with(&mut self, header: &AcquisitionHeader) -> bool {
+        let n_readouts = self.see(header);
+        if !self.flag.is_some_and(|flag| header.has_any(flag)) {
+            return false;
+        }
+        if let Some((_, group)) = self.current {
+            let group = &mut self.groups[group];
+            if !group.flagged {
+                group.flagged = true;
+                self.n_unflagged -= 1;
+            }
+        }
+        self.all_are_seen() && self.all_groups_are_complete(n_readouts)
+    }
+
+    /// Counts an imaging readout. Returns how many there are in its group.
+    fn see(&mut self, header: &AcquisitionHeader) -> u64 {
         self.parts.iter_mut().for_each(|part| part.see(header));
         let mut key = Key::default();
         for (value, watched) in key.iter_mut().zip(&self.counters) {
@@ -143,16 +163,12 @@ impl Completion {
         };
         let group = &mut self.groups[group];
         group.n_readouts += 1;
-        if !header.has_any(self.flag) {
-            return false;
-        }
-        if !group.flagged {
-            group.flagged = true;
-            self.n_unflagged -= 1;
-        }
-        let n_readouts = group.n_readouts;
-        let all_seen = self.counters.iter().chain(&self.parts).all(|watched| watched.is_complete());
-        all_seen && self.all_groups_are_complete(n_readouts)
+        group.n_readouts
+    }
+
+    /// Whether all values that the header announces were seen.
+    fn all_are_seen(&self) -> bool {
+        self.counters.iter().chain(&self.parts).all(Watched::is_complete)
     }
 
     /// Forgets what was seen.
@@ -179,6 +195,83 @@ impl Completion {
         self.n_unflagged == 0
             || self.groups.len() <= MAX_COMPARED
                 && self.groups.iter().all(|group| group.flagged || group.n_readouts == n_readouts)
+    }
+}
+
+/// Of the lines that the header announces, divided by their acceleration, so many at least make
+/// an image: partial Fourier leaves some out, and fewer are a segment of an interleaved scan.
+const MIN_LINES: f64 = 0.6;
+
+/// Watches the imaging readouts of a scan whose values of one counter are to be released one by
+/// one.
+///
+/// When the counter moves on, everything of the value before is there if of every other counter
+/// of an image, of partitions and segments, as many values were seen as the header announces, and
+/// enough lines. If not, other loops lie outside of this one: nothing can be told from then on.
+pub(super) struct Each {
+    counter: Counter,
+    completion: Completion,
+    lines: Watched,
+    /// Value of the readouts now, [`None`] after their release.
+    value: Option<u16>,
+    /// Whether nothing can be told any more.
+    holds: bool,
+}
+
+impl Each {
+    pub(super) fn new(counter: Counter, header: Option<&Header>) -> Self {
+        let encodings = header.map_or(&[][..], |header| &header.encoding);
+        let n_lines = encodings
+            .iter()
+            .filter_map(|encoding| {
+                let limit = encoding.encoding_limits.kspace_encoding_step_1?;
+                let imaging = encoding.parallel_imaging.as_ref();
+                let acceleration = imaging
+                    .map_or(1, |imaging| imaging.acceleration_factor.kspace_encoding_step_1.max(1));
+                let n_lines = limit.count() as f64 / f64::from(acceleration);
+                Some((n_lines * MIN_LINES).ceil() as usize)
+            })
+            .max()
+            .unwrap_or(0);
+        let completion = Completion::of_any(counter, header);
+        let lines = Watched::new(Counter::EncodingStep1, n_lines);
+        Self { counter, completion, lines, value: None, holds: false }
+    }
+
+    pub(super) fn counter(&self) -> Counter {
+        self.counter
+    }
+
+    /// Value of this imaging readout, and the value before if it is whole and to be released.
+    pub(super) fn moves_on(&mut self, header: &AcquisitionHeader) -> (u16, Option<u16>) {
+        let value = self.counter.of(&header.idx);
+        match self.value.replace(value) {
+            Some(before) if before != value && !self.holds => {
+                self.holds = !self.completion.all_are_seen() || !self.lines.is_complete();
+                (value, Some(before).filter(|_| !self.holds))
+            }
+            _ => (value, None),
+        }
+    }
+
+    /// Counts an imaging readout. Returns whether its flag says that everything is there.
+    pub(super) fn is_complete_with(&mut self, header: &AcquisitionHeader) -> bool {
+        if self.holds {
+            return false;
+        }
+        self.lines.see(header);
+        self.completion.is_complete_with(header) && self.lines.is_complete()
+    }
+
+    /// The value that is released now.
+    pub(super) fn take_value(&mut self) -> Option<u16> {
+        self.value.take()
+    }
+
+    /// Forgets what was seen.
+    pub(super) fn clear(&mut self) {
+        self.completion.clear();
+        self.lines.clear();
     }
 }
 

@@ -300,3 +300,142 @@ fn gadgetrons_dimension_names_are_read() {
         assert_eq!(config.trigger_dimension, Some(expected), "{text}");
     }
 }
+
+fn each(counter: Counter) -> Config {
+    Config { release_each: Some(counter), ..Config::default() }
+}
+
+/// Two repetitions of three lines in the order of `loops`: which of the two is outermost.
+fn two_by_three(repetition_is_outermost: bool, flags: AcquisitionFlags) -> Vec<Readings> {
+    let one = |repetition: u16, line: u16| {
+        let flags = if line == 2 { flags } else { AcquisitionFlags::NONE };
+        readout(flags, |idx| {
+            idx.repetition = repetition;
+            idx.kspace_encode_step_1 = line;
+        })
+    };
+    if repetition_is_outermost {
+        (0..2).flat_map(|repetition| (0..3).map(move |line| one(repetition, line))).collect()
+    } else {
+        (0..3).flat_map(|line| (0..2).map(move |repetition| one(repetition, line))).collect()
+    }
+}
+
+fn three_lines(limits: &mut EncodingLimits) {
+    limits.kspace_encoding_step_1 = Some(Limit::up_to(2, 1));
+    limits.repetition = Some(Limit::up_to(1, 0));
+}
+
+#[test]
+fn each_repetition_is_released_when_the_next_begins_or_its_flag_comes() {
+    let config = each(Counter::Repetition);
+    let none = vec![];
+    let (steps, told) =
+        releases(config.clone(), &scan(three_lines), two_by_three(true, AcquisitionFlags::NONE));
+    assert_eq!(
+        steps,
+        [none.clone(), none.clone(), none.clone(), vec![3], none.clone(), none.clone(), vec![3]]
+    );
+    assert!(told.is_empty());
+    let (steps, _) = releases(config, &scan(three_lines), two_by_three(true, LAST_IN_REPETITION));
+    assert_eq!(
+        steps,
+        [none.clone(), none.clone(), vec![3], none.clone(), none.clone(), vec![3], none]
+    );
+}
+
+#[test]
+fn loops_outside_of_the_released_counter_hold_everything_back() {
+    let config = each(Counter::Repetition);
+    let at_the_end =
+        |steps: Vec<Vec<usize>>| steps.into_iter().flatten().collect::<Vec<_>>() == [6];
+    // Lines outside of repetitions: a segmented or interleaved scan.
+    let inputs = two_by_three(false, AcquisitionFlags::NONE);
+    assert!(at_the_end(releases(config.clone(), &scan(three_lines), inputs).0));
+    // Averages outside of repetitions, one line each.
+    type Case = (fn(&mut EncodingLimits), fn(&mut EncodingCounters, u16));
+    let cases: [Case; 4] = [
+        (|limits| limits.average = Some(Limit::up_to(2, 0)), |idx, n| idx.average = n),
+        (|limits| limits.slice = Some(Limit::up_to(2, 0)), |idx, n| idx.slice = n),
+        (|limits| limits.segment = Some(Limit::up_to(2, 0)), |idx, n| idx.segment = n),
+        (
+            |limits| limits.kspace_encoding_step_2 = Some(Limit::up_to(2, 1)),
+            |idx, n| idx.kspace_encode_step_2 = n,
+        ),
+    ];
+    for (limit, set) in cases {
+        let inputs = (0..3).flat_map(|outer| {
+            (0..2).map(move |repetition| {
+                readout(LAST_IN_REPETITION, |idx| {
+                    idx.repetition = repetition;
+                    set(idx, outer);
+                })
+            })
+        });
+        let (steps, told) = releases(config.clone(), &scan(limit), inputs.collect());
+        assert!(at_the_end(steps));
+        assert!(told.is_empty());
+    }
+}
+
+#[test]
+fn eighty_frames_do_not_pile_up() {
+    let frames = scan(|limits| {
+        three_lines(limits);
+        limits.phase = Some(Limit::up_to(79, 0));
+        limits.repetition = None;
+    });
+    let inputs = (0..80).flat_map(|phase| {
+        (0..3).map(move |line| {
+            plain(|idx| {
+                idx.phase = phase;
+                idx.kspace_encode_step_1 = line;
+            })
+        })
+    });
+    let (steps, _) = releases(each(Counter::Phase), &frames, inputs.collect());
+    assert_eq!(steps.iter().flatten().count(), 80);
+    assert!(steps.iter().flatten().all(|&size| size == 3));
+}
+
+#[test]
+fn separate_calibration_goes_with_every_later_bucket() {
+    let calibration = AcquisitionFlags::IS_PARALLEL_CALIBRATION;
+    let mut inputs: Vec<_> =
+        (0..2).map(|line| readout(calibration, |idx| idx.kspace_encode_step_1 = line)).collect();
+    inputs.extend(two_by_three(true, AcquisitionFlags::NONE));
+    let (outputs, _) =
+        run_gadget::<CollectReadouts>(each(Counter::Repetition), &scan(three_lines), inputs)
+            .unwrap_or_else(|never| match never {});
+    let sizes: Vec<_> = outputs
+        .into_iter()
+        .map(|message| match message {
+            Message::Bucket(bucket) => (bucket.data.len(), bucket.reference.len()),
+            other => panic!("{:?} came out", other.kind()),
+        })
+        .collect();
+    assert_eq!(sizes, [(3, 2), (3, 2)]);
+}
+
+#[test]
+fn a_value_that_comes_back_makes_a_bucket_of_its_own_with_one_warning() {
+    let inputs = [0, 1, 0, 1]
+        .map(|repetition| plain(|idx| idx.repetition = repetition))
+        .into_iter()
+        .collect();
+    let (steps, told) = releases(each(Counter::Repetition), &Scan::default(), inputs);
+    assert_eq!(steps.iter().flatten().count(), 4);
+    assert_eq!(told.len(), 1);
+}
+
+#[test]
+fn surface_coil_correction_is_left_out_with_one_word() {
+    let inputs = vec![
+        readout(AcquisitionFlags::IS_SURFACECOILCORRECTIONSCAN_DATA, |_| {}),
+        readout(AcquisitionFlags::IS_SURFACECOILCORRECTIONSCAN_DATA, |_| {}),
+        plain(|_| {}),
+    ];
+    let (steps, told) = releases(Config::default(), &Scan::default(), inputs);
+    assert_eq!(steps.concat(), [1]);
+    assert_eq!(told.len(), 1);
+}

@@ -66,7 +66,9 @@ impl Buffer {
     ) -> Result<Self, Error> {
         let n_samples = readout.n_samples();
         let n_kept = n_kept(readout)?;
-        let n_readout = if layout.keeps_discarded { n_samples } else { n_kept };
+        let keeps_discarded =
+            layout.keeps_discarded || layout.centres_echo && is_filled_up(readout, n_kept);
+        let n_readout = if keeps_discarded { n_samples } else { n_kept };
         let [slice, s, n] = layout.outer;
         let [e1, e2] = [layout.lines[0].len, layout.lines[1].len];
         let shape = [slice, s, n, readout.n_channels(), e2, e1, n_readout];
@@ -232,6 +234,15 @@ fn line(axis: &LineAxis, line: u16, header: &AcquisitionHeader) -> Result<Option
             n_lines: axis.len,
         }),
     }
+}
+
+/// Whether the echo is in the middle of all samples and not in that of those that are kept: an
+/// asymmetric echo with zeros for what was not sampled.
+fn is_filled_up(readout: &Acquisition, n_kept: usize) -> bool {
+    let header = &readout.header;
+    let center_sample = usize::from(header.center_sample);
+    center_sample == readout.n_samples() / 2
+        && center_sample.checked_sub(usize::from(header.discard_pre)) != Some(n_kept / 2)
 }
 
 /// Samples without the discarded ones.

@@ -473,3 +473,71 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn calibration_of_one_set_serves_the_sets_that_have_none() {
+    let of_set = |set, value| {
+        readout(value, |idx| {
+            idx.kspace_encode_step_1 = 2;
+            idx.set = set;
+        })
+    };
+    let bucket = Bucket {
+        data: (0..3).map(|set| of_set(set, 1.0)).collect(),
+        reference: vec![of_set(0, 5.0), of_set(2, 7.0)],
+        ..Bucket::default()
+    };
+    let scan = scan(accelerated(Some(CalibrationMode::Embedded)));
+    let (sorted, _) = sort(Config::default(), &scan, bucket).expect("sorted");
+    let values: Vec<f32> = sorted
+        .iter()
+        .map(|k_space| {
+            let reference = k_space.reference.as_ref().expect("each set has calibration");
+            reference.data[[0, 0, 0, 0, 0, 2, 0]].re
+        })
+        .collect();
+    assert_eq!(values, [5.0, 5.0, 7.0]);
+}
+
+#[test]
+fn calibration_of_another_slice_or_encoding_space_serves_nobody() {
+    let of_slice = |slice, value| {
+        readout(value, |idx| {
+            idx.kspace_encode_step_1 = 2;
+            idx.slice = slice;
+        })
+    };
+    let bucket = || Bucket {
+        data: vec![of_slice(0, 1.0), of_slice(1, 1.0)],
+        reference: vec![of_slice(1, 5.0)],
+        ..Bucket::default()
+    };
+    let config = Config { split_slices: true, ..Config::default() };
+    let with_calibration = accelerated(Some(CalibrationMode::Embedded));
+    let (sorted, _) =
+        sort(config.clone(), &scan(with_calibration.clone()), bucket()).expect("sorted");
+    let has: Vec<bool> = sorted.iter().map(|k_space| k_space.reference.is_some()).collect();
+    assert_eq!(has, [false, true]);
+
+    let two = Scan::with_header(Header {
+        encoding: vec![with_calibration.clone(), with_calibration],
+        ..Header::default()
+    });
+    let mut other = bucket();
+    other.reference[0].header.encoding_space_ref = 1;
+    let (sorted, _) = sort(config, &two, other).expect("sorted");
+    let has: Vec<_> = sorted.iter().map(|k| (k.encoding_space, k.reference.is_some())).collect();
+    assert_eq!(has, [(0, false), (0, false), (1, true)]);
+}
+
+#[test]
+fn an_asymmetric_echo_that_was_filled_up_keeps_its_place_without_parallel_imaging() {
+    let mut filled = line(0);
+    filled.header.discard_pre = 3;
+    let sorted = one(Config::default(), encoding(), data(vec![filled]));
+    let samples: Vec<f32> =
+        sorted.data.data.slice(s![0, 0, 0, 0, 0, 0, ..]).iter().map(|value| value.re).collect();
+    assert_eq!(samples, [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+    let limits = sorted.data.sampling.limits[0];
+    assert_eq!((limits.min, limits.center, limits.max), (3, 4, 7));
+}
