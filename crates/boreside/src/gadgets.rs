@@ -38,11 +38,15 @@ pub fn registry() -> Registry {
         .with::<image::ConvertToI32>()
         .with::<image::ConvertToU16>()
         .with::<image::ConvertToU32>()
+        .with::<image::Denoise>()
         .with::<image::DescribeImages>()
         .with::<image::Extract>()
         .with::<image::FinishImages>()
+        .with::<image::InterpolatePhases>()
         .with::<image::InvertContrast>()
+        .with::<image::NumberImages>()
         .with::<image::Scale>()
+        .with::<image::SortImages>()
         .with::<image::SplitSeries>()
 }
 
@@ -63,10 +67,17 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "default_optimized.xml"
     "default_short.xml"
     "gtquery.xml"
+    "distributed_default.xml"
+    "distributed_generic_default.xml"
+    "distributed_image_default.xml"
+    "external_equivalent_example.xml"
     "invertcontrast.toml"
     "isalive.xml"
     "null.toml"
     "pseudoreplica.xml"
+    "parallel_bypass_example.xml"
+    "realtime_cine.toml"
+    "retro_cine.toml"
     "savedataonly.toml"
     "simplefft.toml"
     "stream_complex_to_float.xml"

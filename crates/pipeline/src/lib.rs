@@ -6,6 +6,7 @@
 
 mod answer;
 pub mod chain;
+mod contract;
 mod counter;
 mod gadget;
 mod image_role;
@@ -18,10 +19,12 @@ pub mod properties;
 mod registry;
 mod runtime;
 mod scan;
+pub mod unprocessed;
 mod wire_form;
 
 pub use answer::Answer;
 pub use chain::{Chain, ChainError, ChainLibrary};
+pub use contract::ScannerContract;
 pub use counter::Counter;
 pub use gadget::{Gadget, Remedy, Sink, run_gadget};
 pub use image_role::ImageRole;

@@ -1,5 +1,6 @@
 //! One connection: from its first byte to our CLOSE.
 
+mod conversation;
 mod intake;
 mod opening;
 mod outgoing;
@@ -8,28 +9,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ismrmrd::{Header, Survey, wire};
-use pipeline::{Message, Remedy, Run, Scan};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use crate::journal::{JournalWriter, Piece};
+use crate::Timeouts;
+use crate::journal::JournalWriter;
 use crate::listener::{Shared, Shutdown};
-use crate::{Timeouts, query};
+use conversation::Conversation;
 use intake::Intake;
-use opening::{Opening, Request};
-use outgoing::{Outgoing, Reply, Summary};
+use outgoing::{Outgoing, Summary};
 
 /// A session whose journal has not begun by then runs without one.
 const JOURNAL_BEGINS_WITHIN: Duration = Duration::from_secs(2);
-/// Warnings of the survey that a client must know of: its images are not what they seem. The
-/// others are for the log.
-const DATA_FAULTS: [&str; 5] =
-    ["all_zero", "not_finite", "beyond_limit", "missing_lines", "uneven_images"];
 /// Results that may wait for the socket.
 const WAITING_RESULTS: usize = 8;
 /// Texts and answers that may wait for the socket.
@@ -64,7 +58,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         let (outgoing, inputs) = Outgoing::new(id, write_half, write);
         let stop = outgoing.stop();
         let writer = tokio::spawn(outgoing.run().in_current_span());
-        let mut session = Session::new(id, journal, Arc::clone(&shared), intake, inputs);
+        let mut session = Conversation::new(id, journal, Arc::clone(&shared), intake, inputs);
         let started = Instant::now();
         let mut sent = Sent { writer, summary: None };
         let (reason, left) = tokio::select! {
@@ -126,16 +120,6 @@ async fn begin_journal(
         Err(_) => "the disk does not answer".to_owned(),
     };
     (shared.next_session(), Some(Err(reason)))
-}
-
-/// Where a connection stands.
-enum Phase {
-    /// Config, header and parameters are awaited.
-    Opening(Opening),
-    /// The chain takes data.
-    Streaming(mpsc::Sender<Message>),
-    /// Nothing more is taken; what arrives is read, journalled and dropped.
-    Deaf,
 }
 
 /// The writing half at work.
