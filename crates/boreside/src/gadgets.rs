@@ -32,6 +32,13 @@ pub fn registry() -> Registry {
         .with::<acquisition::SummariseNoise>()
         .with::<cartesian::ReconstructFft>()
         .with::<cartesian::ScaleSeries>()
+        .with::<cartesian::CombineChannels>()
+        .with::<cartesian::CorrectEpiPhase>()
+        .with::<cartesian::CutReadout>()
+        .with::<cartesian::MergeEncodingSpaces>()
+        .with::<cartesian::RegridEpi>()
+        .with::<cartesian::TransformKSpace>()
+        .with::<cartesian::TransformReadout>()
         .with::<image::AutoScale>()
         .with::<image::ComplexToFloat>()
         .with::<image::ConvertToI16>()
@@ -71,6 +78,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "distributed_generic_default.xml"
     "distributed_image_default.xml"
     "external_equivalent_example.xml"
+    "epi.xml"
     "invertcontrast.toml"
     "isalive.xml"
     "null.toml"

@@ -10,6 +10,7 @@ pub mod coil_compression;
 pub mod coil_maps;
 pub mod denoise;
 pub mod epg;
+pub mod epi;
 pub mod fft;
 pub mod grappa;
 mod line_transform;
