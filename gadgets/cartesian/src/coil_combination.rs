@@ -124,25 +124,21 @@ pub(crate) fn reference_images(
     let fft = Centered::new(n_x);
     let mut images = Array4::<Complex32>::zeros((n_channels, n_z, n_y, n_x));
     let [along_z, along_y, along_x] = &axes;
-    let transform_lines = |mut image: ndarray::ArrayViewMut3<'_, Complex32>,
-                           samples: ndarray::ArrayView3<'_, Complex32>| {
-        let mut scratch = vec![Complex32::ZERO; fft.scratch_len()];
-        for (e2, z, weight_z) in along_z.places() {
-            for (e1, y, weight_y) in along_y.places() {
-                let mut line = image.slice_mut(s![z, y, ..]);
-                let Some(line) = line.as_slice_mut() else { continue };
-                for (sample, x, weight_x) in along_x.places() {
-                    line[x] = samples[[e2, e1, sample]] * (weight_z * weight_y * weight_x);
+    if let Some(images) = images.as_slice_mut() {
+        images.par_chunks_exact_mut(n_z * n_y * n_x).enumerate().for_each(|(channel, image)| {
+            let samples = samples.index_axis(Axis(0), channel);
+            let mut scratch = vec![Complex32::ZERO; fft.scratch_len()];
+            for (e2, z, weight_z) in along_z.places() {
+                for (e1, y, weight_y) in along_y.places() {
+                    let line = &mut image[(z * n_y + y) * n_x..][..n_x];
+                    for (sample, x, weight_x) in along_x.places() {
+                        line[x] = samples[[e2, e1, sample]] * (weight_z * weight_y * weight_x);
+                    }
+                    fft.inverse_rows(line, &mut scratch);
                 }
-                fft.inverse_rows(line, &mut scratch);
             }
-        }
-    };
-    images
-        .outer_iter_mut()
-        .into_par_iter()
-        .zip(samples.outer_iter().into_par_iter())
-        .for_each(|(image, samples)| transform_lines(image, samples));
+        });
+    }
     Plan::new(images.shape(), &[Axis(1), Axis(2)]).inverse(images.view_mut());
     images
 }

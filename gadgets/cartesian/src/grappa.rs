@@ -405,22 +405,22 @@ impl Grappa {
 
     /// The transform along both encoding steps.
     fn plan(&mut self, shape: &[usize]) -> &Plan {
-        match &mut self.plan {
-            Some(plan) if plan.shape() == shape => plan,
-            plan => plan.insert(Plan::new(shape, &[Axis(1), Axis(2)])),
+        if self.plan.as_ref().is_some_and(|plan| plan.shape() != shape) {
+            self.plan = None;
         }
+        self.plan.get_or_insert_with(|| Plan::new(shape, &[Axis(1), Axis(2)]))
     }
 }
 
 /// Transforms the lines that were read along the readout.
 fn transform_readouts(mut samples: ArrayViewMut4<'_, Complex32>, sampled: &Array2<bool>) {
-    let fft = Centered::new(samples.len_of(Axis(3)));
-    samples.outer_iter_mut().into_par_iter().for_each(|mut channel| {
+    let (_, n_e2, n_e1, n_x) = samples.dim();
+    let fft = Centered::new(n_x);
+    let Some(samples) = samples.as_slice_mut() else { return };
+    samples.par_chunks_exact_mut(n_e2 * n_e1 * n_x).for_each(|channel| {
         let mut scratch = vec![Complex32::ZERO; fft.scratch_len()];
-        for ((e2, e1), _) in sampled.indexed_iter().filter(|(_, read)| **read) {
-            if let Some(line) = channel.slice_mut(s![e2, e1, ..]).as_slice_mut() {
-                fft.inverse_rows(line, &mut scratch);
-            }
+        for (line, _) in channel.chunks_exact_mut(n_x).zip(sampled).filter(|(_, read)| **read) {
+            fft.inverse_rows(line, &mut scratch);
         }
     });
 }
@@ -462,6 +462,3 @@ fn snr_maps(images: &ArrayD<Complex32>, plan: &[Step], n_pixels: usize) -> Array
     }
     maps
 }
-
-#[cfg(test)]
-mod tests;

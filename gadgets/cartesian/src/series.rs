@@ -152,7 +152,7 @@ impl Description {
         let mut meta = self.meta.clone();
         for (meta, header) in meta.iter_mut().zip(&headers) {
             role.write(meta);
-            meta.set("GADGETRON_ImageNumber", { header.image_index });
+            meta.set("GADGETRON_ImageNumber", header.image_index);
             if !role.is_image() {
                 meta.append("GADGETRON_ImageComment", role.gadgetron_name());
                 meta.append("GADGETRON_SeqDescription", role.gadgetron_name());
@@ -189,8 +189,8 @@ fn describe_image(
     ] {
         meta.set_all(key, vector);
     }
-    meta.set("acquisition_time_stamp", { line.acquisition_time_stamp });
-    meta.set_all("physiology_time_stamp", { line.physiology_time_stamp });
+    meta.set("acquisition_time_stamp", line.acquisition_time_stamp);
+    meta.set_all("physiology_time_stamp", line.physiology_time_stamp);
     let lines = headers_of(buffer, image);
     let range = |of: fn(&AcquisitionHeader) -> u32| {
         lines.iter().filter(|line| was_read(line)).map(of).fold(None, |range, value| {
