@@ -236,21 +236,21 @@ impl Modes {
                     .map(|(line, _)| line)
                     .collect();
                 let matrix = self.of_image(slices[slice], image).matrix().to_owned();
-                target.par_chunks_exact_mut(line_len).enumerate()
-                    .for_each(|(mode_number, mode)| {
+                target.par_chunks_exact_mut(line_len).enumerate().for_each(
+                    |(mode_number, mode)| {
                         let row = matrix.row(mode_number);
                         for line in &read {
                             let start = line * n_readout;
                             let mode = &mut mode[start..start + n_readout];
                             for (channel, factor) in row.iter().enumerate() {
-                                let channel =
-                                    &source[channel * line_len + start..][..n_readout];
+                                let channel = &source[channel * line_len + start..][..n_readout];
                                 for (sum, sample) in mode.iter_mut().zip(channel) {
                                     *sum += *factor * *sample;
                                 }
                             }
                         }
-                    });
+                    },
+                );
             }
         }
         Ok(KSpaceBuffer { data: modes, ..buffer })

@@ -12,7 +12,7 @@ use num_complex::Complex32;
 use numerics::coil_compression::Keep;
 use numerics::fft::{Centered, Plan};
 use numerics::grappa::CalibrationOptions;
-use pipeline::{Gadget, ImageRole, KSpace, ImageSeries, Scan, Sink};
+use pipeline::{Gadget, ImageRole, ImageSeries, KSpace, Scan, Sink};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -207,8 +207,7 @@ impl Gadget for Grappa {
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
         let KSpace { encoding_space, s, n, data: mut buffer, reference, waveforms } = k_space;
-        let acceleration =
-            self.accelerations.get(encoding_space).copied().unwrap_or([1, 1]);
+        let acceleration = self.accelerations.get(encoding_space).copied().unwrap_or([1, 1]);
         let reference = reference.filter(|reference| !reference.data.is_empty());
         if buffer.data.is_empty() {
             // Calibration that came before its data: the next k-space finds it done.
@@ -240,10 +239,8 @@ impl Gadget for Grappa {
             }
             self.check_lattice(&sampled, acceleration, image[0], out)?;
             let serving = serving(&reference, reference_shape, &buffer, shape, image);
-            let serving = serving.ok_or_else(|| Error::NoCalibration {
-                acceleration,
-                slice: slice_of(&buffer),
-            })?;
+            let serving = serving
+                .ok_or_else(|| Error::NoCalibration { acceleration, slice: slice_of(&buffer) })?;
             let calibration =
                 self.calibration(&reference, serving, encoding_space, acceleration, shape.k_space)?;
             plan.push(Some((sampled, serving, calibration)));
@@ -392,10 +389,8 @@ impl Grappa {
             combine(samples.view(), calibration.maps.view(), scale, image);
             return;
         };
-        let rotated = calibration
-            .rotation
-            .as_ref()
-            .map(|rotation| rotation.apply(samples.view(), Axis(0)));
+        let rotated =
+            calibration.rotation.as_ref().map(|rotation| rotation.apply(samples.view(), Axis(0)));
         let samples: ArrayView4<'_, Complex32> =
             rotated.as_ref().map_or(samples.view(), |rotated| rotated.view());
         let mut filled = kernel.fill(samples, sampled.view());

@@ -81,8 +81,6 @@ pub(crate) fn first_read(buffer: &KSpaceBuffer) -> Option<AcquisitionHeader> {
 }
 
 /// The samples, in standard order: they are copied only where they are not.
-pub(crate) fn into_standard_layout(
-    data: ndarray::ArrayD<Complex32>,
-) -> ndarray::ArrayD<Complex32> {
+pub(crate) fn into_standard_layout(data: ndarray::ArrayD<Complex32>) -> ndarray::ArrayD<Complex32> {
     if data.is_standard_layout() { data } else { data.as_standard_layout().into_owned() }
 }

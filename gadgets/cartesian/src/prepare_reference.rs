@@ -74,6 +74,8 @@ pub struct PrepareReference {
     encodings: Vec<Calibrated>,
     /// The last calibration of each slice.
     known: BTreeMap<Key, KSpaceBuffer>,
+    /// The last lines of each slice that is interleaved over frames which come one by one.
+    frames: BTreeMap<Key, KSpaceBuffer>,
     /// K-space whose calibration has not come yet.
     held: VecDeque<(Key, KSpace)>,
     held_bytes: usize,
@@ -132,6 +134,7 @@ impl Gadget for PrepareReference {
             config,
             encodings,
             known: BTreeMap::new(),
+            frames: BTreeMap::new(),
             held: VecDeque::new(),
             held_bytes: 0,
         })
@@ -139,11 +142,8 @@ impl Gadget for PrepareReference {
 
     fn process(&mut self, mut k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
         let calibrated = self.encodings.get(k_space.encoding_space).copied();
-        let calibrated = calibrated.unwrap_or(Calibrated {
-            acceleration: 1,
-            mode: None,
-            is_cartesian: true,
-        });
+        let calibrated =
+            calibrated.unwrap_or(Calibrated { acceleration: 1, mode: None, is_cartesian: true });
         if !calibrated.is_cartesian {
             out.push(k_space);
             return Ok(());
@@ -172,7 +172,16 @@ impl Gadget for PrepareReference {
             }
             (None, None) if k_space.data.data.is_empty() => None,
             (None, None) if calibrated.calibrates_itself() => {
-                let reference = self.prepare(k_space.data.clone(), calibrated)?;
+                let source = if calibrated.acceleration > 1 {
+                    self.with_frames_before(key, &k_space.data)
+                } else {
+                    Some(k_space.data.clone())
+                };
+                let Some(source) = source else {
+                    self.hold(key, k_space, out);
+                    return Ok(());
+                };
+                let reference = self.prepare(source, calibrated)?;
                 if !self.config.prepare_ref_always {
                     self.known.insert(key, reference.clone());
                 }
@@ -215,21 +224,34 @@ impl PrepareReference {
         let interleaved = calibrated.mode == Some(CalibrationMode::Interleaved);
         let along_s = Choice::new(s_for_ref, average_all_ref_s, n_s);
         let along_n = Choice::new(n_for_ref, average_all_ref_n || interleaved, n_n);
-        let region = region::complete_region(&reference, shape, along_s, along_n)
-            .ok_or(Error::NoLines)?;
-        let first_line = reference
-            .headers
-            .indexed_iter()
-            .find(|(_, line)| was_read(line))
-            .map(|((.., e2, e1), line)| {
+        let region =
+            region::complete_region(&reference, shape, along_s, along_n).ok_or(Error::NoLines)?;
+        let first_line = reference.headers.indexed_iter().find(|(_, line)| was_read(line)).map(
+            |((.., e2, e1), line)| {
                 let idx = line.idx;
                 let first = |number: u16, place: usize| i64::from(number) - place as i64;
                 [first(idx.kspace_encode_step_1, e1), first(idx.kspace_encode_step_2, e2)]
-            });
+            },
+        );
         let mut prepared = prepared(reference, shape, &region, along_s, along_n);
         let numbering = first_line.filter(|_| !calibrated.lies_in_data());
         region::place_limits(&mut prepared.sampling, &region, shape, numbering);
         Ok(prepared)
+    }
+
+    /// Interleaved data of a single frame with the lines that it misses from the frames before
+    /// it; [`None`] while there are still gaps. Several frames are whole by themselves.
+    fn with_frames_before(&mut self, key: Key, data: &KSpaceBuffer) -> Option<KSpaceBuffer> {
+        if data.headers.dim().1 != 1 || data.headers.dim().2 != 1 {
+            return Some(data.clone());
+        }
+        let mut merged = data.clone();
+        if let Some(before) = self.frames.get(&key) {
+            fill_in(&mut merged, before);
+        }
+        let is_whole = !has_gaps(&merged);
+        self.frames.insert(key, merged.clone());
+        is_whole.then_some(merged)
     }
 
     /// Keeps k-space until its calibration comes.
@@ -268,29 +290,46 @@ fn bytes_of(k_space: &KSpace) -> usize {
 
 /// Copies lines of `from` that `to` misses, where both have the same axes.
 fn fill_in(to: &mut KSpaceBuffer, from: &KSpaceBuffer) {
-    copy_missing(to, from, |_, _| true);
+    copy_missing(to, from, |_, _, _| true);
 }
 
-/// Copies lines of the data into the gaps between the first and the last line of the reference.
+/// Copies lines of the data into the gaps between the first and the last calibration line of the
+/// same image.
 fn fill_gaps(reference: &mut KSpaceBuffer, data: &KSpaceBuffer) {
-    let mut spans = [(usize::MAX, 0); 2];
-    for ((.., e2, e1), line) in reference.headers.indexed_iter() {
+    let (n_slices, n_s, n_n, _, _) = reference.headers.dim();
+    // Rows and columns of each image between which it has calibration lines.
+    let mut spans = ndarray::Array3::from_elem((n_slices, n_s, n_n), [(usize::MAX, 0); 2]);
+    for ((slice, s, n, e2, e1), line) in reference.headers.indexed_iter() {
         if was_read(line) {
-            for (span, place) in spans.iter_mut().zip([e2, e1]) {
+            for (span, place) in spans[[slice, s, n]].iter_mut().zip([e2, e1]) {
                 *span = (span.0.min(place), span.1.max(place));
             }
         }
     }
-    let [e2_span, e1_span] = spans;
-    copy_missing(reference, data, |e2, e1| {
+    copy_missing(reference, data, |[slice, s, n], e2, e1| {
+        let [e2_span, e1_span] = spans[[slice, s, n]];
         (e2_span.0..=e2_span.1).contains(&e2) && (e1_span.0..=e1_span.1).contains(&e1)
     });
+}
+
+/// Whether lines are missing between the first and the last one along encoding step 1.
+fn has_gaps(buffer: &KSpaceBuffer) -> bool {
+    buffer.headers.rows().into_iter().any(|lines| {
+        let first = lines.iter().position(was_read);
+        let last = lines.iter().rposition(was_read);
+        match (first, last) {
+            (Some(first), Some(last)) => {
+                lines.iter().take(last).skip(first).any(|line| !was_read(line))
+            }
+            _ => false,
+        }
+    })
 }
 
 fn copy_missing(
     to: &mut KSpaceBuffer,
     from: &KSpaceBuffer,
-    is_wanted: impl Fn(usize, usize) -> bool,
+    is_wanted: impl Fn([usize; 3], usize, usize) -> bool,
 ) {
     if to.data.shape() != from.data.shape() || to.headers.dim() != from.headers.dim() {
         return;
@@ -298,7 +337,7 @@ fn copy_missing(
     for (place, line) in to.headers.indexed_iter_mut() {
         let (slice, s, n, e2, e1) = place;
         let source = &from.headers[place];
-        if was_read(line) || !was_read(source) || !is_wanted(e2, e1) {
+        if was_read(line) || !was_read(source) || !is_wanted([slice, s, n], e2, e1) {
             continue;
         }
         *line = *source;

@@ -96,10 +96,9 @@ impl Describer {
         meta.set_all("recon_FOV", sampling.recon_field_of_view_mm);
         meta.set_all("encoded_matrix", sampling.encoded_matrix_size);
         meta.set_all("recon_matrix", sampling.recon_matrix_size);
-        for (key, limit) in
-            ["sampling_limits_RO", "sampling_limits_E1", "sampling_limits_E2"]
-                .into_iter()
-                .zip(sampling.limits)
+        for (key, limit) in ["sampling_limits_RO", "sampling_limits_E1", "sampling_limits_E2"]
+            .into_iter()
+            .zip(sampling.limits)
         {
             let SamplingLimit { min, center, max } = limit;
             meta.set_all(key, [min, center, max]);
@@ -111,8 +110,7 @@ impl Describer {
     /// slice, from 1. It has 16 bits and wraps, as Gadgetron's does.
     fn image_index(&self, header: &ImageHeader, encoding_space: usize) -> u16 {
         let counts = self.counts.get(encoding_space).copied().unwrap_or([1; 5]);
-        let counters =
-            [header.repetition, header.set, header.phase, header.contrast, header.slice];
+        let counters = [header.repetition, header.set, header.phase, header.contrast, header.slice];
         let index = counters
             .into_iter()
             .zip(counts)

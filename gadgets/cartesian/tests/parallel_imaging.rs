@@ -15,9 +15,7 @@ use phantom::{
     CalibrationLines, GradientEcho, LineOptions, Noise, Setup, SimulatedScan, Subject,
     Undersampling,
 };
-use pipeline::{
-    Accept, Gadget, ImageRole, ImageSeries, KSpace, Message, Remedy, Scan, run_gadget,
-};
+use pipeline::{Accept, Gadget, ImageRole, ImageSeries, KSpace, Message, Remedy, Scan, run_gadget};
 
 /// Runs a gadget over all messages.
 fn try_step<G: Gadget>(
@@ -54,8 +52,7 @@ fn setup(acceleration: usize, calibration: CalibrationLines) -> Setup {
 
 /// Sorted k-space with its prepared reference.
 fn prepared(setup: Setup) -> (SimulatedScan, Scan, Vec<Message>) {
-    let simulated =
-        SimulatedScan::new(&GradientEcho::default(), setup).expect("the setup fits");
+    let simulated = SimulatedScan::new(&GradientEcho::default(), setup).expect("the setup fits");
     let scan = Scan::with_header(simulated.header().clone());
     let messages = simulated.acquisitions().map(Message::from).collect();
     let messages = step::<RemoveOversampling>(Default::default(), &scan, messages);
@@ -159,9 +156,15 @@ fn headers_and_attributes_are_those_of_the_line_at_the_centre() {
         ("GADGETRON_ImageNumber", "1"),
         ("measurementID", "phantom_77"),
         ("patient_position", "HFS"),
-        ("protocolName", scan.header.as_ref().and_then(|header| {
-            header.measurement_information.as_ref()?.protocol_name.as_deref()
-        }).expect("the phantom names it")),
+        (
+            "protocolName",
+            scan.header
+                .as_ref()
+                .and_then(|header| {
+                    header.measurement_information.as_ref()?.protocol_name.as_deref()
+                })
+                .expect("the phantom names it"),
+        ),
     ] {
         assert_eq!(meta.get(key), Some(expected), "{key}");
     }
@@ -189,8 +192,7 @@ fn maps_of_g_factor_and_snr_are_series_of_their_own() {
         .iter()
         .map(|series| (series.role, series.headers[[0, 0, 0]].image_series_index))
         .collect();
-    let expected =
-        [(ImageRole::GFactor, 20), (ImageRole::SnrMap, 300), (ImageRole::Image, 1)];
+    let expected = [(ImageRole::GFactor, 20), (ImageRole::SnrMap, 300), (ImageRole::Image, 1)];
     assert_eq!(found, expected);
     assert_eq!(all[0].meta[0].get("GADGETRON_DataRole"), Some("Gfactor"));
     assert_eq!(all[0].meta[0].get("DataRole"), Some("Quantitative"));
@@ -264,11 +266,8 @@ fn noise_keeps_its_deviation_and_grows_with_the_g_factor() {
         (lines(3, CalibrationLines::Separate(28), 1.0), 0),
         (lines(2, CalibrationLines::Embedded(24), 0.75), 0),
     ] {
-        let setup = Setup {
-            lines,
-            n_samples_left_out: n_left_out,
-            ..setup(1, CalibrationLines::None)
-        };
+        let setup =
+            Setup { lines, n_samples_left_out: n_left_out, ..setup(1, CalibrationLines::None) };
         let simulated = SimulatedScan::new(&GradientEcho::default(), setup).expect("it fits");
         let scan = Scan::with_header(simulated.header().clone());
         let mut messages: Vec<Message> = Vec::new();
@@ -305,11 +304,8 @@ fn noise_keeps_its_deviation_and_grows_with_the_g_factor() {
         // Partial Fourier and lattices leave fewer independent samples than pixels.
         assert!((sd - 1.0).abs() < 0.04, "{lines:?}: {sd}");
         if g_factor.is_none() {
-            let all = step::<ReconstructCoils>(
-                Default::default(),
-                &scan,
-                vec![Message::KSpace(k_space)],
-            );
+            let all =
+                step::<ReconstructCoils>(Default::default(), &scan, vec![Message::KSpace(k_space)]);
             let sd = deviation(&series(all)[0], |_| 1.0);
             assert!((sd - 1.0).abs() < 0.04, "{lines:?}: {sd}");
         }
@@ -356,7 +352,12 @@ fn too_few_calibration_lines_and_none_are_errors_that_say_what_is_needed() {
         "slice 0: the calibration has 8 samples along encoding_step_1, acceleration 4 with this \
          kernel needs at least 13"
     );
-    let (_, scan, messages) = prepared(setup(2, CalibrationLines::None));
+    let (_, scan, messages) = prepared(setup(2, CalibrationLines::Embedded(24)));
+    let without = KSpace { reference: None, ..one_k_space(messages) };
+    // It waits for calibration, and comes at the end.
+    let messages =
+        step::<PrepareReference>(Default::default(), &scan, vec![Message::KSpace(without)]);
+    let messages = step::<CompressCoils>(Default::default(), &scan, messages);
     let error = try_step::<Grappa>(Default::default(), &scan, messages).expect_err("none");
     assert_eq!(error.to_string(), "slice 0: acceleration 2 without calibration lines");
     assert!(error.remedy().starts_with("acquire calibration lines"), "{}", error.remedy());
@@ -398,8 +399,7 @@ fn an_image_without_lines_stays_black_and_the_others_come() {
     };
     blank(&mut k_space.data);
     let images =
-        series(step::<Grappa>(Default::default(), &scan, vec![Message::KSpace(k_space)]))
-            .remove(0);
+        series(step::<Grappa>(Default::default(), &scan, vec![Message::KSpace(k_space)])).remove(0);
     let energy = |n: usize| -> f32 {
         images.data.slice(s![0, 0, n, .., .., .., ..]).iter().map(|v| v.norm_sqr()).sum()
     };
@@ -468,10 +468,8 @@ fn compressed_channels_keep_the_signal_strongest_first() {
     });
     let expected = modes.iter().filter(|energy| **energy >= 0.01 * modes[0]).count();
     assert_eq!(threshold.data.data.shape()[3], expected);
-    let off = compress(compress_coils::Config {
-        upstream_coil_compression: false,
-        ..Default::default()
-    });
+    let off =
+        compress(compress_coils::Config { upstream_coil_compression: false, ..Default::default() });
     assert_eq!(off.data.data, before.data.data);
 }
 
@@ -511,7 +509,8 @@ fn volume(n_channels: usize, [nz, ny, nx]: [usize; 3]) -> (Array4<Complex32>, Ve
         let distance = |center: [f32; 3]| -> f32 {
             position.iter().zip(center).map(|(a, b)| (a - b).powi(2)).sum()
         };
-        let object = (-distance([0.0; 3]) / 0.12).exp() + 0.5 * (-distance([0.3, 0.2, 0.1]) / 0.02).exp();
+        let object =
+            (-distance([0.0; 3]) / 0.12).exp() + 0.5 * (-distance([0.3, 0.2, 0.1]) / 0.02).exp();
         let angle = std::f32::consts::TAU * channel as f32 / n_channels as f32;
         let side = if channel % 2 == 0 { 0.9 } else { -0.9 };
         let coil = (-distance([side, 1.2 * angle.sin(), 1.2 * angle.cos()]) / 1.5).exp();
@@ -564,15 +563,17 @@ fn partitions_that_were_left_out_come_back_too() {
             for y in 0..ny {
                 if is_read(z, y) {
                     headers[[0, 0, 0, z, y]].version = 1;
-                    data.slice_mut(s![0, 0, 0, .., z, y, ..]).assign(&whole.slice(s![.., z, y, ..]));
+                    data.slice_mut(s![0, 0, 0, .., z, y, ..]).assign(&whole.slice(s![
+                        ..,
+                        z,
+                        y,
+                        ..
+                    ]));
                 }
             }
         }
-        let limit = |len: usize| SamplingLimit {
-            min: 0,
-            center: (len / 2) as u16,
-            max: (len - 1) as u16,
-        };
+        let limit =
+            |len: usize| SamplingLimit { min: 0, center: (len / 2) as u16, max: (len - 1) as u16 };
         KSpaceBuffer {
             data,
             trajectory: None,
@@ -628,8 +629,7 @@ fn noisy_scans_are_no_worse_than_their_g_factor_says() {
         .filter(|(_, expected)| **expected > 0.3)
         .map(|(found, expected)| f64::from(found * 2.0_f32.sqrt() - expected))
         .collect();
-    let sd =
-        (difference.iter().map(|d| d * d).sum::<f64>() / difference.len() as f64).sqrt();
+    let sd = (difference.iter().map(|d| d * d).sum::<f64>() / difference.len() as f64).sqrt();
     println!("SD {sd:.4} in {} pixels", difference.len());
     assert!(sd < 1.4 * 0.02 * 2.0_f64.sqrt(), "{sd}");
 }

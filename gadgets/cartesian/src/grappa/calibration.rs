@@ -86,9 +86,10 @@ impl Method {
         };
         let n_targets = kept.n_modes();
         let energy = |channel: usize| covariance[[channel, channel]].re;
-        let is_independent = covariance.indexed_iter().all(|((row, column), value): (_, &Complex64)| {
-            row == column || value.norm() <= INDEPENDENT * (energy(row) * energy(column)).sqrt()
-        });
+        let is_independent =
+            covariance.indexed_iter().all(|((row, column), value): (_, &Complex64)| {
+                row == column || value.norm() <= INDEPENDENT * (energy(row) * energy(column)).sqrt()
+            });
         let descends = (1..n_channels).all(|channel| energy(channel) <= energy(channel - 1));
         if n_targets == n_channels || is_independent && descends {
             return Ok((None, n_targets));

@@ -68,10 +68,9 @@ pub(super) fn prepared(
         n_e1,
         n_readout,
     ]));
-    let mut headers = Array5::from_shape_fn(
-        (n_slices, outer[1], outer[2], n_e2, n_e1),
-        |_| bytemuck::Zeroable::zeroed(),
-    );
+    let mut headers = Array5::from_shape_fn((n_slices, outer[1], outer[2], n_e2, n_e1), |_| {
+        bytemuck::Zeroable::zeroed()
+    });
     let readout = region.readout.clone();
     for (place, header) in headers.indexed_iter_mut() {
         let (slice, s_group, n_group, e2, e1) = place;
@@ -84,9 +83,8 @@ pub(super) fn prepared(
                 if !was_read(source) {
                     continue;
                 }
-                let samples = reference
-                    .data
-                    .slice(s![slice, s, n, .., from_e2, from_e1, readout.clone()]);
+                let samples =
+                    reference.data.slice(s![slice, s, n, .., from_e2, from_e1, readout.clone()]);
                 if n_lines == 0 {
                     *header = *source;
                     target.assign(&samples);

@@ -55,7 +55,7 @@ pub(super) fn complete_region(
     Some(Region { e2, e1, readout: if fits { readout } else { 0..n_readout } })
 }
 
-/// A rectangle without gaps: from the smallest that holds all lines, the side that misses most
+/// A rectangle without gaps: in one plane the longest run of lines; in a volume, from the smallest that holds all lines, the side that misses most
 /// is taken away until nothing is missing.
 fn largest_full(
     complete: &Array2<bool>,
@@ -68,13 +68,15 @@ fn largest_full(
         })
     };
     let of = |axis: usize| {
-        let mut places = complete
-            .indexed_iter()
-            .filter(|(_, read)| **read)
-            .map(|((e2, e1), _)| [e2, e1][axis]);
+        let mut places =
+            complete.indexed_iter().filter(|(_, read)| **read).map(|((e2, e1), _)| [e2, e1][axis]);
         span(&mut places)
     };
     let (mut e2, mut e1) = (of(0)?, of(1)?);
+    if e2.len() == 1 {
+        let longest = longest_run(complete.row(e2.start).iter().copied(), center_e1)?;
+        return Some((e2, longest));
+    }
     loop {
         let inside = complete.slice(s![e2.clone(), e1.clone()]);
         let missing = |lines: ndarray::ArrayView1<'_, bool>| {
@@ -92,12 +94,10 @@ fn largest_full(
             (last_e1 > 0, missing(inside.column(0)), center_e1.abs_diff(e1.start)),
             (last_e1 > 0, missing(inside.column(last_e1)), center_e1.abs_diff(e1.end - 1)),
         ];
-        let worst = (0..sides.len())
-            .filter(|side| sides[*side].0)
-            .max_by(|a, b| {
-                let (a, b) = (sides[*a], sides[*b]);
-                a.1.total_cmp(&b.1).then(a.2.cmp(&b.2))
-            })?;
+        let worst = (0..sides.len()).filter(|side| sides[*side].0).max_by(|a, b| {
+            let (a, b) = (sides[*a], sides[*b]);
+            a.1.total_cmp(&b.1).then(a.2.cmp(&b.2))
+        })?;
         match worst {
             0 => e2.start += 1,
             1 => e2.end -= 1,
@@ -105,6 +105,21 @@ fn largest_full(
             _ => e1.end -= 1,
         }
     }
+}
+
+/// The longest run of lines, of equals the one nearest to the centre of k-space.
+fn longest_run(lines: impl Iterator<Item = bool>, center: usize) -> Option<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for (line, _) in lines.enumerate().filter(|(_, read)| *read) {
+        match runs.last_mut() {
+            Some(run) if run.end == line => run.end = line + 1,
+            _ => runs.push(line..line + 1),
+        }
+    }
+    runs.into_iter().max_by_key(|run| {
+        let middle = run.start + run.len() / 2;
+        (run.len(), std::cmp::Reverse(middle.abs_diff(center)))
+    })
 }
 
 /// Sets the sampling limits to where the region lies in the matrix of the data.

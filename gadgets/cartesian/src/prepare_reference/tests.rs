@@ -65,11 +65,8 @@ fn buffer(
             }
         }
     }
-    let limit = |len: usize| SamplingLimit {
-        min: 0,
-        center: (len / 2) as u16,
-        max: (len - 1) as u16,
-    };
+    let limit =
+        |len: usize| SamplingLimit { min: 0, center: (len / 2) as u16, max: (len - 1) as u16 };
     KSpaceBuffer {
         data,
         trajectory: None,
@@ -273,4 +270,25 @@ fn k_space_without_its_axes_is_refused() {
     let error = run_gadget::<PrepareReference>(Config::default(), &scan, [k_space(flat, None)])
         .expect_err("axes are missing");
     assert!(error.to_string().starts_with("k-space of shape [2, 2]"), "{error}");
+}
+
+#[test]
+fn interleaved_frames_that_come_one_by_one_wait_until_all_lines_were_seen() {
+    let scan = scan(Some(CalibrationMode::Interleaved), 2);
+    let frame = |n: usize| {
+        let lines = move |_| (n % 2..N_LINES).step_by(2).collect::<Vec<_>>();
+        k_space(buffer(1, N_LINES, lines, |_, _| n as f32), None)
+    };
+    let out = run(Config::default(), &scan, (0..4).map(frame).collect());
+    assert_eq!(out.len(), 4);
+    let calibration: Vec<[f32; 2]> = out
+        .iter()
+        .map(|k_space| {
+            let lines = line_values(k_space.reference.as_ref().expect("it is there"), 0, 0);
+            assert_eq!(lines.len(), N_LINES);
+            [lines[0], lines[1]]
+        })
+        .collect();
+    // The first frame waits for the second; then the newest lines are taken.
+    assert_eq!(calibration, [[0.0, 1.0], [0.0, 1.0], [2.0, 1.0], [2.0, 3.0]]);
 }
