@@ -20,27 +20,27 @@ pub fn registry() -> Registry {
         .with::<acquisition::SaveData>()
         .with::<acquisition::SelectChannels>()
         .with::<acquisition::SortKSpace>()
+        .with::<acquisition::SummariseNoise>()
         .with::<cartesian::AdjustFieldOfView>()
+        .with::<cartesian::CombineChannels>()
+        .with::<cartesian::CompressCoils>()
+        .with::<cartesian::CorrectEpiPhase>()
+        .with::<cartesian::CutReadout>()
         .with::<cartesian::FilterKSpace>()
         .with::<cartesian::GatherReplicas>()
+        .with::<cartesian::Grappa>()
         .with::<cartesian::ImageToKSpace>()
+        .with::<cartesian::MergeEncodingSpaces>()
         .with::<cartesian::NoiseSdMap>()
         .with::<cartesian::PartialFourierFilter>()
         .with::<cartesian::PartialFourierHomodyne>()
         .with::<cartesian::PartialFourierPocs>()
-        .with::<cartesian::PseudoReplica>()
-        .with::<acquisition::SummariseNoise>()
-        .with::<cartesian::CompressCoils>()
-        .with::<cartesian::Grappa>()
         .with::<cartesian::PrepareReference>()
+        .with::<cartesian::PseudoReplica>()
         .with::<cartesian::ReconstructCoils>()
         .with::<cartesian::ReconstructFft>()
-        .with::<cartesian::ScaleSeries>()
-        .with::<cartesian::CombineChannels>()
-        .with::<cartesian::CorrectEpiPhase>()
-        .with::<cartesian::CutReadout>()
-        .with::<cartesian::MergeEncodingSpaces>()
         .with::<cartesian::RegridEpi>()
+        .with::<cartesian::ScaleSeries>()
         .with::<cartesian::TransformKSpace>()
         .with::<cartesian::TransformReadout>()
         .with::<image::AutoScale>()
@@ -77,17 +77,17 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "default_measurement_dependencies_ismrmrd_storage.xml"
     "default_optimized.xml"
     "default_short.xml"
-    "gtquery.xml"
     "distributed_default.xml"
     "distributed_generic_default.xml"
     "distributed_image_default.xml"
-    "external_equivalent_example.xml"
     "epi.xml"
+    "external_equivalent_example.xml"
+    "gtquery.xml"
     "invertcontrast.toml"
     "isalive.xml"
     "null.toml"
-    "pseudoreplica.xml"
     "parallel_bypass_example.xml"
+    "pseudoreplica.xml"
     "realtime_cine.toml"
     "retro_cine.toml"
     "savedataonly.toml"
