@@ -179,7 +179,7 @@ impl Remedy for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ismrmrd::{AcquisitionHeader, SamplingLimit};
+    use ismrmrd::{AcquisitionHeader, DataType, SamplingLimit};
     use ndarray::{Array5, IxDyn, s};
     use pipeline::{Counter, Message, run_gadget};
 
