@@ -1,12 +1,13 @@
 //! Images of fully sampled Cartesian k-space, combined with coil maps.
 
+use std::collections::BTreeMap;
+
 use ndarray::{Array4, ArrayD, Axis, IxDyn, s};
 use num_complex::Complex32;
 use numerics::fft::Plan;
 use pipeline::{Gadget, ImageRole, ImageSeries, KSpace, Remedy, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 use crate::coil_combination::{
     CoilMapAlgorithm, CoilMapOptions, combine, fingerprint, noise_scaling, reference_images,
@@ -63,6 +64,9 @@ impl Default for Config {
 /// Encoding space, slice and place in the reference.
 type Key = (usize, u16, [usize; 3]);
 
+/// Fingerprint of the reference and matrix `[z, y, x]` of the images.
+type MadeOf = (u64, [usize; 3]);
+
 /// Reconstructs fully sampled Cartesian k-space: inverse transform along all encoded axes, then
 /// the sum of the channels weighted with the conjugates of their coil maps.
 pub struct ReconstructCoils {
@@ -70,7 +74,7 @@ pub struct ReconstructCoils {
     options: CoilMapOptions,
     describer: Describer,
     /// The last maps of each image of the references, with what they were made of and for.
-    maps: BTreeMap<Key, ((u64, [usize; 3]), Array4<Complex32>)>,
+    maps: BTreeMap<Key, (MadeOf, Array4<Complex32>)>,
     plan: Option<Plan>,
 }
 

@@ -33,8 +33,8 @@ impl Choice {
     pub(super) fn groups(self, len: usize) -> Vec<Range<usize>> {
         match self {
             Self::Keep => (0..len).map(|index| index..index + 1).collect(),
-            Self::Average => vec![0..len],
-            Self::Only(index) => vec![index..index + 1],
+            Self::Average => std::iter::once(0..len).collect(),
+            Self::Only(index) => std::iter::once(index..index + 1).collect(),
         }
     }
 }
