@@ -12,6 +12,7 @@ mod calibrate;
 mod fill;
 mod image_domain;
 mod kernel;
+mod normal_equations;
 
 pub use calibrate::{CalibrationError, CalibrationOptions};
 pub use fill::{HybridKernel, lattice_offset};
