@@ -346,7 +346,6 @@ impl<'a> Taps<'a> {
         let n_lags = n_taps - 1;
         let (pixels, ends) = sums.split_at(self.blocks.n_pixel_blocks);
         let range = pair * 2 * LANES..(pair + 1) * 2 * LANES;
-        // At most 31 taps: more make no sense, and are summed in the heap's own time.
         let mut lanes = vec![0.0; 2 * self.n_lanes];
         let mut zero = [0.0; 2];
         Arch::new().dispatch(LagJob {
