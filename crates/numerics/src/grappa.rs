@@ -10,10 +10,13 @@
 
 mod calibrate;
 mod fill;
+mod hybrid;
 mod image_domain;
 mod kernel;
+mod normal_equations;
 
 pub use calibrate::{CalibrationError, CalibrationOptions};
-pub use fill::{HybridKernel, lattice_offset};
+pub use fill::lattice_offset;
+pub use hybrid::HybridKernel;
 pub use image_domain::{g_factor, unmixing};
 pub use kernel::Kernel;

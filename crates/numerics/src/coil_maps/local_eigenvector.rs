@@ -12,12 +12,14 @@ use std::cell::RefCell;
 
 use ndarray::{Array4, ArrayView4, ArrayViewMut3, Axis};
 use num_complex::Complex32;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
-
-use crate::simd::{self, Job, LANES, Lanes, add_product, multiply_add, subtract_product};
 
 /// Rows that one thread works on: the same however many threads there are.
 const BAND: usize = 32;
+
+/// Pixels along x that are worked on together: one register of the widest processors.
+const LANES: usize = 16;
 
 /// What the phase of an eigenvector is relative to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,22 +102,27 @@ struct Search<'a> {
 }
 
 /// Memory of one thread. All of it is written before it is read.
+///
+/// Entries are, for each channel i: for each channel j < i, re and im of aᵢ·conj(aⱼ), then
+/// |aᵢ|²; after those of all channels re and im of each aᵢ.
 #[derive(Default)]
 struct Workspace {
     /// `[z in the window, channel, re or im, x with the window's margin]`.
     rows: Vec<f32>,
-    /// Products along a row with the margin.
+    /// `[re or im, x with the margin]`: products along a row.
     products: Vec<f32>,
-    /// `[row of the group, entry, x]`: sums along x and z; of the group before this row from
-    /// here to its last row.
+    /// `[row of the group, entry, x]`: sums along x and z. Rows that the group before had and
+    /// this one has not yet hold sums from there to the last row of that group.
     group: Vec<f32>,
     /// `[entry, x]`: sums over the rows of the group so far.
     prefix: Vec<f32>,
-    /// `[entry, x]`: sums over the window.
+    /// `[entry, lane]`: sums over the window.
     sums: Vec<f32>,
-    /// `[channel, re or im]`: vector and product of covariance and vector.
-    vector: Vec<Lanes>,
-    product: Vec<Lanes>,
+    /// `[channel, re or im, lane]`: vector, and covariance times vector.
+    vector: Vec<f32>,
+    product: Vec<f32>,
+    /// `[channel, x]`: the maps of a row.
+    line: Vec<Complex32>,
 }
 
 thread_local! {
@@ -134,7 +141,7 @@ impl Search<'_> {
         };
         WORKSPACE.with_borrow_mut(|workspace| {
             for first_x in (0..n_x).step_by(width) {
-                let tile = TileJob {
+                Arch::new().dispatch(Tile {
                     search: self,
                     z,
                     first_y,
@@ -142,15 +149,14 @@ impl Search<'_> {
                     width: width.min((n_x - first_x).next_multiple_of(LANES)),
                     band: band.view_mut(),
                     workspace,
-                };
-                simd::run(tile);
+                });
             }
         });
     }
 }
 
-/// A tile: `width` pixels from `first_x` on of all rows of a band.
-struct TileJob<'a> {
+/// `width` pixels from `first_x` on of all rows of a band.
+struct Tile<'a> {
     search: &'a Search<'a>,
     z: usize,
     first_y: usize,
@@ -161,45 +167,46 @@ struct TileJob<'a> {
     workspace: &'a mut Workspace,
 }
 
-impl Job for TileJob<'_> {
+impl WithSimd for Tile<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(mut self) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
         let [n_channels, ..] = self.search.shape;
         let n_group = 2 * self.search.half[1] + 1;
         let n_entries = n_channels * n_channels + 2 * n_channels;
         let row_len = n_entries * self.width;
         let padded = self.padded_width();
         let n_z = 2 * self.search.half[0] + 1;
+        let workspace = &mut *self.workspace;
         for (buffer, len) in [
-            (&mut self.workspace.rows, n_z * n_channels * 2 * padded),
-            (&mut self.workspace.products, 2 * padded),
-            (&mut self.workspace.group, n_group * row_len),
-            (&mut self.workspace.prefix, row_len),
-            (&mut self.workspace.sums, row_len),
+            (&mut workspace.rows, n_z * n_channels * 2 * padded),
+            (&mut workspace.products, 2 * padded),
+            (&mut workspace.group, n_group * row_len),
+            (&mut workspace.prefix, row_len),
+            (&mut workspace.sums, n_entries * S::F32_LANES),
+            (&mut workspace.vector, 2 * n_channels * S::F32_LANES),
+            (&mut workspace.product, 2 * n_channels * S::F32_LANES),
         ] {
             buffer.resize(len, 0.0);
         }
-        self.workspace.vector.resize(2 * n_channels, [0.0; LANES]);
-        self.workspace.product.resize(2 * n_channels, [0.0; LANES]);
+        workspace.line.resize(n_channels * self.width, Complex32::ZERO);
         let n_rows = self.band.len_of(Axis(1));
         for row in 0..n_rows + n_group - 1 {
             self.load_rows(row);
             let place = row % n_group;
-            self.add_row::<FMA>(place);
+            self.add_row(simd, place);
             if row + 1 >= n_group {
-                self.window_sums(place);
-                self.eigenvectors::<FMA>(row + 1 - n_group);
+                self.eigenvectors(simd, place, row + 1 - n_group);
             }
             if place + 1 == n_group {
-                self.sum_back();
+                self.sum_back(simd);
             }
         }
     }
 }
 
-impl TileJob<'_> {
+impl Tile<'_> {
     fn padded_width(&self) -> usize {
         (self.width + 2 * self.search.half[2]).next_multiple_of(LANES)
     }
@@ -237,271 +244,282 @@ impl TileJob<'_> {
 
     /// Sums of products along z and x of the loaded row into row `place` of the group, and onto
     /// the sums since the group's first row.
-    ///
-    /// Entries: for each channel i, for each channel j < i, re and im of aᵢ·conj(aⱼ), then
-    /// |aᵢ|²; at last re and im of all aᵢ.
     #[inline(always)]
-    fn add_row<const FMA: bool>(&mut self, place: usize) {
+    fn add_row<S: Simd>(&mut self, simd: S, place: usize) {
         let [n_channels, ..] = self.search.shape;
         let [half_z, _, half_x] = self.search.half;
         let (width, padded) = (self.width, self.padded_width());
-        let n_z = 2 * half_z + 1;
         let Workspace { rows, products, group, prefix, .. } = &mut *self.workspace;
         let row_len = prefix.len();
         let group = &mut group[place * row_len..(place + 1) * row_len];
-        let mut entries = group.chunks_exact_mut(width).zip(prefix.chunks_exact_mut(width));
+        // A closure that the compiler does not inline would lose the wide registers.
+        let first = place == 0;
+        let mut entries = Entries { half_x, first, width, group, prefix };
         let (product_re, product_im) = products.split_at_mut(padded);
-        let row = |z: usize, channel: usize, part: usize| {
-            let start = ((z * n_channels + channel) * 2 + part) * padded;
-            &rows[start..start + padded]
+        let row = |z: usize, channel: usize| {
+            let start = (z * n_channels + channel) * 2 * padded;
+            let (re, im) = rows[start..start + 2 * padded].split_at(padded);
+            (S::as_simd_f32s(re).0, S::as_simd_f32s(im).0)
         };
         for i in 0..n_channels {
             for j in 0..i {
-                for z in 0..n_z {
-                    let (a_re, a_im) = (row(z, i, 0).as_chunks().0, row(z, i, 1).as_chunks().0);
-                    let (b_re, b_im) = (row(z, j, 0).as_chunks().0, row(z, j, 1).as_chunks().0);
-                    let re = product_re.as_chunks_mut::<LANES>().0;
-                    let im = product_im.as_chunks_mut::<LANES>().0;
-                    for n in 0..padded / LANES {
-                        let mut sum_re = if z == 0 { [0.0; LANES] } else { re[n] };
-                        let mut sum_im = if z == 0 { [0.0; LANES] } else { im[n] };
-                        add_product::<FMA>(&mut sum_re, &a_re[n], &b_re[n]);
-                        add_product::<FMA>(&mut sum_re, &a_im[n], &b_im[n]);
-                        add_product::<FMA>(&mut sum_im, &a_im[n], &b_re[n]);
-                        subtract_product::<FMA>(&mut sum_im, &a_re[n], &b_im[n]);
-                        (re[n], im[n]) = (sum_re, sum_im);
+                for z in 0..=2 * half_z {
+                    let ((a_re, a_im), (b_re, b_im)) = (row(z, i), row(z, j));
+                    let re = S::as_mut_simd_f32s(product_re).0;
+                    let im = S::as_mut_simd_f32s(product_im).0;
+                    let (a, b) = (a_re.iter().zip(a_im), b_re.iter().zip(b_im));
+                    for ((sums, a), b) in re.iter_mut().zip(im).zip(a).zip(b) {
+                        let (re, im, a, b) = (sums.0, sums.1, (*a.0, *a.1), (*b.0, *b.1));
+                        if z == 0 {
+                            *re = simd.mul_f32s(a.0, b.0);
+                            *im = simd.mul_f32s(a.1, b.0);
+                        } else {
+                            *re = simd.mul_add_f32s(a.0, b.0, *re);
+                            *im = simd.mul_add_f32s(a.1, b.0, *im);
+                        }
+                        *re = simd.mul_add_f32s(a.1, b.1, *re);
+                        *im = simd.negate_mul_add_f32s(a.0, b.1, *im);
                     }
                 }
-                for product in [&*product_re, &*product_im] {
-                    let Some((group, prefix)) = entries.next() else { return };
-                    sum_along_x(product, half_x, place == 0, group, prefix);
+                entries.add(simd, product_re);
+                entries.add(simd, product_im);
+            }
+            for z in 0..=2 * half_z {
+                let (a_re, a_im) = row(z, i);
+                let sums = S::as_mut_simd_f32s(product_re).0;
+                for ((sum, &re), &im) in sums.iter_mut().zip(a_re).zip(a_im) {
+                    *sum = if z == 0 {
+                        simd.mul_f32s(re, re)
+                    } else {
+                        simd.mul_add_f32s(re, re, *sum)
+                    };
+                    *sum = simd.mul_add_f32s(im, im, *sum);
                 }
             }
-            for z in 0..n_z {
-                let (re, im) = (row(z, i, 0).as_chunks().0, row(z, i, 1).as_chunks().0);
-                let squares = product_re.as_chunks_mut::<LANES>().0;
-                for n in 0..padded / LANES {
-                    let mut sum = if z == 0 { [0.0; LANES] } else { squares[n] };
-                    add_product::<FMA>(&mut sum, &re[n], &re[n]);
-                    add_product::<FMA>(&mut sum, &im[n], &im[n]);
-                    squares[n] = sum;
-                }
-            }
-            let Some((group, prefix)) = entries.next() else { return };
-            sum_along_x(product_re, half_x, place == 0, group, prefix);
+            entries.add(simd, product_re);
         }
         for channel in 0..n_channels {
-            for part in 0..2 {
-                product_re.copy_from_slice(row(0, channel, part));
-                for z in 1..n_z {
-                    for (sum, value) in product_re.iter_mut().zip(row(z, channel, part)) {
-                        *sum += value;
-                    }
+            let start = channel * 2 * padded;
+            product_re.copy_from_slice(&rows[start..start + padded]);
+            product_im.copy_from_slice(&rows[start + padded..start + 2 * padded]);
+            for z in 1..=2 * half_z {
+                let (re, im) = row(z, channel);
+                for (sum, &value) in S::as_mut_simd_f32s(product_re).0.iter_mut().zip(re) {
+                    *sum = simd.add_f32s(*sum, value);
                 }
-                let Some((group, prefix)) = entries.next() else { return };
-                sum_along_x(product_re, half_x, place == 0, group, prefix);
+                for (sum, &value) in S::as_mut_simd_f32s(product_im).0.iter_mut().zip(im) {
+                    *sum = simd.add_f32s(*sum, value);
+                }
             }
-        }
-    }
-
-    /// Sums over the window that ends with row `place` of the group.
-    #[inline(always)]
-    fn window_sums(&mut self, place: usize) {
-        let Workspace { group, prefix, sums, .. } = &mut *self.workspace;
-        let row_len = prefix.len();
-        let start = (place + 1) * row_len;
-        // What the window has of the group before; nothing if it ends with the group.
-        if let Some(suffix) = group.get(start..start + row_len) {
-            for ((sum, a), b) in sums.iter_mut().zip(&*prefix).zip(suffix) {
-                *sum = a + b;
-            }
-        } else {
-            sums.copy_from_slice(prefix);
+            entries.add(simd, product_re);
+            entries.add(simd, product_im);
         }
     }
 
     /// Turns the rows of the group into sums from each row to the last one.
     #[inline(always)]
-    fn sum_back(&mut self) {
+    fn sum_back<S: Simd>(&mut self, simd: S) {
         let row_len = self.workspace.prefix.len();
         let n_group = self.workspace.group.len() / row_len;
         for place in (1..n_group.saturating_sub(1)).rev() {
             let (before, after) = self.workspace.group.split_at_mut((place + 1) * row_len);
-            for (sum, next) in before[place * row_len..].iter_mut().zip(&after[..row_len]) {
-                *sum += next;
+            let sums = S::as_mut_simd_f32s(&mut before[place * row_len..]).0;
+            for (sum, &next) in sums.iter_mut().zip(S::as_simd_f32s(&after[..row_len]).0) {
+                *sum = simd.add_f32s(*sum, next);
             }
         }
     }
 
-    /// Eigenvectors of the sums into row `row` of the band.
+    /// Eigenvectors of the window that ends with row `place` of the group, into row `row` of
+    /// the band.
     #[inline(always)]
-    fn eigenvectors<const FMA: bool>(&mut self, row: usize) {
+    fn eigenvectors<S: Simd>(&mut self, simd: S, place: usize, row: usize) {
         let [n_channels, .., n_x] = self.search.shape;
-        let (width, phase) = (self.width, self.search.phase);
-        let Workspace { sums, vector, product, .. } = &mut *self.workspace;
-        let n_covariance = n_channels * n_channels;
-        for first in (0..width).step_by(LANES) {
-            let entry = |index: usize| {
-                let start = index * width + first;
-                lanes(&sums[start..start + LANES])
-            };
-            match phase {
-                Phase::WindowSum => {
-                    for (index, part) in vector.iter_mut().enumerate() {
-                        *part = *entry(n_covariance + index);
-                    }
-                }
-                Phase::ChannelSum => {
-                    for (index, part) in vector.iter_mut().enumerate() {
-                        *part = [if index % 2 == 0 { 1.0 } else { 0.0 }; LANES];
-                    }
-                    multiply::<FMA>(entry, vector, product);
-                    std::mem::swap(vector, product);
-                }
-            }
-            normalise::<FMA>(vector, true);
-            for _ in 0..self.search.power {
-                multiply::<FMA>(entry, vector, product);
-                std::mem::swap(vector, product);
-                normalise::<FMA>(vector, false);
-            }
-            let (mut turn_re, mut turn_im) = ([0.0; LANES], [0.0; LANES]);
-            for (channel, [re, im]) in vector.as_chunks::<2>().0.iter().enumerate() {
-                match phase {
-                    Phase::WindowSum => {
-                        let sum_re = entry(n_covariance + 2 * channel);
-                        let sum_im = entry(n_covariance + 2 * channel + 1);
-                        add_product::<FMA>(&mut turn_re, re, sum_re);
-                        add_product::<FMA>(&mut turn_re, im, sum_im);
-                        add_product::<FMA>(&mut turn_im, re, sum_im);
-                        subtract_product::<FMA>(&mut turn_im, im, sum_re);
-                    }
-                    Phase::ChannelSum => {
-                        for lane in 0..LANES {
-                            turn_re[lane] += re[lane];
-                            turn_im[lane] -= im[lane];
-                        }
-                    }
-                }
-            }
-            for lane in 0..LANES {
-                let norm = multiply_add::<FMA>(
-                    turn_re[lane],
-                    turn_re[lane],
-                    turn_im[lane] * turn_im[lane],
-                );
-                let (size, defined) = (norm.sqrt(), norm >= f32::MIN_POSITIVE);
-                turn_re[lane] = if defined { turn_re[lane] / size } else { 1.0 };
-                turn_im[lane] = if defined { turn_im[lane] / size } else { 0.0 };
-            }
-            let x = self.first_x + first;
+        let phase = self.search.phase;
+        let Workspace { group, prefix, sums, vector, product, line, .. } = &mut *self.workspace;
+        let row_len = prefix.len();
+        // What the window has of the group before; nothing if it ends with the group.
+        let suffix = group.get((place + 1) * row_len..(place + 2) * row_len);
+        let suffix = suffix.map(|suffix| S::as_simd_f32s(suffix).0);
+        let prefix = S::as_simd_f32s(prefix).0;
+        let sums = S::as_mut_simd_f32s(sums).0;
+        let mut vector = S::as_mut_simd_f32s(vector).0.as_chunks_mut::<2>().0;
+        let mut product = S::as_mut_simd_f32s(product).0.as_chunks_mut::<2>().0;
+        let stride = self.width / S::F32_LANES;
+        for register in 0..stride {
+            let x = self.first_x + register * S::F32_LANES;
             if x >= n_x {
                 break;
             }
-            let n = LANES.min(n_x - x);
-            for (channel, [re, im]) in vector.as_chunks::<2>().0.iter().enumerate() {
-                let mut pixels = [Complex32::ZERO; LANES];
-                for lane in 0..LANES {
-                    pixels[lane] = Complex32::new(
-                        re[lane] * turn_re[lane] - im[lane] * turn_im[lane],
-                        re[lane] * turn_im[lane] + im[lane] * turn_re[lane],
-                    );
+            let own = prefix.iter().skip(register).step_by(stride);
+            if let Some(suffix) = suffix {
+                let other = suffix.iter().skip(register).step_by(stride);
+                for ((sum, &own), &other) in sums.iter_mut().zip(own).zip(other) {
+                    *sum = simd.add_f32s(own, other);
                 }
-                let mut target = self.band.slice_mut(ndarray::s![channel, row, x..x + n]);
-                if let Some(target) = target.as_slice_mut() {
-                    target.copy_from_slice(&pixels[..n]);
+            } else {
+                for (sum, &own) in sums.iter_mut().zip(own) {
+                    *sum = own;
                 }
+            }
+            let (covariance, window_sum) = sums.split_at(n_channels * n_channels);
+            let window_sum = window_sum.as_chunks::<2>().0;
+            match phase {
+                Phase::WindowSum => vector.copy_from_slice(window_sum),
+                Phase::ChannelSum => {
+                    vector.fill([simd.splat_f32s(1.0), simd.splat_f32s(0.0)]);
+                    multiply(simd, covariance, vector, product);
+                    (vector, product) = (product, vector);
+                }
+            }
+            normalise(simd, vector, 1.0);
+            for _ in 0..self.search.power {
+                multiply(simd, covariance, vector, product);
+                (vector, product) = (product, vector);
+                normalise(simd, vector, 0.0);
+            }
+            let turn = turn(simd, vector, window_sum, phase);
+            let first = register * S::F32_LANES;
+            for (&part, line) in vector.iter().zip(line.chunks_exact_mut(self.width)) {
+                let [re, im] = times(simd, part, turn);
+                let (mut lanes_re, mut lanes_im) = ([0.0; LANES], [0.0; LANES]);
+                simd.partial_store_f32s(&mut lanes_re[..S::F32_LANES], re);
+                simd.partial_store_f32s(&mut lanes_im[..S::F32_LANES], im);
+                let line = &mut line[first..first + S::F32_LANES];
+                for ((pixel, &re), &im) in line.iter_mut().zip(&lanes_re).zip(&lanes_im) {
+                    *pixel = Complex32::new(re, im);
+                }
+            }
+        }
+        let n = self.width.min(n_x - self.first_x);
+        let mut target = self.band.slice_mut(ndarray::s![.., row, self.first_x..self.first_x + n]);
+        for (mut target, line) in target.rows_mut().into_iter().zip(line.chunks_exact(self.width)) {
+            if let Some(target) = target.as_slice_mut() {
+                target.copy_from_slice(&line[..n]);
             }
         }
     }
 }
 
-/// Sums of 2 `half` + 1 neighbours of `products` into `target`, and onto `prefix` or, if
-/// `first`, in place of it.
-#[inline(always)]
-fn sum_along_x(products: &[f32], half: usize, first: bool, target: &mut [f32], prefix: &mut [f32]) {
-    let targets = target.as_chunks_mut::<LANES>().0;
-    let prefixes = prefix.as_chunks_mut::<LANES>().0;
-    for (n, (target, prefix)) in targets.iter_mut().zip(prefixes).enumerate() {
-        let mut sum: Lanes = *lanes(&products[n * LANES..(n + 1) * LANES]);
-        for shift in 1..=2 * half {
-            let neighbours = lanes(&products[n * LANES + shift..(n + 1) * LANES + shift]);
-            for lane in 0..LANES {
-                sum[lane] += neighbours[lane];
+/// Rows of entries that are yet to be written.
+struct Entries<'a> {
+    half_x: usize,
+    /// Whether the sums since the group's first row start here.
+    first: bool,
+    width: usize,
+    group: &'a mut [f32],
+    prefix: &'a mut [f32],
+}
+
+impl Entries<'_> {
+    /// Sums of 2 `half_x` + 1 neighbours of `products` into the next entry.
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, simd: S, products: &[f32]) {
+        let (group, rest) = std::mem::take(&mut self.group).split_at_mut(self.width);
+        self.group = rest;
+        let (prefix, rest) = std::mem::take(&mut self.prefix).split_at_mut(self.width);
+        self.prefix = rest;
+        let targets = S::as_mut_simd_f32s(group).0;
+        let prefixes = S::as_mut_simd_f32s(prefix).0;
+        for (n, (target, prefix)) in targets.iter_mut().zip(prefixes).enumerate() {
+            let window = &products[n * S::F32_LANES..(n + 1) * S::F32_LANES + 2 * self.half_x];
+            let mut sum = simd.splat_f32s(0.0);
+            for neighbours in window.windows(S::F32_LANES) {
+                sum = simd.add_f32s(sum, S::as_simd_f32s(neighbours).0[0]);
             }
-        }
-        *target = sum;
-        if first {
-            *prefix = sum;
-        } else {
-            for lane in 0..LANES {
-                prefix[lane] += sum[lane];
-            }
+            *target = sum;
+            *prefix = if self.first { sum } else { simd.add_f32s(*prefix, sum) };
         }
     }
 }
 
-/// Covariance times `vector`, both as [`TileJob::add_row`] orders them.
+/// Covariance times `vector`, with entries as in [`Workspace`].
 #[inline(always)]
-fn multiply<'a, const FMA: bool>(
-    entry: impl Fn(usize) -> &'a Lanes,
-    vector: &[Lanes],
-    product: &mut [Lanes],
+fn multiply<S: Simd>(
+    simd: S,
+    covariance: &[S::f32s],
+    vector: &[[S::f32s; 2]],
+    product: &mut [[S::f32s; 2]],
 ) {
-    let (vector, product) = (vector.as_chunks::<2>().0, product.as_chunks_mut::<2>().0);
-    let mut index = 0;
-    for i in 0..vector.len() {
-        let [v_re, v_im] = vector[i];
-        let (mut sum_re, mut sum_im) = ([0.0; LANES], [0.0; LANES]);
-        for j in 0..i {
-            let (re, im) = (entry(index), entry(index + 1));
-            index += 2;
-            let [w_re, w_im] = &vector[j];
-            add_product::<FMA>(&mut sum_re, re, w_re);
-            subtract_product::<FMA>(&mut sum_re, im, w_im);
-            add_product::<FMA>(&mut sum_im, re, w_im);
-            add_product::<FMA>(&mut sum_im, im, w_re);
+    let mut rest = covariance;
+    for (i, &[v_re, v_im]) in vector.iter().enumerate() {
+        let Some((row, after)) = rest.split_at_checked(2 * i + 1) else { return };
+        rest = after;
+        let (row, square) = row.as_chunks::<2>();
+        let (done, to_do) = product.split_at_mut(i);
+        // Four sums: none waits for another.
+        let mut sums = [simd.mul_f32s(square[0], v_re), simd.mul_f32s(square[0], v_im)];
+        let mut others = [simd.splat_f32s(0.0); 2];
+        for ((&[re, im], &[w_re, w_im]), other) in row.iter().zip(vector).zip(done) {
+            sums[0] = simd.mul_add_f32s(re, w_re, sums[0]);
+            others[0] = simd.mul_add_f32s(im, w_im, others[0]);
+            sums[1] = simd.mul_add_f32s(re, w_im, sums[1]);
+            others[1] = simd.mul_add_f32s(im, w_re, others[1]);
             // The element across the diagonal is the conjugate.
-            let [other_re, other_im] = &mut product[j];
-            add_product::<FMA>(other_re, re, &v_re);
-            add_product::<FMA>(other_re, im, &v_im);
-            add_product::<FMA>(other_im, re, &v_im);
-            subtract_product::<FMA>(other_im, im, &v_re);
+            other[0] = simd.mul_add_f32s(re, v_re, other[0]);
+            other[1] = simd.mul_add_f32s(re, v_im, other[1]);
+            other[0] = simd.mul_add_f32s(im, v_im, other[0]);
+            other[1] = simd.negate_mul_add_f32s(im, v_re, other[1]);
         }
-        let square = entry(index);
-        index += 1;
-        add_product::<FMA>(&mut sum_re, square, &v_re);
-        add_product::<FMA>(&mut sum_im, square, &v_im);
-        product[i] = [sum_re, sum_im];
+        to_do[0] = [simd.sub_f32s(sums[0], others[0]), simd.add_f32s(sums[1], others[1])];
     }
 }
 
-/// Makes unit vectors; a vector of zeros stays, or becomes ones if `ones`.
+/// Makes unit vectors; one that is 0 becomes `instead` in all channels.
 #[inline(always)]
-fn normalise<const FMA: bool>(vector: &mut [Lanes], ones: bool) {
-    let mut scale = [0.0; LANES];
-    for part in &*vector {
-        add_product::<FMA>(&mut scale, part, part);
+fn normalise<S: Simd>(simd: S, vector: &mut [[S::f32s; 2]], instead: f32) {
+    let mut square = [simd.splat_f32s(0.0); 2];
+    for &[re, im] in &*vector {
+        square[0] = simd.mul_add_f32s(re, re, square[0]);
+        square[1] = simd.mul_add_f32s(im, im, square[1]);
     }
-    let mut instead = [0.0; LANES];
-    for lane in 0..LANES {
-        let defined = scale[lane] >= f32::MIN_POSITIVE;
-        scale[lane] = if defined { 1.0 / scale[lane].sqrt() } else { 0.0 };
-        instead[lane] = if ones && !defined { 1.0 } else { 0.0 };
-    }
-    for parts in vector.as_chunks_mut::<2>().0 {
-        for lane in 0..LANES {
-            parts[0][lane] = multiply_add::<FMA>(parts[0][lane], scale[lane], instead[lane]);
-            parts[1][lane] *= scale[lane];
-        }
+    let (scale, defined) = inverse_root(simd, simd.add_f32s(square[0], square[1]));
+    let zero = simd.splat_f32s(0.0);
+    let scale = simd.select_f32s(defined, scale, zero);
+    let instead = simd.select_f32s(defined, zero, simd.splat_f32s(instead));
+    for [re, im] in vector {
+        *re = simd.mul_add_f32s(*re, scale, instead);
+        *im = simd.mul_f32s(*im, scale);
     }
 }
 
-/// [`LANES`] numbers of a slice of that length.
+/// 1/√`square`, and where that is defined.
 #[inline(always)]
-fn lanes(slice: &[f32]) -> &Lanes {
-    match slice.first_chunk() {
-        Some(lanes) => lanes,
-        None => unreachable!("a slice shorter than the lanes"),
+fn inverse_root<S: Simd>(simd: S, square: S::f32s) -> (S::f32s, S::m32s) {
+    let defined = simd.greater_than_or_equal_f32s(square, simd.splat_f32s(f32::MIN_POSITIVE));
+    (simd.div_f32s(simd.splat_f32s(1.0), simd.sqrt_f32s(square)), defined)
+}
+
+/// Factor of size 1 that gives `vector` its phase.
+#[inline(always)]
+fn turn<S: Simd>(
+    simd: S,
+    vector: &[[S::f32s; 2]],
+    window_sum: &[[S::f32s; 2]],
+    phase: Phase,
+) -> [S::f32s; 2] {
+    let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+    let mut sum = [zero, zero];
+    for (&[re, im], &other) in vector.iter().zip(window_sum) {
+        let other = match phase {
+            Phase::WindowSum => other,
+            Phase::ChannelSum => [one, zero],
+        };
+        let [re, im] = times(simd, [re, simd.neg_f32s(im)], other);
+        sum = [simd.add_f32s(sum[0], re), simd.add_f32s(sum[1], im)];
     }
+    let square = simd.mul_add_f32s(sum[0], sum[0], simd.mul_f32s(sum[1], sum[1]));
+    let (scale, defined) = inverse_root(simd, square);
+    [
+        simd.select_f32s(defined, simd.mul_f32s(sum[0], scale), one),
+        simd.select_f32s(defined, simd.mul_f32s(sum[1], scale), zero),
+    ]
+}
+
+#[inline(always)]
+fn times<S: Simd>(simd: S, a: [S::f32s; 2], b: [S::f32s; 2]) -> [S::f32s; 2] {
+    [
+        simd.negate_mul_add_f32s(a[1], b[1], simd.mul_f32s(a[0], b[0])),
+        simd.mul_add_f32s(a[0], b[1], simd.mul_f32s(a[1], b[0])),
+    ]
 }

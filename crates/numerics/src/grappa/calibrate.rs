@@ -1,10 +1,10 @@
 //! Weights from a fully sampled region.
 
-use ndarray::{Array2, Array6, ArrayView4, Axis, s};
-use num_complex::{Complex32, Complex64};
+use ndarray::{Array6, ArrayView4, Axis, s};
+use num_complex::Complex32;
 
 use super::Kernel;
-use super::kernel::{missing_line, source_offset};
+use super::normal_equations::normal_equations;
 use crate::cholesky::{self, NotPositiveDefinite};
 
 /// Size of the kernel and how it is fitted.
@@ -164,79 +164,4 @@ fn peak_readout(calibration: ArrayView4<'_, Complex32>) -> usize {
         .axis_iter(Axis(3))
         .map(|samples| samples.iter().map(|v| f64::from(v.norm_sqr())).sum::<f64>());
     energies.enumerate().fold((0, 0.0), |best, (i, e)| if e > best.1 { (i, e) } else { best }).0
-}
-
-/// AᴴA, `[source, source]`, and AᴴB, `[source, missing line × target]`.
-fn normal_equations(
-    calibration: ArrayView4<'_, Complex32>,
-    acceleration: [usize; 2],
-    size: [usize; 3],
-    places: [usize; 3],
-    n_targets: usize,
-) -> (Array2<Complex64>, Array2<Complex64>) {
-    let n_channels = calibration.dim().0;
-    let n_missing = acceleration[0] * acceleration[1] - 1;
-    let before = [
-        (size[0] - 1) / 2 * acceleration[1],
-        (size[1] - 1) / 2 * acceleration[0],
-        (size[2] - 1) / 2,
-    ];
-    let n_equations: usize = places.iter().product();
-    let wide = |v: Complex32| Complex64::new(f64::from(v.re), f64::from(v.im));
-    // One row per source or target, equations along it.
-    let rows = |channel: usize, offset: [isize; 3]| {
-        let start = [0, 1, 2].map(|axis| (before[axis] as isize + offset[axis]) as usize);
-        calibration
-            .slice(s![
-                channel,
-                start[0]..start[0] + places[0],
-                start[1]..start[1] + places[1],
-                start[2]..start[2] + places[2]
-            ])
-            .iter()
-            .map(|&v| wide(v))
-            .collect::<Vec<_>>()
-    };
-    let mut sources = Vec::new();
-    for channel in 0..n_channels {
-        for a2 in 0..size[0] {
-            for a1 in 0..size[1] {
-                for a0 in 0..size[2] {
-                    sources.extend(rows(
-                        channel,
-                        [
-                            source_offset(a2, size[0], acceleration[1]),
-                            source_offset(a1, size[1], acceleration[0]),
-                            source_offset(a0, size[2], 1),
-                        ],
-                    ));
-                }
-            }
-        }
-    }
-    let mut targets = Vec::new();
-    for m in 0..n_missing {
-        let (o1, o2) = missing_line(acceleration, m);
-        for target in 0..n_targets {
-            targets.extend(rows(target, [o2 as isize, o1 as isize, 0]));
-        }
-    }
-    let n_sources = n_channels * size.iter().product::<usize>();
-    let dot = |a: &[Complex64], b: &[Complex64]| -> Complex64 {
-        a.iter().zip(b).map(|(a, b)| a.conj() * b).sum()
-    };
-    let row = |rows: &[Complex64], i: usize| rows[i * n_equations..(i + 1) * n_equations].to_vec();
-    let sources: Vec<_> = (0..n_sources).map(|i| row(&sources, i)).collect();
-    let targets: Vec<_> = (0..n_missing * n_targets).map(|i| row(&targets, i)).collect();
-    let mut normal = Array2::zeros((n_sources, n_sources));
-    for i in 0..n_sources {
-        for j in 0..=i {
-            let value = dot(&sources[i], &sources[j]);
-            normal[[i, j]] = value;
-            normal[[j, i]] = value.conj();
-        }
-    }
-    let right =
-        Array2::from_shape_fn((n_sources, targets.len()), |(i, j)| dot(&sources[i], &targets[j]));
-    (normal, right)
 }

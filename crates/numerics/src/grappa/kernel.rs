@@ -46,14 +46,9 @@ impl Kernel {
         let (.., e2, e1, readout) = self.weights.dim();
         [e2, e1, readout]
     }
-
-    /// Place of missing line `m` in its cell: (along encoding_step_1, along encoding_step_2).
-    pub(super) fn missing_line(&self, m: usize) -> (usize, usize) {
-        missing_line(self.acceleration, m)
-    }
 }
 
-/// As [`Kernel::missing_line`].
+/// Place of missing line `m` in its cell: (along encoding_step_1, along encoding_step_2).
 pub(super) fn missing_line(acceleration: [usize; 2], m: usize) -> (usize, usize) {
     ((m + 1) % acceleration[0], (m + 1) / acceleration[0])
 }
