@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use ismrmrd::wire;
-use pipeline::{Chain, Fault, Message, Scan, Severity, Statistics};
+use pipeline::{Chain, Fault, Message, Scan, ScannerContract, Severity, Statistics};
 use tokio::sync::mpsc;
 
 /// Results that may wait to be taken.
@@ -35,6 +35,7 @@ pub fn run(
     })?;
     let canceller = run.canceller.clone();
     let statistics = run.statistics.clone();
+    let mut contract = ScannerContract::new(chain, scan.header.as_ref());
     let mut n_errors = 0;
     let mut report = |fault: Fault| match fault.severity {
         Severity::Info => tracing::info!("{fault}"),
@@ -51,10 +52,8 @@ pub fn run(
             while let Ok(fault) = reported.try_recv() {
                 report(fault);
             }
-            if !result.is_output_of(chain.output) {
-                continue;
-            }
-            taken = result.into_wire().try_for_each(&mut on_result);
+            let Some(messages) = contract.deliver(result, &mut report) else { continue };
+            taken = messages.into_iter().try_for_each(&mut on_result);
             if taken.is_err() {
                 canceller.cancel();
                 break;

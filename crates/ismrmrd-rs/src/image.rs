@@ -115,6 +115,14 @@ macro_rules! pixel_types {
                 }
             }
 
+            /// Copies the pixels into others, whose memory is used where type and size allow.
+            pub fn copy_into(&self, copy: &mut Self) {
+                match (self, copy) {
+                    $((Self::$variant(pixels), Self::$variant(copy)) => copy.clone_from(pixels),)*
+                    (pixels, copy) => *copy = pixels.clone(),
+                }
+            }
+
             /// `[channels, z, y, x]`.
             pub fn shape(&self) -> [usize; 4] {
                 let (channels, z, y, x) = match self {

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use ismrmrd::DataType;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +27,10 @@ pub trait Gadget: Sized + Send + 'static {
     /// take and give several kinds. The check of a chain then knows that no other kind appears.
     const KEEPS_KIND: bool = false;
 
+    /// Pixel type of the images that it makes. What a chain promises its client this way is kept
+    /// for images that had to leave the gadget out, too.
+    const PIXELS: Option<DataType> = None;
+
     /// Its properties. The doc comments become the schema and the README's table.
     type Config: DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static;
 
@@ -47,7 +52,9 @@ pub trait Gadget: Sized + Send + 'static {
     /// Works on one message.
     ///
     /// # Errors
-    /// The message is lost then, the chain goes on with the next one, and the client is told.
+    /// The chain goes on with the next message, and the client is told. Where the gadget makes
+    /// images or maps out of images, the message goes on without it, marked as unprocessed
+    /// ([`crate::unprocessed`]); elsewhere it is lost.
     fn process(&mut self, input: Self::Input, out: &mut Sink<Self>) -> Result<(), Self::Error>;
 
     /// Gives what is held back at the end of the scan.

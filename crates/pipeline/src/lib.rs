@@ -5,6 +5,7 @@
 //! the gadgets from the crates above.
 
 pub mod chain;
+mod contract;
 mod counter;
 mod gadget;
 mod image_role;
@@ -16,9 +17,11 @@ pub mod properties;
 mod registry;
 mod runtime;
 mod scan;
+pub mod unprocessed;
 mod wire_form;
 
 pub use chain::{Chain, ChainError, ChainLibrary};
+pub use contract::ScannerContract;
 pub use counter::Counter;
 pub use gadget::{Gadget, Remedy, Sink, run_gadget};
 pub use image_role::ImageRole;

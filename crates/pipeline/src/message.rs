@@ -125,6 +125,11 @@ impl Kinds {
         Self(self.0 & !other.0)
     }
 
+    /// The kinds that both sets have.
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether the sets share a kind.
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0

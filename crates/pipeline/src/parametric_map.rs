@@ -66,8 +66,8 @@ pub struct ParametricMap {
 
 impl ParametricMap {
     /// The values as an image of 32-bit floats, with role, unit and verdict in its meta
-    /// attributes in both vocabularies; and the standard deviations as a second one where there
-    /// are some.
+    /// attributes in both vocabularies; and where there are standard deviations, these as a
+    /// second one in the series after the map's.
     pub fn into_images(self) -> Vec<Image> {
         let Self { quantity, unit, mut header, mut meta, values, sd, verdict } = self;
         header.image_type = ImageType::Magnitude as u16;
@@ -79,7 +79,7 @@ impl ParametricMap {
             }
             None => {}
         }
-        let image = |role: String, values: Array3<f32>| {
+        let image = |role: String, values: Array3<f32>, header: ImageHeader| {
             let mut meta = meta.clone();
             meta.set("DataRole", "Quantitative");
             meta.set("GADGETRON_DataRole", role.clone());
@@ -90,8 +90,11 @@ impl ParametricMap {
             meta.set("GADGETRON_ImageComment", comment.trim_end());
             Image::new(header, meta, values.insert_axis(ndarray::Axis(0)))
         };
-        let sd = sd.map(|sd| image(format!("{quantity}SD"), sd));
-        std::iter::once(image(quantity, values)).chain(sd).collect()
+        // A series holds images of one kind.
+        let image_series_index = header.image_series_index.wrapping_add(1);
+        let sd_header = ImageHeader { image_series_index, ..header };
+        let sd = sd.map(|sd| image(format!("{quantity}SD"), sd, sd_header));
+        std::iter::once(image(quantity, values, header)).chain(sd).collect()
     }
 }
 
@@ -118,5 +121,7 @@ mod tests {
         assert_eq!(images[0].meta.get("BoresideVerdict"), Some("check: motion of 4 px"));
         assert_eq!({ images[1].header.matrix_size }, [3, 2, 1]);
         assert_eq!({ images[1].header.slice }, 3);
+        let series = [&images[0], &images[1]].map(|image| image.header.image_series_index);
+        assert_eq!(series, [0, 1]);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ismrmrd::DataType;
 use schemars::{Schema, SchemaGenerator};
 
 use crate::properties::{Property, PropertyError, canonical_name, read_config};
@@ -38,6 +39,8 @@ pub struct GadgetEntry {
     pub heavy: bool,
     /// Whether its results are of the kind of what they were made of.
     pub keeps_kind: bool,
+    /// Pixel type of the images that it makes.
+    pub pixels: Option<DataType>,
     schema: fn(&mut SchemaGenerator) -> Schema,
     read: ReadProperties,
     canonical: fn(&Property) -> Option<String>,
@@ -95,6 +98,7 @@ impl Registry {
             output: G::Output::KINDS,
             heavy: G::HEAVY,
             keeps_kind: G::KEEPS_KIND,
+            pixels: G::PIXELS,
             schema: |generator| generator.root_schema_for::<G::Config>(),
             canonical: canonical_name::<G::Config>,
             read: |properties| {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use ismrmrd::{Image, ImageType, Pixels};
+use ismrmrd::{DataType, Image, ImageType, Pixels};
 use num_complex::Complex32;
 use pipeline::{Gadget, Scan, Sink};
 use schemars::JsonSchema;
@@ -20,6 +20,7 @@ pub struct ComplexToFloat;
 impl Gadget for ComplexToFloat {
     const NAME: &str = "complex_to_float";
     const ALIASES: &'static [&'static str] = &["ComplexToFloatGadget"];
+    const PIXELS: Option<DataType> = Some(DataType::F32);
     type Config = Config;
     type Input = Image;
     type Output = Image;

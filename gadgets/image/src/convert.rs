@@ -2,9 +2,9 @@
 
 use std::f32::consts::PI;
 
-use ismrmrd::{Image, ImageType, Pixels};
+use ismrmrd::{DataType, Image, ImageType, Pixels};
 use ndarray::Array4;
-use pipeline::{Gadget, Remedy, Scan, Sink};
+use pipeline::{Gadget, Remedy, Scan, Sink, unprocessed};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ const WINDOW_CENTERS: [&str; 2] = ["GADGETRON_WindowCenter", "WindowCenter"];
 
 macro_rules! converters {
     ($(
-        $gadget:ident($config:ident): $type:ty,
+        $gadget:ident($config:ident): $type:ty, $pixels:ident,
         $name:literal, $alias:literal, $max:expr, $min:expr, $offset:expr;
     )*) => {
         $(
@@ -46,6 +46,7 @@ macro_rules! converters {
             impl Gadget for $gadget {
                 const NAME: &str = $name;
                 const ALIASES: &'static [&'static str] = &[$alias];
+                const PIXELS: Option<DataType> = Some(DataType::$pixels);
                 type Config = $config;
                 type Input = Image;
                 type Output = Image;
@@ -73,11 +74,11 @@ macro_rules! converters {
 }
 
 converters! {
-    ConvertToU16(U16Config): u16, "convert_to_u16", "FloatToUShortGadget", 4095, 0, 2048;
-    ConvertToI16(I16Config): i16, "convert_to_i16", "FloatToShortGadget",
+    ConvertToU16(U16Config): u16, U16, "convert_to_u16", "FloatToUShortGadget", 4095, 0, 2048;
+    ConvertToI16(I16Config): i16, I16, "convert_to_i16", "FloatToShortGadget",
         i64::from(i16::MAX), i64::from(i16::MIN), 0;
-    ConvertToU32(U32Config): u32, "convert_to_u32", "FloatToUIntGadget", 4095, 0, 2048;
-    ConvertToI32(I32Config): i32, "convert_to_i32", "FloatToIntGadget", 4095, 0, 2048;
+    ConvertToU32(U32Config): u32, U32, "convert_to_u32", "FloatToUIntGadget", 4095, 0, 2048;
+    ConvertToI32(I32Config): i32, I32, "convert_to_i32", "FloatToIntGadget", 4095, 0, 2048;
 }
 
 /// The rules, as in Gadgetron: values are cut to the range, then rounded, half away from zero.
@@ -128,13 +129,19 @@ impl Converter {
             return Ok(image);
         };
         let (min, max, offset) = (self.min, self.max, self.offset);
+        // One that had to leave out its scaling would be black, or white.
+        let is_magnitude = matches!(image.header.image_type, 0 | 1);
+        let factor = Some(pixels)
+            .filter(|_| is_magnitude && unprocessed::is_marked(&image.meta))
+            .and_then(|pixels| unprocessed::visible_factor(pixels, max))
+            .unwrap_or(1.0);
         let cut = |value: f32| {
             // What is no number would become the smallest one.
             let value = if value.is_nan() { 0.0 } else { value };
             to_integer(value.max(min).min(max).round())
         };
         let converted = match image.image_type() {
-            Some(ImageType::Magnitude) => pixels.mapv(|value| cut(value.abs())),
+            Some(ImageType::Magnitude) => pixels.mapv(|value| cut(value.abs() * factor)),
             None if image.header.image_type == 0 => {
                 if !std::mem::replace(&mut self.told_type, true) {
                     complaints.push((
@@ -142,7 +149,7 @@ impl Converter {
                         "set `image_type` in their headers",
                     ));
                 }
-                pixels.mapv(|value| cut(value.abs()))
+                pixels.mapv(|value| cut(value.abs() * factor))
             }
             Some(ImageType::Real | ImageType::Imag) => {
                 for key in WINDOW_CENTERS {
@@ -317,6 +324,16 @@ mod tests {
             .expect_err("there is no rule");
             assert_eq!(error, Error::ImageType(code));
         }
+    }
+
+    #[test]
+    fn an_image_that_left_out_its_scaling_can_be_seen_and_others_are_as_they_are() {
+        let mut dim = image(1, &[0.0, 1e-5, 2e-5]);
+        let (converted, _) = run::<ConvertToU16>(U16Config::default(), dim.clone());
+        assert_eq!(u16s(&converted), [0, 0, 0]);
+        unprocessed::mark(&mut dim.meta, "scale", "it failed");
+        let (converted, _) = run::<ConvertToU16>(U16Config::default(), dim);
+        assert_eq!(u16s(&converted), [0, 2048, 4095]);
     }
 
     #[test]

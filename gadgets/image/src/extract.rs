@@ -2,7 +2,7 @@
 
 use std::f32::consts::PI;
 
-use ismrmrd::{Image, ImageType, Pixels};
+use ismrmrd::{DataType, Image, ImageType, Pixels};
 use num_complex::Complex32;
 use pipeline::{Gadget, Remedy, Scan, Sink};
 use schemars::JsonSchema;
@@ -49,6 +49,7 @@ pub struct Extract {
 impl Gadget for Extract {
     const NAME: &str = "extract";
     const ALIASES: &'static [&'static str] = &["ExtractGadget"];
+    const PIXELS: Option<DataType> = Some(DataType::F32);
     type Config = Config;
     type Input = Image;
     type Output = Image;

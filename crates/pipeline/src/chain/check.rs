@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ismrmrd::DataType;
+
 use crate::Kinds;
 use crate::chain::file::{ChainFile, GadgetStep, Step};
 use crate::chain::{ChainError, ChainFault};
-use crate::registry::{Configured, Registry, nearest};
+use crate::registry::{Configured, GadgetEntry, Registry, nearest};
 use crate::runtime::{Branch, Merge};
 
 /// A chain whose gadgets exist, whose properties fit, and whose order makes sense: ready to run
@@ -21,6 +23,8 @@ pub struct Chain {
     pub input: Kinds,
     /// Kinds that go to the client.
     pub output: Kinds,
+    /// Pixel type that its images have at the end, where the chain converts them.
+    pub pixels: Option<DataType>,
     pub(crate) steps: Arc<[Planned]>,
 }
 
@@ -43,6 +47,9 @@ pub(crate) struct PlannedGadget {
     /// Its name in this chain.
     pub name: String,
     pub input: Kinds,
+    /// Kinds that go on without it when it fails on them.
+    pub passing: Kinds,
+    pub keeps_kind: bool,
     pub heavy: bool,
     /// What can arrive at it, also what passes it by.
     pub arriving: Kinds,
@@ -59,7 +66,7 @@ impl Chain {
         let mut check =
             Check { registry, faults: Vec::new(), n_gadgets: 0, n_in_line: 0, n_workers: 0 };
         let input = file.input.unwrap_or_else(|| check.default_input(&file.steps));
-        let mut flow = Flow { kinds: input, last: None };
+        let mut flow = Flow { kinds: input, pixels: None, last: None };
         let steps = check.steps(&file.steps, &mut flow);
         let output = file.output.unwrap_or(Kinds::IMAGE);
         check.size();
@@ -70,6 +77,7 @@ impl Chain {
                 description: file.description.clone(),
                 input,
                 output,
+                pixels: flow.pixels,
                 steps: steps.into(),
             })
         } else {
@@ -115,6 +123,8 @@ struct Check<'r> {
 #[derive(Clone)]
 struct Flow {
     kinds: Kinds,
+    /// Pixel type of the images, where a gadget has settled it.
+    pixels: Option<DataType>,
     last: Option<(String, usize, Kinds)>,
 }
 
@@ -186,12 +196,19 @@ impl Check<'_> {
                         "give it at least one stream with a key",
                     ));
                 }
-                let mut after = Flow { kinds: Kinds::NONE, last: flow.last.clone() };
+                let mut after = Flow { kinds: Kinds::NONE, pixels: None, last: flow.last.clone() };
                 let mut streams = Vec::new();
+                let mut pixels = Vec::new();
                 for (key, steps) in &parallel.streams {
                     let mut inner = flow.clone();
                     streams.push((key.clone(), self.steps(steps, &mut inner)));
                     after.kinds = after.kinds.union(inner.kinds);
+                    pixels.push(inner.pixels);
+                }
+                // Streams that differ promise nothing.
+                after.pixels = pixels.first().copied().flatten();
+                if pixels.iter().any(|of_stream| *of_stream != after.pixels) {
+                    after.pixels = None;
                 }
                 *flow = after;
                 Some(Planned::Parallel { branch: branch?, merge: merge?, streams })
@@ -247,6 +264,10 @@ impl Check<'_> {
                 "put a gadget that makes the one from the other between them, or change the order",
             ));
         }
+        if entry.output.intersects(Kinds::IMAGE) && !entry.keeps_kind {
+            let keeps_pixels = entry.input.intersects(Kinds::IMAGE);
+            flow.pixels = entry.pixels.or(flow.pixels.filter(|_| keeps_pixels));
+        }
         if !entry.keeps_kind {
             flow.kinds = flow.kinds.without(entry.input).union(entry.output);
             flow.last = Some((entry.name.to_owned(), step.line, entry.output));
@@ -255,6 +276,8 @@ impl Check<'_> {
             Ok(configured) => Some(PlannedGadget {
                 name: step.name.clone().unwrap_or_else(|| entry.name.to_owned()),
                 input: entry.input,
+                passing: passing_on_fault(entry),
+                keeps_kind: entry.keeps_kind,
                 heavy: entry.heavy,
                 arriving,
                 configured,
@@ -285,5 +308,16 @@ impl Check<'_> {
             None => format!("take one of {}", names.collect::<Vec<_>>().join(", ")),
         };
         self.faults.push(ChainFault::new(line, format!("there is no {part} `{name}`"), remedy));
+    }
+}
+
+/// Kinds of message that pass a gadget by when it fails on them: images, where it makes images
+/// or maps of them. Anything else would not be understood by the gadgets behind it.
+fn passing_on_fault(entry: &GadgetEntry) -> Kinds {
+    let shown = Kinds::IMAGE.union(Kinds::IMAGE_SERIES).union(Kinds::PARAMETRIC_MAP);
+    if entry.keeps_kind || entry.output.intersects(shown) {
+        entry.input.intersection(shown)
+    } else {
+        Kinds::NONE
     }
 }

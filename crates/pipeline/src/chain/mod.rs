@@ -9,7 +9,7 @@ mod native_toml;
 mod schema;
 
 pub use check::Chain;
-pub(crate) use check::Planned;
+pub(crate) use check::{Planned, PlannedGadget};
 pub use error::{ChainError, ChainFault};
 pub use file::{ChainFile, GadgetStep, ParallelProcessStep, ParallelStep, Step};
 pub use library::{ChainEntry, ChainLibrary, LibraryError};

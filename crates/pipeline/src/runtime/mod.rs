@@ -2,6 +2,7 @@
 //! them, gadgets inside a stage called one from the other.
 
 mod fault;
+mod kept;
 mod node;
 mod parallel;
 mod stage;

@@ -6,11 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::chain::PlannedGadget;
 use crate::message::Place;
+use crate::runtime::kept::Kept;
 use crate::runtime::parallel::ParallelNode;
 use crate::runtime::statistics::Counters;
 use crate::runtime::{Control, Fault, Severity};
-use crate::{Accept, Gadget, Kinds, Message, Remedy, Sink};
+use crate::{Accept, Gadget, Kinds, Message, Remedy, Sink, unprocessed};
 
 /// Different errors of one gadget that are reported one by one; the others are only counted.
 const MAX_REPORTED: usize = 20;
@@ -110,29 +112,53 @@ pub(crate) fn finish(nodes: &mut [Node], control: &Control, out: &mut dyn FnMut(
 pub(crate) struct GadgetNode {
     name: String,
     input: Kinds,
+    /// Kinds that go on without the gadget when it fails on them.
+    passing: Kinds,
+    keeps_kind: bool,
     gadget: Box<dyn ErasedGadget>,
     counters: Arc<Counters>,
-    /// After a panic its state may be anything: it gets no more messages.
-    is_broken: bool,
+    state: State,
+    /// Images that it was given and has not answered with anything yet.
+    kept: Kept,
     reported: HashSet<String>,
     /// How many were not reported, and how bad the worst of them is.
     n_unreported: u64,
     worst_unreported: Severity,
 }
 
+/// What became of a gadget.
+enum State {
+    Sound,
+    /// It panicked on an image: images go on without it, for this reason.
+    Bypassed(String),
+    /// It panicked on something that the rest of the chain cannot do without.
+    Dead,
+}
+
+/// How a call ended, and how many messages the gadget gave in it.
+enum Ended {
+    Well(u64),
+    /// With this error.
+    Failed(String, u64),
+    /// With a panic for this reason.
+    Panicked(String),
+}
+
 impl GadgetNode {
     pub fn new(
-        name: String,
-        input: Kinds,
+        planned: &PlannedGadget,
         gadget: Box<dyn ErasedGadget>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
-            name,
-            input,
+            name: planned.name.clone(),
+            input: planned.input,
+            passing: planned.passing,
+            keeps_kind: planned.keeps_kind,
             gadget,
             counters,
-            is_broken: false,
+            state: State::Sound,
+            kept: Kept::default(),
             reported: HashSet::new(),
             n_unreported: 0,
             worst_unreported: Severity::Info,
@@ -140,16 +166,61 @@ impl GadgetNode {
     }
 
     fn process(&mut self, message: Message, control: &Control, forward: &mut dyn FnMut(Message)) {
+        let passes = message.kind().intersects(self.passing);
+        match &self.state {
+            State::Sound => {}
+            State::Bypassed(reason) if passes => {
+                return forward(unprocessed::marked(message, &self.name, reason));
+            }
+            State::Bypassed(_) if self.keeps_kind => return forward(message),
+            State::Bypassed(_) | State::Dead => {
+                self.state = State::Dead;
+                return control.break_off();
+            }
+        }
+        if passes {
+            self.kept.keep(&message);
+        }
         let place = message.place();
-        self.call(1, place, control, forward, |gadget, forward, report| {
+        let ended = self.call(1, place, passes, control, forward, |gadget, forward, report| {
             gadget.process(message, forward, report)
         });
+        match ended {
+            Ended::Well(0) => {}
+            Ended::Well(_) => self.kept.release(),
+            Ended::Failed(reason, 0) if passes => {
+                if let Some(message) = self.kept.take_last() {
+                    forward(unprocessed::marked(message, &self.name, &reason));
+                }
+            }
+            // What it gave before it failed stands for the message.
+            Ended::Failed(..) => self.kept.release(),
+            Ended::Panicked(reason) if passes => {
+                self.pass_on_all(&reason, forward);
+                self.state = State::Bypassed(reason);
+            }
+            Ended::Panicked(_) => {
+                self.state = State::Dead;
+                control.break_off();
+            }
+        }
     }
 
     fn finish(&mut self, control: &Control, forward: &mut dyn FnMut(Message)) {
-        self.call(0, None, control, forward, |gadget, forward, report| {
-            gadget.finish(forward, report)
-        });
+        if matches!(self.state, State::Sound) {
+            let holds = !self.kept.is_empty();
+            let ended = self.call(0, None, holds, control, forward, |gadget, forward, report| {
+                gadget.finish(forward, report)
+            });
+            match ended {
+                Ended::Well(_) => {}
+                Ended::Failed(reason, _) => self.pass_on_all(&reason, forward),
+                Ended::Panicked(reason) => {
+                    self.pass_on_all(&reason, forward);
+                    self.state = State::Dead;
+                }
+            }
+        }
         if self.n_unreported > 0 {
             let what = format!("{} more faults like those reported", self.n_unreported);
             control.report(self.fault(
@@ -161,10 +232,19 @@ impl GadgetNode {
         }
     }
 
+    /// Sends on, past the gadget, what it was given and has not answered.
+    fn pass_on_all(&mut self, reason: &str, forward: &mut dyn FnMut(Message)) {
+        for message in self.kept.take_all() {
+            forward(unprocessed::marked(message, &self.name, reason));
+        }
+    }
+
+    /// Calls the gadget. `passes`: whether what it was given goes on without it if it fails.
     fn call(
         &mut self,
         messages_in: u64,
         place: Option<Place>,
+        passes: bool,
         control: &Control,
         forward: &mut dyn FnMut(Message),
         call: impl FnOnce(
@@ -172,10 +252,7 @@ impl GadgetNode {
             &mut dyn FnMut(Message),
             &mut Report,
         ) -> Result<(), (String, String)>,
-    ) {
-        if self.is_broken {
-            return;
-        }
+    ) -> Ended {
         let mut messages_out = 0;
         let mut after = Duration::ZERO;
         let mut reports = Vec::new();
@@ -195,17 +272,25 @@ impl GadgetNode {
         for (severity, what, remedy) in reports {
             self.report(severity, place, what, remedy, control);
         }
+        let goes_on =
+            if passes { "; the images go on without it, marked as unprocessed" } else { "" };
         match result {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => Ended::Well(messages_out),
             Ok(Err((what, remedy))) => {
-                self.report(Severity::Error, place, what, remedy, control);
+                let text = format!("{what}{goes_on}");
+                self.report(Severity::Error, place, text, remedy, control);
+                Ended::Failed(what, messages_out)
             }
             Err(panic) => {
-                self.is_broken = true;
                 let what = format!("panicked: {}", panic_text(panic.as_ref()));
-                let remedy = "this is a bug of the gadget: the scan ends here; report it with the recorded data";
-                self.report(Severity::Error, place, what, remedy.to_owned(), control);
-                control.break_off();
+                let remedy = if passes {
+                    "this is a bug of the gadget: report it with the recorded data"
+                } else {
+                    "this is a bug of the gadget: the scan ends here; report it with the recorded data"
+                };
+                let text = format!("{what}{goes_on}");
+                self.report(Severity::Error, place, text, remedy.to_owned(), control);
+                Ended::Panicked(what)
             }
         }
     }

@@ -103,8 +103,7 @@ impl Builder<'_> {
                 Ok(gadget) => {
                     let counters = Arc::default();
                     self.statistics.gadgets.push((planned.name.clone(), Arc::clone(&counters)));
-                    let name = planned.name.clone();
-                    Some(Node::Gadget(GadgetNode::new(name, planned.input, gadget, counters)))
+                    Some(Node::Gadget(GadgetNode::new(planned, gadget, counters)))
                 }
                 Err(mut fault) => {
                     fault.gadget.clone_from(&planned.name);

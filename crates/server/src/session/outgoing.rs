@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ismrmrd::wire;
-use pipeline::{Fault, Kinds, Message, Severity};
+use pipeline::{Fault, Message, ScannerContract, Severity};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, mpsc};
@@ -23,8 +23,8 @@ pub(crate) enum Reply {
     Response { correlation_id: u64, text: String },
     /// There is no noise of an earlier measurement.
     NoStoredNoise,
-    /// From here on results of these kinds are sent.
-    Output(Kinds),
+    /// From here on a chain's results are sent, as this makes them.
+    Results(Box<ScannerContract>),
 }
 
 /// The sending ends of what the writer sends; when all are dropped it sends CLOSE and ends.
@@ -36,10 +36,10 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Says which kinds of result the chain sends.
-    pub async fn set_output(&mut self, kinds: Kinds) {
+    /// Says how the chain's results are sent.
+    pub async fn expect_results(&mut self, contract: ScannerContract) {
         // The writer has ended: nothing is sent any more.
-        let _ = self.replies.send(Reply::Output(kinds)).await;
+        let _ = self.replies.send(Reply::Results(Box::new(contract))).await;
     }
 }
 
@@ -61,9 +61,8 @@ pub(crate) struct Outgoing {
     replies: mpsc::Receiver<Reply>,
     faults: mpsc::UnboundedReceiver<Fault>,
     results: mpsc::Receiver<Message>,
-    output: Kinds,
-    /// Whether a chain was started, whose results end the session.
-    has_chain: bool,
+    /// What the results of the chain become, once one was started: its end is the session's.
+    contract: Option<Box<ScannerContract>>,
     buffer: BytesMut,
     summary: Summary,
     n_errors: u64,
@@ -83,8 +82,7 @@ impl Outgoing {
             replies,
             faults,
             results,
-            output: Kinds::IMAGE,
-            has_chain: false,
+            contract: None,
             buffer: BytesMut::new(),
             summary: Summary::default(),
             n_errors: 0,
@@ -113,7 +111,7 @@ impl Outgoing {
     async fn send_all(&mut self) -> Result<(), String> {
         let (mut has_replies, mut has_faults, mut has_results) = (true, true, true);
         // A chain that has ended ends the session, whatever its client still sends.
-        while has_results || (has_replies && !self.has_chain) {
+        while has_results || (has_replies && self.contract.is_none()) {
             tokio::select! {
                 biased;
                 fault = self.faults.recv(), if has_faults => match fault {
@@ -156,9 +154,8 @@ impl Outgoing {
         }
         if self.n_unsent > 0 {
             tracing::info!(
-                "{} messages reached the end of the chain and are not among its outputs ({})",
-                self.n_unsent,
-                self.output
+                "{} messages reached the end of the chain and are not among its outputs",
+                self.n_unsent
             );
         }
         self.put(&wire::Message::Close);
@@ -230,10 +227,7 @@ impl Outgoing {
                 let status = ismrmrd::Meta::from_iter([("status", "failed")]);
                 self.put(&wire::Message::DependencyQuery(status));
             }
-            Reply::Output(kinds) => {
-                self.output = kinds;
-                self.has_chain = true;
-            }
+            Reply::Results(contract) => self.contract = Some(contract),
         }
     }
 
@@ -243,11 +237,18 @@ impl Outgoing {
     }
 
     fn put_result(&mut self, result: Message) {
-        if !result.is_output_of(self.output) {
+        let mut violations = Vec::new();
+        let contract = self.contract.as_mut();
+        let delivered =
+            contract.and_then(|contract| contract.deliver(result, &mut |v| violations.push(v)));
+        for violation in violations {
+            self.put_fault(&violation);
+        }
+        let Some(messages) = delivered else {
             self.n_unsent += 1;
             return;
-        }
-        for message in result.into_wire() {
+        };
+        for message in messages {
             self.summary.n_images += u64::from(matches!(message, wire::Message::Image(_)));
             self.put(&message);
         }
