@@ -29,8 +29,11 @@ pub fn registry() -> Registry {
         .with::<image::DescribeImages>()
         .with::<image::Extract>()
         .with::<image::FinishImages>()
+        .with::<image::InterpolatePhases>()
         .with::<image::InvertContrast>()
+        .with::<image::NumberImages>()
         .with::<image::Scale>()
+        .with::<image::SortImages>()
         .with::<image::SplitSeries>()
 }
 
@@ -45,8 +48,13 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "cartesian_fft.toml"
     "default.xml"
     "default_short.xml"
+    "distributed_default.xml"
+    "distributed_generic_default.xml"
+    "distributed_image_default.xml"
+    "external_equivalent_example.xml"
     "invertcontrast.toml"
     "null.toml"
+    "parallel_bypass_example.xml"
     "savedataonly.toml"
     "simplefft.toml"
 };

@@ -15,6 +15,7 @@ mod line_transform;
 pub mod percentile;
 pub mod sense;
 pub mod spirit;
+pub mod spline;
 pub mod triangular;
 pub mod wavelet;
 pub mod whitening;

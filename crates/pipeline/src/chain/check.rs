@@ -7,7 +7,7 @@ use ismrmrd::DataType;
 
 use crate::Kinds;
 use crate::chain::file::{ChainFile, GadgetStep, Step};
-use crate::chain::{ChainError, ChainFault};
+use crate::chain::{ChainError, ChainFault, absent};
 use crate::registry::{Configured, GadgetEntry, Registry, nearest};
 use crate::runtime::{Branch, Merge};
 
@@ -234,7 +234,10 @@ impl Check<'_> {
 
     fn gadget(&mut self, step: &GadgetStep, flow: &mut Flow) -> Option<PlannedGadget> {
         let Some(entry) = self.registry.get(&step.gadget) else {
-            if !step.gadget.is_empty() {
+            if let Some((what, remedy)) = absent::reason(&step.gadget) {
+                let what = format!("`{}`: {what}", step.gadget);
+                self.faults.push(ChainFault::new(step.line, what, remedy));
+            } else if !step.gadget.is_empty() {
                 let remedy = match self.registry.nearest(&step.gadget) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "`boreside chains list --gadgets` names all of them".to_owned(),

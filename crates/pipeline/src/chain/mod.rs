@@ -1,5 +1,6 @@
 //! Chain files: reading, checking, finding them by name, their schema.
 
+mod absent;
 mod check;
 mod error;
 mod file;

@@ -125,8 +125,8 @@ impl ScannerContract {
 
     fn checked(&mut self, mut image: Image, found: &mut HashSet<Violation>) -> wire::Message {
         if unprocessed::is_marked(&image.meta) {
+            // Where the chain promises nothing, complex images become magnitudes.
             let promise = self.pixels.unwrap_or(DataType::F32);
-            // `simplefft` and its like: floats stay floats, complex ones become magnitudes.
             unprocessed::keep_promise(&mut image, promise, self.max_stored as f32);
         }
         image.update_header();
@@ -156,10 +156,13 @@ impl ScannerContract {
         geometry::check_texts(header, meta, &mut find);
         vocabulary::check(meta, pixels, self.max_stored, &mut find);
         if header.image_type == 0 {
-            find(Violation::ImageType);
-            let is_complex = matches!(pixels, DataType::C32 | DataType::C64);
-            let kind = if is_complex { ImageType::Complex } else { ImageType::Magnitude };
-            header.image_type = kind as u16;
+            // Complex pixels can be nothing else; of others it is a guess.
+            header.image_type = if matches!(pixels, DataType::C32 | DataType::C64) {
+                ImageType::Complex as u16
+            } else {
+                find(Violation::ImageType);
+                ImageType::Magnitude as u16
+            };
         }
         if !self.told_handedness && geometry::is_left_handed(header) {
             self.told_handedness = true;
