@@ -135,3 +135,52 @@ fn rat_saturation_recovery_10tr_is_as_gadgetron_has_it() {
 fn rat_multi_echo_15te_is_as_gadgetron_has_it() {
     assert_as_gadgetron("rat_multi_echo_15te");
 }
+
+#[test]
+fn chains_that_share_out_give_what_default_xml_gives() {
+    let server = TestServer::start(&[]);
+    let setup = Setup {
+        matrix_size: [48, 32],
+        n_channels: 3,
+        n_slices: 3,
+        ..Setup::new(Subject::SheppLogan)
+    };
+    let sequence = GradientEcho { n_repetitions: 2, ..GradientEcho::default() };
+    let scan = SimulatedScan::new(&sequence, setup).expect("a good setup");
+    let mut plain = images(reconstruct(&server, "default.xml", &scan));
+    let unsorted = images(reconstruct(&server, "external_equivalent_example", &scan));
+    assert_eq!(unsorted.len(), plain.len());
+    plain.sort_by_key(|image| image.header.slice);
+    for chain in
+        ["distributed_default", "distributed_generic_default.xml", "distributed_image_default"]
+    {
+        let sorted = images(reconstruct(&server, chain, &scan));
+        assert_eq!(sorted.len(), plain.len());
+        for (number, (ours, plain)) in sorted.iter().zip(&plain).enumerate() {
+            assert_eq!(ours.pixels, plain.pixels, "{chain}");
+            assert_eq!({ ours.header.slice }, { plain.header.slice }, "{chain}");
+            if chain != "distributed_image_default" {
+                assert_eq!(usize::from(ours.header.image_index), number + 1, "{chain}");
+            }
+        }
+    }
+    server.stop();
+}
+
+#[test]
+fn the_bypass_example_gives_images_and_their_negatives_as_two_channels() {
+    let server = TestServer::start(&[]);
+    let setup = Setup { matrix_size: [48, 32], n_channels: 2, ..Setup::new(Subject::SheppLogan) };
+    let scan = SimulatedScan::new(&GradientEcho::default(), setup).expect("a good setup");
+    let plain = images(reconstruct(&server, "default.xml", &scan));
+    let layered = images(reconstruct(&server, "parallel_bypass_example.xml", &scan));
+    assert_eq!(layered.len(), plain.len());
+    assert_eq!({ layered[0].header.channels }, 2);
+    let (plain, layered) = (plain[0].pixels.to_magnitude(), layered[0].pixels.to_magnitude());
+    assert_eq!(layered.index_axis(Axis(0), 0), plain.index_axis(Axis(0), 0));
+    let largest = plain.iter().copied().fold(0.0, f32::max);
+    for (pixel, negative) in plain.iter().zip(layered.index_axis(Axis(0), 1)) {
+        assert_eq!(*negative, largest - pixel);
+    }
+    server.stop();
+}

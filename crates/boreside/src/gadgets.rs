@@ -26,6 +26,7 @@ pub fn registry() -> Registry {
         .with::<image::ConvertToI32>()
         .with::<image::ConvertToU16>()
         .with::<image::ConvertToU32>()
+        .with::<image::Denoise>()
         .with::<image::DescribeImages>()
         .with::<image::Extract>()
         .with::<image::FinishImages>()
@@ -55,6 +56,8 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "invertcontrast.toml"
     "null.toml"
     "parallel_bypass_example.xml"
+    "realtime_cine.toml"
+    "retro_cine.toml"
     "savedataonly.toml"
     "simplefft.toml"
 };

@@ -8,6 +8,7 @@ pub mod bloch;
 pub mod cholesky;
 pub mod coil_compression;
 pub mod coil_maps;
+pub mod denoise;
 pub mod epg;
 pub mod fft;
 pub mod grappa;

@@ -26,6 +26,9 @@ pub struct Config {
     /// their headers stay. Siemens scanners take images of raw data that way where they are marked
     /// `Keep_image_geometry`.
     pub rotate_180: bool,
+    /// Whether headers get the physiological clocks and the user fields of the central readout,
+    /// which gating needs. Gadgetron's do not.
+    pub keep_physiology: bool,
 }
 
 /// Reconstructs Cartesian k-space: inverse transform along readout, encoding step 1 and encoding
@@ -120,12 +123,19 @@ impl ReconstructFft {
         let [z, y, x] = window.map(|(_, len)| u16::try_from(len).unwrap_or(u16::MAX));
         Array3::from_shape_fn(shape.outer, |place| {
             self.n_images += 1;
-            ImageHeader {
+            let line = central_line(buffer, place.into());
+            let mut header = ImageHeader {
                 channels: 1,
                 // It has 16 bits; Gadgetron's wraps in the same way.
                 image_index: self.n_images as u16,
-                ..image_header(&central_line(buffer, place.into()), &buffer.sampling, [x, y, z])
+                ..image_header(&line, &buffer.sampling, [x, y, z])
+            };
+            if self.config.keep_physiology {
+                header.physiology_time_stamp = line.physiology_time_stamp;
+                header.user_int = line.user_int;
+                header.user_float = line.user_float;
             }
+            header
         })
     }
 }

@@ -4,6 +4,7 @@
 pub mod auto_scale;
 pub mod complex_to_float;
 pub mod convert;
+pub mod denoise;
 pub mod describe_images;
 pub mod extract;
 pub mod finish_images;
@@ -17,6 +18,7 @@ pub mod split_series;
 pub use auto_scale::AutoScale;
 pub use complex_to_float::ComplexToFloat;
 pub use convert::{ConvertToI16, ConvertToI32, ConvertToU16, ConvertToU32};
+pub use denoise::Denoise;
 pub use describe_images::DescribeImages;
 pub use extract::Extract;
 pub use finish_images::FinishImages;
