@@ -56,6 +56,7 @@ pub fn registry() -> Registry {
         .with::<image::InterpolatePhases>()
         .with::<image::InvertContrast>()
         .with::<image::NumberImages>()
+        .with::<image::ResizeImages>()
         .with::<image::Scale>()
         .with::<image::SortImages>()
         .with::<image::SplitSeries>()

@@ -3,6 +3,8 @@
 use ismrmrd::{Image, ImageHeader, ImageType, Meta};
 use ndarray::Array3;
 
+use crate::unprocessed;
+
 /// What the values of a map are measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -86,8 +88,12 @@ impl ParametricMap {
             meta.set("RescaleSlope", "1");
             meta.set("RescaleIntercept", "0");
             let comment = format!("{role} x1 {}", unit.symbol());
-            meta.set("ImageComments", comment.trim_end());
-            meta.set("GADGETRON_ImageComment", comment.trim_end());
+            // That a gadget was left out is said as well.
+            let is_marked = unprocessed::is_marked(&meta);
+            for key in ["ImageComments", "GADGETRON_ImageComment"] {
+                let before = meta.remove(key).filter(|_| is_marked).unwrap_or_default();
+                meta.set_all(key, std::iter::once(comment.trim_end().to_owned()).chain(before));
+            }
             Image::new(header, meta, values.insert_axis(ndarray::Axis(0)))
         };
         // A series holds images of one kind.

@@ -8,7 +8,7 @@ use ismrmrd::{DataType, Image, ImageType, Meta, Pixels};
 use ndarray::Array4;
 use num_complex::Complex32;
 
-use crate::{ImageSeries, Message};
+use crate::{ImageRole, ImageSeries, Message};
 
 /// Meta attribute of such images: the gadgets that they left out.
 pub const KEY: &str = "BoresideUnprocessed";
@@ -89,9 +89,15 @@ pub fn visible_factor<'a>(pixels: impl IntoIterator<Item = &'a f32>, max: f32) -
     (!is_visible && peak > 0.0 && factor.is_finite()).then_some(factor)
 }
 
+/// Whether the pixels are a picture, whose scale is arbitrary, and not numbers with a unit.
+pub fn may_be_scaled(meta: &Meta) -> bool {
+    meta.get("DataRole") != Some("Quantitative")
+        && ImageRole::of(meta).is_none_or(ImageRole::is_image)
+}
+
 /// Gives a marked image the pixel type that its chain promises. `max` is the largest integer that
-/// is shown. Values are rounded; where they lie outside of what integers can show they are
-/// scaled, which the comment says.
+/// is shown. Values are rounded; where those of a picture lie outside of what integers can show
+/// they are scaled, which the comment says.
 pub(crate) fn keep_promise(image: &mut Image, promise: DataType, max: f32) {
     let values = match &image.pixels {
         Pixels::C32(pixels) => match image.image_type() {
@@ -137,7 +143,9 @@ pub(crate) fn keep_promise(image: &mut Image, promise: DataType, max: f32) {
 }
 
 fn shown(meta: &mut Meta, mut values: Array4<f32>, max: f32) -> Array4<f32> {
-    if let Some(factor) = visible_factor(&values, max) {
+    if may_be_scaled(meta)
+        && let Some(factor) = visible_factor(&values, max)
+    {
         values.mapv_inplace(|value| value * factor);
         for key in ["ImageComments", "GADGETRON_ImageComment"] {
             meta.append(key, format!("scaled by {factor:.6e} to be seen"));
@@ -194,6 +202,9 @@ mod tests {
             assert_eq!(pixels, [0, 2048, 4095]);
             assert!(meta.get("ImageComments").is_some_and(|text| text.starts_with("scaled by")));
         }
+        let mut map = image(ImageType::Magnitude, &[1200.0, 5000.0]);
+        map.meta.set("DataRole", "Quantitative");
+        assert_eq!(promised(map).0, [1200, 4095], "numbers with a unit are cut");
         let (pixels, meta) = promised(image(ImageType::Magnitude, &[0.0; 3]));
         assert_eq!((pixels, meta.is_empty()), (vec![0; 3], true));
     }

@@ -133,6 +133,7 @@ impl Converter {
         let is_magnitude = matches!(image.header.image_type, 0 | 1);
         let factor = Some(pixels)
             .filter(|_| is_magnitude && unprocessed::is_marked(&image.meta))
+            .filter(|_| unprocessed::may_be_scaled(&image.meta))
             .and_then(|pixels| unprocessed::visible_factor(pixels, max))
             .unwrap_or(1.0);
         let cut = |value: f32| {

@@ -10,7 +10,7 @@ mod violation;
 mod vocabulary;
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use ismrmrd::{DataType, Header, Image, ImageHeader, ImageType, Meta, wire};
@@ -38,7 +38,7 @@ pub struct ScannerContract {
     output: Kinds,
     pixels: Option<DataType>,
     max_stored: i64,
-    told: HashSet<Violation>,
+    told: BTreeSet<Violation>,
     told_handedness: bool,
     series: HashMap<u16, Series>,
     /// New number of the images of this content that came with another series' number.
@@ -75,7 +75,7 @@ impl ScannerContract {
             output: chain.output,
             pixels: chain.pixels,
             max_stored: (1 << bits.clamp(1, 16)) - 1,
-            told: HashSet::new(),
+            told: BTreeSet::new(),
             told_handedness: false,
             series: HashMap::new(),
             moved: HashMap::new(),
@@ -89,7 +89,7 @@ impl ScannerContract {
         message: Message,
         report: &mut dyn FnMut(Fault),
     ) -> Option<Vec<wire::Message>> {
-        let mut found = HashSet::new();
+        let mut found = BTreeSet::new();
         let messages = if message.is_output_of(self.output) {
             match message {
                 Message::ImageSeries(mut series) => {
@@ -123,7 +123,7 @@ impl ScannerContract {
         Some(messages)
     }
 
-    fn checked(&mut self, mut image: Image, found: &mut HashSet<Violation>) -> wire::Message {
+    fn checked(&mut self, mut image: Image, found: &mut BTreeSet<Violation>) -> wire::Message {
         if unprocessed::is_marked(&image.meta) {
             // Where the chain promises nothing, complex images become magnitudes.
             let promise = self.pixels.unwrap_or(DataType::F32);
@@ -135,7 +135,7 @@ impl ScannerContract {
         wire::Message::Image(image)
     }
 
-    fn check_series(&mut self, series: &mut ImageSeries, found: &mut HashSet<Violation>) {
+    fn check_series(&mut self, series: &mut ImageSeries, found: &mut BTreeSet<Violation>) {
         series.meta.resize(series.headers.len(), Meta::new());
         for (header, meta) in series.headers.iter_mut().zip(&mut series.meta) {
             self.check(header, meta, DataType::C32, found);
@@ -147,7 +147,7 @@ impl ScannerContract {
         header: &mut ImageHeader,
         meta: &mut Meta,
         pixels: DataType,
-        found: &mut HashSet<Violation>,
+        found: &mut BTreeSet<Violation>,
     ) {
         let mut find = |violation| {
             found.insert(violation);

@@ -1,7 +1,7 @@
 //! Ways in which an image can break the contract.
 
 /// Whether the contract could put it right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Violation {
     /// The centre is no number.
     Position,
