@@ -19,7 +19,14 @@ pub fn registry() -> Registry {
         .with::<cartesian::Grappa>()
         .with::<cartesian::PrepareReference>()
         .with::<cartesian::ReconstructCoils>()
+        .with::<cartesian::CombineChannels>()
+        .with::<cartesian::CorrectEpiPhase>()
+        .with::<cartesian::CutReadout>()
+        .with::<cartesian::MergeEncodingSpaces>()
         .with::<cartesian::ReconstructFft>()
+        .with::<cartesian::RegridEpi>()
+        .with::<cartesian::TransformKSpace>()
+        .with::<cartesian::TransformReadout>()
         .with::<image::AutoScale>()
         .with::<image::ComplexToFloat>()
         .with::<image::ConvertToI16>()
@@ -45,6 +52,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "cartesian_fft.toml"
     "default.xml"
     "default_short.xml"
+    "epi.xml"
     "invertcontrast.toml"
     "null.toml"
     "savedataonly.toml"

@@ -9,6 +9,7 @@ pub mod cholesky;
 pub mod coil_compression;
 pub mod coil_maps;
 pub mod epg;
+pub mod epi;
 pub mod fft;
 pub mod grappa;
 mod line_transform;

@@ -207,6 +207,9 @@ impl SimulatedScan {
         header.physiology_time_stamp[0] = clock::duration_ticks(readout.since_trigger_ms);
         // Where Siemens scanners put the line at the centre of k-space.
         header.idx.user[5] = (setup.matrix_size[1] / 2) as u16;
+        if readout.separate_calibration && self.plan.trajectory == ismrmrd::xml::Trajectory::Epi {
+            header.encoding_space_ref = header::CALIBRATION_SPACE;
+        }
         let mut trajectory = None;
         let (line, reversed) = match readout.sampling {
             Sampling::Line { line, first_sample } => {

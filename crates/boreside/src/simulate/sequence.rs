@@ -4,8 +4,9 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use phantom::{
     Cine, Diffusion, DiffusionOptions, Encoding, EpiOptions, Fingerprinting, Gating, GradientEcho,
-    LateEnhancement, LineOrder, MixingTime, Molli, MolliScheme, MultiEcho, Sasha, Sequence, Setup,
-    ShotOptions, SimulatedScan, SingleShot, SpiralOptions, SpokeAngles, T2Prepared, Weighting,
+    LateEnhancement, LineOrder, LinePattern, MixingTime, Molli, MolliScheme, MultiEcho, Sasha,
+    Sequence, Setup, ShotOptions, SimulatedScan, SingleShot, SpiralOptions, SpokeAngles,
+    T2Prepared, Weighting,
 };
 
 use super::setup::{Defaults, ScanOptions};
@@ -257,12 +258,15 @@ fn epi_train(setup: &Setup, gradient_delay_us: f64) -> EpiOptions {
     }
 }
 
-/// From the start of a train of all covered lines to the centre of k-space.
-fn to_center_ms(train: &EpiOptions, setup: &Setup) -> f64 {
-    let n_lines = setup.matrix_size[1] as f64;
-    let left_out = ((1.0 - setup.lines.partial_fourier) * n_lines).round();
-    let n_before = train.n_navigators as f64 + 0.5 * n_lines - left_out;
-    (n_before + 0.5) * train.echo_spacing_us * 1e-3
+/// From the start of a train to the centre of k-space, and to the end of the train. Lines that
+/// cannot be are refused later.
+fn train_ms(train: &EpiOptions, setup: &Setup) -> (f64, f64) {
+    let pattern = LinePattern::new(setup.matrix_size[1], setup.lines);
+    let (n_before, n_lines) =
+        pattern.map_or((0, 0), |pattern| (pattern.center_position(0), pattern.frame(0).len()));
+    let spacing_ms = train.echo_spacing_us * 1e-3;
+    let center_ms = ((train.n_navigators + n_before) as f64 + 0.5) * spacing_ms;
+    (center_ms, (train.n_navigators + n_lines) as f64 * spacing_ms)
 }
 
 impl SequenceOptions {
@@ -390,10 +394,8 @@ impl GreOptions {
             Encoding::Cartesian => (6.0, 3.0),
             Encoding::Radial { .. } | Encoding::Spiral(_) => (10.0, 3.0),
             Encoding::Epi(train) => {
-                let n_readouts = (train.n_navigators + setup.matrix_size[1]) as f64;
-                let whole_ms = n_readouts * train.echo_spacing_us * 1e-3;
-                let center_ms = (to_center_ms(train, setup) + GAP_MS).ceil();
-                ((whole_ms + 2.0 * GAP_MS).ceil(), center_ms)
+                let (center_ms, whole_ms) = train_ms(train, setup);
+                ((whole_ms + 2.0 * GAP_MS).ceil(), (center_ms + GAP_MS).ceil())
             }
         };
         GradientEcho {
@@ -428,7 +430,7 @@ impl DtiOptions {
             * setup.sample_time_us
             * setup.grid().n_samples() as f64
             * (0.5 * setup.matrix_size[1] as f64 + 1.0);
-        let center_ms = epi.as_ref().map_or(lines_ms, |train| to_center_ms(train, setup));
+        let center_ms = epi.as_ref().map_or(lines_ms, |train| train_ms(train, setup).0);
         let shortest_ms = (2.0 * (center_ms + GRADIENTS_MS)).ceil().max(USUAL_ECHO_TIME_MS);
         let steady = ShotOptions { phase_sd_rad: 0.0, dropout_probability: 0.0, ..shots };
         Diffusion {

@@ -52,7 +52,7 @@ pub(super) fn header(setup: &Setup, plan: &Plan) -> Header {
         experimental_conditions: ExperimentalConditions {
             h1_resonance_frequency_hz: (H1_HZ_PER_T * setup.field_strength.tesla()).round() as i64,
         },
-        encoding: vec![encoding(setup, plan)],
+        encoding: encodings(setup, plan),
         sequence_parameters: Some(plan.parameters.clone()),
         waveform_information: if setup.with_waveforms {
             waveform_information()
@@ -89,6 +89,27 @@ fn system(setup: &Setup) -> AcquisitionSystemInformation {
         device_id: Some("phantom".into()),
         ..AcquisitionSystemInformation::default()
     }
+}
+
+/// Encoding space of calibration lines that are no part of an echo-planar train.
+pub(super) const CALIBRATION_SPACE: u16 = 1;
+
+fn encodings(setup: &Setup, plan: &Plan) -> Vec<Encoding> {
+    let train = encoding(setup, plan);
+    let calibrates = plan.readouts.iter().any(|readout| readout.separate_calibration);
+    if plan.trajectory != Trajectory::Epi || !calibrates {
+        return vec![train];
+    }
+    let mut calibration = Encoding {
+        trajectory: Trajectory::Cartesian,
+        trajectory_description: None,
+        echo_train_length: Some(1),
+        ..train.clone()
+    };
+    let (encoded, oversampling) = (&mut calibration.encoded_space, setup.readout_oversampling);
+    encoded.matrix_size.x = (setup.matrix_size[0] * oversampling) as u16;
+    encoded.field_of_view_mm.x = (setup.field_of_view_mm[0] * oversampling as f64) as f32;
+    vec![train, calibration]
 }
 
 fn encoding(setup: &Setup, plan: &Plan) -> Encoding {

@@ -4,16 +4,24 @@ use ismrmrd::{AcquisitionFlags, EncodingCounters};
 
 use super::builder::PlanBuilder;
 use crate::scan::{Content, Readout, SamplePositions, Sampling, Setup, SetupError};
-use crate::trajectory::{AcquiredLine, Epi, EpiReadout, LineOptions};
+use crate::trajectory::{AcquiredLine, Epi, EpiReadout, LineOptions, LineRole, Undersampling};
 
 /// A train for the lines of one image, with its sample positions in the plan.
 pub(super) struct EpiTrain {
-    readouts: Vec<(EpiReadout, usize)>,
+    readouts: Vec<TrainReadout>,
     /// From the start of the first gradient lobe to the middle of that of the centre of k-space.
     center_ms: f64,
     sampled_ms: f64,
     delay_ms: f64,
     center_sample: usize,
+}
+
+/// One readout of a train.
+struct TrainReadout {
+    readout: EpiReadout,
+    /// Its sample positions in the plan.
+    positions: usize,
+    flags: AcquisitionFlags,
 }
 
 impl EpiTrain {
@@ -22,10 +30,10 @@ impl EpiTrain {
     pub fn new(
         builder: &mut PlanBuilder<'_>,
         epi: &Epi,
-        lines: &[AcquiredLine],
+        acquired: &[AcquiredLine],
     ) -> Result<Self, SetupError> {
         let options = *epi.options();
-        let lines: Vec<usize> = lines.iter().map(|acquired| acquired.line).collect();
+        let lines: Vec<usize> = acquired.iter().map(|acquired| acquired.line).collect();
         let shot = epi.shot(&lines)?;
         let plan = &mut builder.plan;
         plan.trajectory = ismrmrd::xml::Trajectory::Epi;
@@ -51,15 +59,19 @@ impl EpiTrain {
         let SamplePositions::Sets(sets) = &mut plan.sample_positions else {
             unreachable!("sets were put there");
         };
+        let navigators =
+            std::iter::repeat_n(AcquisitionFlags::IS_PHASECORR_DATA, options.n_navigators);
+        let flags = navigators.chain(acquired.iter().map(|acquired| flags_of(acquired.role)));
         let readouts = shot
             .into_iter()
-            .map(|readout| {
+            .zip(flags)
+            .map(|(readout, flags)| {
                 let known = sets.iter().position(|set| *set == readout.k_per_mm);
                 let positions = known.unwrap_or_else(|| {
                     sets.push(readout.k_per_mm.clone());
                     sets.len() - 1
                 });
-                (readout, positions)
+                TrainReadout { readout, positions, flags }
             })
             .collect();
         Ok(Self {
@@ -78,7 +90,7 @@ impl EpiTrain {
 
     /// From the centre of k-space to its end.
     pub fn after_center_ms(&self) -> f64 {
-        let last_ms = self.readouts.last().map_or(0.0, |(last, _)| last.start_time_us * 1e-3);
+        let last_ms = self.readouts.last().map_or(0.0, |last| last.readout.start_time_us * 1e-3);
         last_ms + self.delay_ms + self.sampled_ms - self.center_ms
     }
 
@@ -93,14 +105,9 @@ impl EpiTrain {
     ) -> f64 {
         let first_ms = center_ms - self.center_ms;
         let mut end_ms = first_ms;
-        for (readout, positions) in &self.readouts {
+        for TrainReadout { readout, positions, flags } in &self.readouts {
             let start_ms = first_ms + readout.start_time_us * 1e-3 + self.delay_ms;
             end_ms = start_ms + self.sampled_ms;
-            let flags = if readout.is_navigator {
-                AcquisitionFlags::IS_PHASECORR_DATA
-            } else {
-                AcquisitionFlags::NONE
-            };
             builder.readout(Readout {
                 start_ms,
                 since_trigger_ms: builder.setup.motion.rhythm.since_trigger_ms(start_ms),
@@ -114,13 +121,32 @@ impl EpiTrain {
                 },
                 // Gadgetron takes the direction from the segment as well as from the flag.
                 counters: EncodingCounters { segment: readout.is_reverse.into(), ..counters },
-                flags,
+                flags: *flags,
                 separate_calibration: false,
                 phase_rad: readout.phase_rad,
                 user_int,
             });
         }
         end_ms
+    }
+}
+
+/// What a line of a train is for.
+fn flags_of(role: LineRole) -> AcquisitionFlags {
+    match role {
+        LineRole::Image => AcquisitionFlags::NONE,
+        LineRole::Calibration => AcquisitionFlags::IS_PARALLEL_CALIBRATION,
+        LineRole::CalibrationAndImage => AcquisitionFlags::IS_PARALLEL_CALIBRATION_AND_IMAGING,
+    }
+}
+
+/// Refuses lines at random: the gradients of a train are the same in all images.
+pub(super) fn regular_trains_only(setup: &Setup) -> Result<(), SetupError> {
+    match setup.lines.undersampling {
+        Undersampling::Regular { .. } => Ok(()),
+        Undersampling::VariableDensity { .. } => {
+            Err(SetupError::OnlyForLines { what: "undersampling at random" })
+        }
     }
 }
 

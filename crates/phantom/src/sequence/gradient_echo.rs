@@ -5,7 +5,7 @@ use ismrmrd::{AcquisitionFlags, EncodingCounters};
 
 use super::Sequence;
 use super::builder::{Line, PlanBuilder, carried_positions, square_only};
-use super::epi_train::{EpiTrain, whole_trains_only};
+use super::epi_train::{EpiTrain, regular_trains_only};
 use super::timeline::Timeline;
 use crate::physics::{Block, SpoiledTrain, Spoiling};
 use crate::scan::{
@@ -35,7 +35,9 @@ pub struct GradientEcho {
 pub enum Encoding {
     /// A line per excitation.
     Cartesian,
-    /// All lines after one excitation. Matrix and field of view are those of the setup.
+    /// All lines of an image after one excitation. Matrix and field of view are those of the
+    /// setup. Calibration lines of their own are a plain gradient echo in encoding space 1, as
+    /// Gadgetron's `EPIReconX` takes them.
     Epi(EpiOptions),
     /// Spokes.
     Radial {
@@ -82,7 +84,7 @@ impl Sequence for GradientEcho {
         let mut builder = PlanBuilder::new(setup, bodies)?;
         match self.encoding {
             Encoding::Cartesian => {}
-            Encoding::Epi(_) => whole_trains_only(setup)?,
+            Encoding::Epi(_) => regular_trains_only(setup)?,
             Encoding::Radial { .. } | Encoding::Spiral(_) => no_lines(setup)?,
         }
         match &self.encoding {
@@ -301,6 +303,9 @@ impl GradientEcho {
         let signals = self.steady_states(builder)?;
         for repetition in 0..self.n_repetitions {
             for (slice, &signals) in signals.iter().enumerate() {
+                if repetition == 0 {
+                    builder.separate_calibration(slice);
+                }
                 let lines = builder.lines(repetition);
                 builder.reserve(lines.len() + options.n_navigators)?;
                 let train = EpiTrain::new(builder, &epi, &lines)?;

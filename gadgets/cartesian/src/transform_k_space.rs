@@ -1,0 +1,151 @@
+//! Images of every channel.
+
+use ismrmrd::{Image, ImageHeader, Meta};
+use ndarray::{Array4, Axis};
+use num_complex::Complex32;
+use numerics::fft::Plan;
+use pipeline::{Gadget, KSpace, Remedy, Scan, Sink};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::image_headers::{central_line, image_header};
+
+/// Inverse Fourier transform of each channel.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {}
+
+/// Gives the images of all channels, each buffer's one by one: `n` fastest, then `s`, then the
+/// slice.
+pub struct TransformKSpace {
+    plan: Option<Plan>,
+    /// Images so far, for their numbers.
+    n_images: u64,
+}
+
+impl Gadget for TransformKSpace {
+    const NAME: &str = "transform_k_space";
+    const ALIASES: &'static [&'static str] = &["FFTGadget"];
+    const HEAVY: bool = true;
+    type Config = Config;
+    type Input = KSpace; // [slice, s, n, channel, encoding_step_2, encoding_step_1, readout]
+    type Output = Image; // [channel, z, y, x]
+    type Error = Error;
+
+    fn new(_config: Config, _scan: &Scan) -> Result<Self, Error> {
+        Ok(Self { plan: None, n_images: 0 })
+    }
+
+    fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
+        let mut buffer = k_space.data;
+        if buffer.data.is_empty() {
+            // Calibration lines only.
+            return Ok(());
+        }
+        let shape = buffer.data.shape().to_vec();
+        let &[n_slices, n_s, n_n, n_channels, z, y, x] = &shape[..] else {
+            return Err(Error(shape));
+        };
+        if buffer.headers.shape() != [n_slices, n_s, n_n, z, y] {
+            return Err(Error(shape));
+        }
+        let plan = match &mut self.plan {
+            Some(plan) if plan.shape() == buffer.data.shape() => plan,
+            plan => plan.insert(Plan::new(&shape, &[Axis(4), Axis(5), Axis(6)])),
+        };
+        plan.inverse(buffer.data.view_mut());
+        let matrix_size = [x, y, z].map(|len| u16::try_from(len).unwrap_or(u16::MAX));
+        for slice in 0..n_slices {
+            for s in 0..n_s {
+                for n in 0..n_n {
+                    self.n_images += 1;
+                    let line = central_line(&buffer, [slice, s, n]);
+                    let header = ImageHeader {
+                        channels: u16::try_from(n_channels).unwrap_or(u16::MAX),
+                        // It has 16 bits; Gadgetron's wraps in the same way.
+                        image_index: self.n_images as u16,
+                        ..image_header(&line, &buffer.sampling, matrix_size)
+                    };
+                    let place = ndarray::s![slice, s, n, .., .., .., ..];
+                    let pixels: Array4<Complex32> = buffer.data.slice(place).to_owned();
+                    out.push(Image::new(header, Meta::new(), pixels));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// K-space that is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "k-space of shape {0:?}, expected (slice, s, n, channel, encoding_step_2, encoding_step_1, \
+     readout) with a header for each line"
+)]
+pub struct Error(Vec<usize>);
+
+impl Remedy for Error {
+    fn remedy(&self) -> &str {
+        "put `sort_k_space` before `transform_k_space`"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ismrmrd::{AcquisitionHeader, KSpaceBuffer, Pixels, SamplingDescription};
+    use ndarray::{Array5, ArrayD, IxDyn};
+    use pipeline::{Message, run_gadget};
+
+    fn k_space(shape: &[usize]) -> KSpace {
+        let data = KSpaceBuffer {
+            // The centre of k-space only: an even image of the channel's number.
+            data: ArrayD::from_shape_fn(IxDyn(shape), |place| {
+                let is_center = place[4] == 0 && place[5] == 2 && place[6] == 3;
+                let value = (10 * place[0] + place[3] + 1) as f32;
+                Complex32::from(if is_center { value * 24.0_f32.sqrt() } else { 0.0 })
+            }),
+            trajectory: None,
+            density: None,
+            headers: Array5::from_shape_fn((2, 1, 2, 1, 4), |(slice, _, n, _, _)| {
+                let mut header = AcquisitionHeader::default();
+                header.idx.slice = slice as u16;
+                header.idx.repetition = n as u16;
+                header
+            }),
+            sampling: SamplingDescription::default(),
+        };
+        KSpace { encoding_space: 0, s: None, n: None, data, reference: None, waveforms: vec![] }
+    }
+
+    #[test]
+    fn every_channel_has_its_image() {
+        let inputs = [k_space(&[2, 1, 2, 3, 1, 4, 6])];
+        let (outputs, _) = run_gadget::<TransformKSpace>(Config {}, &Scan::default(), inputs)
+            .expect("the axes are right");
+        assert_eq!(outputs.len(), 4);
+        for (number, output) in outputs.into_iter().enumerate() {
+            let Message::Image(image) = output else { panic!("an image comes out") };
+            let header = image.header;
+            assert_eq!(usize::from(header.image_index), number + 1);
+            assert_eq!(
+                [header.slice, header.repetition].map(usize::from),
+                [number / 2, number % 2]
+            );
+            assert_eq!(({ header.channels }, { header.matrix_size }), (3, [6, 4, 1]));
+            let Pixels::C32(pixels) = image.pixels else { panic!("complex pixels") };
+            for ((channel, ..), value) in pixels.indexed_iter() {
+                let expected = (10 * (number / 2) + channel + 1) as f32;
+                assert!((value - Complex32::from(expected)).norm() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        let mut flat = k_space(&[2, 1, 2, 3, 1, 4, 6]);
+        flat.data.data = ArrayD::ones(IxDyn(&[2, 2]));
+        let error = run_gadget::<TransformKSpace>(Config {}, &Scan::default(), [flat]);
+        assert_eq!(error.err(), Some(Error(vec![2, 2])));
+    }
+}
