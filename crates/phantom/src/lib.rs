@@ -21,6 +21,7 @@ mod raster;
 mod scan;
 mod sequence;
 mod shepp_logan;
+mod spheres;
 mod tissue;
 mod trajectory;
 
@@ -69,6 +70,7 @@ pub use sequence::{
     Weighting,
 };
 pub use shepp_logan::shepp_logan;
+pub use spheres::Sphere;
 pub use tissue::{
     ContrastAgent, ContrastError, FieldStrength, H1_HZ_PER_T, LesionKind, Tissue, TissueKind,
     TissueTable,

@@ -111,6 +111,12 @@ pub enum SetupError {
         /// Where it would be.
         pose: Pose,
     },
+    /// Directions that span no image.
+    #[error(
+        "the directions of readout, phase encoding and slice are {0:?}: choose unit vectors at \
+         right angles"
+    )]
+    NotOrthonormal([[f64; 3]; 3]),
     /// The beat of the heart.
     #[error(transparent)]
     Cycle(#[from] CardiacCycleError),

@@ -108,7 +108,7 @@ impl Default for NoiseScan {
 }
 
 /// How the slices lie in the patient.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Orientation {
     /// x to the patient's left, y to the back.
     #[default]
@@ -119,10 +119,36 @@ pub enum Orientation {
     Coronal,
     /// Across the long axis of a usual heart: turned about two axes.
     ShortAxis,
+    /// Unit vectors of readout, phase encoding and slice in the patient (LPS), perpendicular to
+    /// each other: any plane, with either of its directions phase encoded.
+    Axes([[f64; 3]; 3]),
 }
 
+/// Unit vectors may be off by so much: those of headers are single precision.
+const AXIS_TOLERANCE: f64 = 1e-5;
+
 impl Orientation {
-    /// Unit vectors of readout, phase encoding and slice in the patient (LPS): right-handed.
+    /// The same slices with readout and phase encoding exchanged. Their normal stays, so the
+    /// three turn from right-handed to left-handed or back.
+    pub fn swapped(self) -> Self {
+        let [read, phase, slice] = self.directions();
+        Self::Axes([phase, read, slice])
+    }
+
+    /// Whether the three are unit vectors at right angles.
+    fn is_orthonormal(self) -> bool {
+        let axes = self.directions();
+        (0..3).all(|a| {
+            (a..3).all(|b| {
+                let product: f64 = (0..3).map(|n| axes[a][n] * axes[b][n]).sum();
+                let expected = if a == b { 1.0 } else { 0.0 };
+                (product - expected).abs() <= AXIS_TOLERANCE
+            })
+        })
+    }
+
+    /// Unit vectors of readout, phase encoding and slice in the patient (LPS): right-handed but
+    /// for [`Orientation::Axes`], which are as they were given.
     pub fn directions(self) -> [[f64; 3]; 3] {
         match self {
             Self::Transverse => [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
@@ -138,6 +164,7 @@ impl Orientation {
                 let phase = cross(slice, read);
                 [read, phase, slice]
             }
+            Self::Axes(axes) => axes,
         }
     }
 }
@@ -151,7 +178,7 @@ pub struct ImageGeometry {
     pub read_direction: [f32; 3],
     /// Unit vector down the columns.
     pub phase_direction: [f32; 3],
-    /// Their cross product.
+    /// Perpendicular to both.
     pub slice_direction: [f32; 3],
     /// Extent along the three, mm.
     pub field_of_view_mm: [f32; 3],
@@ -240,6 +267,9 @@ impl Setup {
         below("the object's shading", self.object_bias, 0.99)?;
         positive("the slice thickness, mm,", self.slice_thickness_mm)?;
         positive("the slice spacing, mm,", self.slice_spacing_mm)?;
+        if !self.orientation.is_orthonormal() {
+            return Err(SetupError::NotOrthonormal(self.orientation.directions()));
+        }
         self.motion.cycle.check()?;
         self.imperfections.check()?;
         positive("the receiver noise bandwidth", self.receiver_noise_bandwidth)?;
@@ -321,10 +351,16 @@ impl Setup {
         (slice as f64 - 0.5 * (self.n_slices - 1) as f64) * self.slice_spacing_mm
     }
 
+    /// Centre of a slice in the patient, mm.
+    pub(super) fn slice_center_mm(&self, slice: usize) -> [f64; 3] {
+        let [_, _, normal] = self.orientation.directions();
+        let offset_mm = self.slice_offset_mm(slice);
+        [0, 1, 2].map(|axis| self.center_mm[axis] + offset_mm * normal[axis])
+    }
+
     pub(super) fn image_geometry(&self, slice: usize) -> ImageGeometry {
         let [read, phase, normal] = self.orientation.directions();
-        let offset_mm = self.slice_offset_mm(slice);
-        let center_mm = [0, 1, 2].map(|axis| self.center_mm[axis] + offset_mm * normal[axis]);
+        let center_mm = self.slice_center_mm(slice);
         let [x_mm, y_mm] = self.field_of_view_mm;
         let single = |vector: [f64; 3]| vector.map(|part| part as f32);
         ImageGeometry {

@@ -9,6 +9,7 @@ use crate::ellipse::Ellipse;
 use crate::motion::Pose;
 use crate::object::Component;
 use crate::shepp_logan::shepp_logan;
+use crate::spheres::{Sphere, cut};
 use crate::tissue::Tissue;
 
 /// From the base of the left ventricle to its apex, mm: what slices of a stack are spread over.
@@ -26,6 +27,8 @@ pub enum Subject {
     SystemPhantom(SphereArray),
     /// Any anatomies, one per slice.
     Anatomies(Vec<Anatomy>),
+    /// Spheres at places of the patient, cut by the slices wherever these lie: for geometry.
+    Spheres(Vec<Sphere>),
 }
 
 impl Subject {
@@ -36,6 +39,7 @@ impl Subject {
             Self::ShortAxis(_) => "short_axis",
             Self::SystemPhantom(_) => "system_phantom",
             Self::Anatomies(_) => "anatomy",
+            Self::Spheres(_) => "spheres",
         }
     }
 
@@ -46,6 +50,7 @@ impl Subject {
             Self::ShortAxis(_) => "HEART",
             Self::SystemPhantom(_) => "PHANTOM",
             Self::Anatomies(_) => "HEART",
+            Self::Spheres(_) => "PHANTOM",
         }
     }
 
@@ -87,6 +92,14 @@ impl Subject {
                     });
                 }
                 Ok(anatomies.iter().cloned().map(Body::Anatomy).collect())
+            }
+            Self::Spheres(spheres) => {
+                let [read, phase, _] = setup.orientation.directions();
+                let of_slice = |slice| {
+                    let center_mm = setup.slice_center_mm(slice);
+                    Body::Picture(cut(spheres, center_mm, read, phase))
+                };
+                Ok((0..n_slices).map(of_slice).collect())
             }
         }
     }
