@@ -47,8 +47,8 @@ fn regrid_a_readout(bencher: Bencher, n_channels: usize) {
 fn correct_a_readout(bencher: Bencher, n_channels: usize) {
     let navigators = Array3::from_elem((3, n_channels, 128), Complex32::new(0.3, -0.2));
     let options = NavigatorOptions::default();
-    let correction = PhaseCorrection::estimate(navigators.view(), true, options, |_, v| v)
-        .expect("navigators");
+    let correction =
+        PhaseCorrection::estimate(navigators.view(), true, options, |_, v| v).expect("navigators");
     let pixels = Array2::from_elem((n_channels, 128), Complex32::new(0.3, -0.2));
     bencher.with_inputs(|| pixels.clone()).bench_refs(|pixels| {
         correction.apply(pixels.view_mut(), 20, true);
