@@ -17,7 +17,6 @@ mod line_transform;
 pub mod partial_fourier;
 pub mod percentile;
 pub mod sense;
-mod simd;
 pub mod spirit;
 pub mod spline;
 pub mod triangular;

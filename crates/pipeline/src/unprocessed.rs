@@ -54,7 +54,8 @@ pub(crate) fn marked(mut message: Message, gadget: &str, reason: &str) -> Messag
         Message::Acquisition(_)
         | Message::Waveform(_)
         | Message::Bucket(_)
-        | Message::KSpace(_) => {}
+        | Message::KSpace(_)
+        | Message::Answer(_) => {}
     }
     message
 }

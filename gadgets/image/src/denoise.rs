@@ -92,12 +92,8 @@ impl Denoise {
                 true
             }
             Pixels::F32(pixels) => {
-                for mut plane in pixels.outer_iter_mut().flat_map(|volume| volume.into_outer_iter())
-                {
-                    let complex = plane.mapv(|value| Complex32::new(value, 0.0));
-                    // Real pixels have the noise of one part only.
-                    let variance = self.0.image_std * self.0.image_std;
-                    plane.assign(&self.run(complex.view(), variance).mapv(|value| value.re));
+                for mut volume in pixels.outer_iter_mut() {
+                    volume.outer_iter_mut().for_each(|plane| self.denoise_real_plane(plane));
                 }
                 true
             }
@@ -118,6 +114,13 @@ impl Denoise {
         for meta in &mut series.meta {
             meta.append("ImageProcessingHistory", "DENOISE");
         }
+    }
+
+    /// Real pixels have the noise of one part only.
+    fn denoise_real_plane(&self, mut plane: ArrayViewMut2<'_, f32>) {
+        let complex = plane.mapv(|value| Complex32::new(value, 0.0));
+        let variance = self.0.image_std * self.0.image_std;
+        plane.assign(&self.run(complex.view(), variance).mapv(|value| value.re));
     }
 
     fn denoise_plane(&self, mut plane: ArrayViewMut2<'_, Complex32>) {

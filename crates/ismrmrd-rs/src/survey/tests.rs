@@ -4,7 +4,6 @@ use ndarray::{Array2, Array4};
 use num_complex::Complex32;
 
 use super::*;
-use crate::xml::Trajectory;
 use crate::xml::{
     AccelerationFactor, AcquisitionSystemInformation, Encoding, Limit, MatrixSize,
     MeasurementDependency, MeasurementInformation, ParallelImaging, PatientPosition, Trajectory,

@@ -30,8 +30,8 @@ pub fn non_local_means(
     if height == 0 || width == 0 {
         return denoised;
     }
-    let bands = denoised.axis_chunks_iter_mut(Axis(0), BAND_ROWS).into_par_iter().enumerate();
-    bands.for_each(|(band, mut rows)| {
+    let bands: Vec<_> = denoised.axis_chunks_iter_mut(Axis(0), BAND_ROWS).collect();
+    bands.into_par_iter().enumerate().for_each(|(band, mut rows)| {
         rows.assign(&denoise_rows(image, noise_variance, search_width, band * BAND_ROWS));
     });
     denoised
