@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipeline::noise::{KeepError, NoiseCovariance, NoiseLimits, NoiseMemory, NoiseStore};
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 /// By measurement id: ms since 1970 when it was measured, and a file as Gadgetron writes it.
@@ -63,8 +64,10 @@ impl NoiseArchive {
         file.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = file.open(path).map_err(|error| fail(error.to_string()))?;
         let mut builder = Database::builder();
-        let database = builder.set_cache_size(CACHE_BYTES).create_file(file);
-        let database = database.map_err(|error| fail(error.to_string()))?;
+        builder.set_cache_size(CACHE_BYTES);
+        let database = FileBackend::new(file)
+            .and_then(|backend| builder.create_with_backend(backend))
+            .map_err(|error| fail(error.to_string()))?;
         let memory = NoiseMemory::new(limits);
         let forgotten = load(&database, &memory).map_err(|error| fail(error.to_string()))?;
         let (changes, receiver) = mpsc::sync_channel(WAITING_CHANGES);

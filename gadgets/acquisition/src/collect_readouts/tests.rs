@@ -1,6 +1,6 @@
 use super::*;
 use ismrmrd::xml::{Encoding, EncodingLimits, Limit};
-use ismrmrd::{AcquisitionHeader, EncodingCounters, Header, WaveformHeader};
+use ismrmrd::{AcquisitionFlags, AcquisitionHeader, EncodingCounters, Header, WaveformHeader};
 use pipeline::{Message, run_gadget};
 
 const LAST_IN_REPETITION: AcquisitionFlags = AcquisitionFlags::LAST_IN_REPETITION;
