@@ -19,7 +19,9 @@ mod centered;
 mod crop_readout;
 #[cfg(test)]
 mod reference;
+mod through_k_space;
 
 pub use axes::{Plan, forward_2d, forward_axes, inverse_2d, inverse_axes};
 pub use centered::{Centered, Direction};
 pub use crop_readout::{CropReadout, CropReadoutError};
+pub use through_k_space::{ThroughKSpace, ThroughKSpaceError};

@@ -18,3 +18,4 @@ pub mod spirit;
 pub mod triangular;
 pub mod wavelet;
 pub mod whitening;
+pub mod windows;

@@ -93,6 +93,14 @@ impl Centered {
         }
     }
 
+    /// [`Centered::raw`] to keep.
+    pub(super) fn shared(&self, direction: Direction) -> Arc<dyn Fft<f32>> {
+        match direction {
+            Direction::Forward => self.forward.clone(),
+            Direction::Inverse => self.inverse.clone(),
+        }
+    }
+
     /// As [`Centered::process_rows`] with `scale` in place of 1/√N.
     pub(super) fn process_rows_scaled(
         &self,
