@@ -15,11 +15,21 @@ pub fn registry() -> Registry {
         .with::<acquisition::RemoveOversampling>()
         .with::<acquisition::SaveData>()
         .with::<acquisition::SortKSpace>()
+        .with::<cartesian::AdjustFieldOfView>()
         .with::<cartesian::CompressCoils>()
+        .with::<cartesian::FilterKSpace>()
+        .with::<cartesian::GatherReplicas>()
         .with::<cartesian::Grappa>()
+        .with::<cartesian::ImageToKSpace>()
+        .with::<cartesian::NoiseSdMap>()
+        .with::<cartesian::PartialFourierFilter>()
+        .with::<cartesian::PartialFourierHomodyne>()
+        .with::<cartesian::PartialFourierPocs>()
         .with::<cartesian::PrepareReference>()
+        .with::<cartesian::PseudoReplica>()
         .with::<cartesian::ReconstructCoils>()
         .with::<cartesian::ReconstructFft>()
+        .with::<cartesian::ScaleSeries>()
         .with::<image::AutoScale>()
         .with::<image::ComplexToFloat>()
         .with::<image::ConvertToI16>()
@@ -42,13 +52,19 @@ macro_rules! built_in {
 
 /// Chains that every server has.
 const BUILT_IN: &[(&str, &str)] = built_in! {
+    "Generic_Cartesian_Image_Chain_FFT.xml"
     "cartesian_fft.toml"
     "default.xml"
     "default_short.xml"
     "invertcontrast.toml"
     "null.toml"
+    "pseudoreplica.xml"
     "savedataonly.toml"
     "simplefft.toml"
+    "stream_complex_to_float.xml"
+    "stream_float_to_short.xml"
+    "stream_image_array_scaling.xml"
+    "stream_image_array_split.xml"
 };
 
 /// The chains in the folder and those built in.

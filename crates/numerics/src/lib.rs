@@ -12,6 +12,7 @@ pub mod epg;
 pub mod fft;
 pub mod grappa;
 mod line_transform;
+pub mod partial_fourier;
 pub mod percentile;
 pub mod sense;
 pub mod spirit;

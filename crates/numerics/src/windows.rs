@@ -155,7 +155,8 @@ mod tests {
     #[test]
     fn the_power_over_the_acquired_range_is_1() {
         for window in ALL {
-            for (len, acquired) in [(256, 0..=255), (256, 64..=255), (256, 0..=191), (256, 20..=219)]
+            for (len, acquired) in
+                [(256, 0..=255), (256, 64..=255), (256, 0..=191), (256, 20..=219)]
             {
                 let weights = window.snr_weights(len, acquired.clone());
                 let n = acquired.clone().count() as f64;

@@ -1,18 +1,40 @@
 //! Gadgets that turn Cartesian k-space into images.
 
+pub mod adjust_field_of_view;
 mod coil_combination;
 pub mod compress_coils;
+pub mod filter_k_space;
+pub mod gather_replicas;
 pub mod grappa;
 mod image_headers;
+pub mod image_to_k_space;
 mod lines;
+pub mod noise_sd_map;
+pub mod partial_fourier_filter;
+pub mod partial_fourier_homodyne;
+pub mod partial_fourier_pocs;
 pub mod prepare_reference;
+pub mod pseudo_replica;
 pub mod reconstruct_coils;
 pub mod reconstruct_fft;
+mod sampled_images;
+pub mod scale_series;
 mod series;
 
+pub use adjust_field_of_view::AdjustFieldOfView;
 pub use coil_combination::CoilMapAlgorithm;
 pub use compress_coils::CompressCoils;
+pub use filter_k_space::FilterKSpace;
+pub use gather_replicas::GatherReplicas;
 pub use grappa::Grappa;
+pub use image_to_k_space::ImageToKSpace;
+pub use noise_sd_map::NoiseSdMap;
+pub use partial_fourier_filter::PartialFourierFilter;
+pub use partial_fourier_homodyne::PartialFourierHomodyne;
+pub use partial_fourier_pocs::PartialFourierPocs;
 pub use prepare_reference::PrepareReference;
+pub use pseudo_replica::PseudoReplica;
 pub use reconstruct_coils::ReconstructCoils;
 pub use reconstruct_fft::ReconstructFft;
+pub use sampled_images::SeriesError;
+pub use scale_series::ScaleSeries;

@@ -151,8 +151,7 @@ impl ThroughKSpace {
         let back = if is_whole {
             let len = whole as usize;
             let (centre, centre_out) = (len / 2, n_out / 2);
-            let (from, to) =
-                (centre.saturating_sub(centre_out), centre_out.saturating_sub(centre));
+            let (from, to) = (centre.saturating_sub(centre_out), centre_out.saturating_sub(centre));
             let n_copied = (len - from).min(n_out - to);
             let fft = Centered::new(len).shared(Direction::Inverse);
             Back::Inverse { len, fft, from, to, n_copied }
@@ -351,8 +350,7 @@ impl Back {
         let len = (n_kept + n_out - 1).next_power_of_two();
         let centre = (n_out / 2) as i64;
         let plan = Centered::new(len);
-        let (forward, inverse) =
-            (plan.shared(Direction::Forward), plan.shared(Direction::Inverse));
+        let (forward, inverse) = (plan.shared(Direction::Forward), plan.shared(Direction::Inverse));
         let mut chirp = vec![Complex32::ZERO; len];
         let (lowest, highest) = (-((n_kept / 2) as i64), (n_kept - n_kept / 2) as i64 - 1);
         // Output pixel p reads x[k] at distance p − k, which is counted round the circle.
