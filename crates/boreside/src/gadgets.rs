@@ -21,6 +21,7 @@ pub fn registry() -> Registry {
         .with::<cartesian::GatherReplicas>()
         .with::<cartesian::Grappa>()
         .with::<cartesian::ImageToKSpace>()
+        .with::<cartesian::InjectNoise>()
         .with::<cartesian::NoiseSdMap>()
         .with::<cartesian::PartialFourierFilter>()
         .with::<cartesian::PartialFourierHomodyne>()
