@@ -30,6 +30,7 @@ pub fn registry() -> Registry {
         .with::<cartesian::GatherReplicas>()
         .with::<cartesian::Grappa>()
         .with::<cartesian::ImageToKSpace>()
+        .with::<cartesian::InjectNoise>()
         .with::<cartesian::MergeEncodingSpaces>()
         .with::<cartesian::NoiseSdMap>()
         .with::<cartesian::PartialFourierFilter>()
