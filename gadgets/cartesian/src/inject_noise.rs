@@ -51,7 +51,8 @@ impl Gadget for InjectNoise {
         if !(noise_mean.is_finite() && noise_sd.is_finite() && noise_sd >= 0.0) {
             return Err(Error { noise_mean, noise_sd });
         }
-        let parallel = scan.encoding(0).ok().and_then(|encoding| encoding.parallel_imaging.as_ref());
+        let parallel =
+            scan.encoding(0).ok().and_then(|encoding| encoding.parallel_imaging.as_ref());
         let mode = parallel.and_then(|parallel| parallel.calibration_mode);
         let has_own_calibration =
             matches!(mode, Some(CalibrationMode::Separate | CalibrationMode::External));

@@ -191,10 +191,6 @@ impl Conversation {
     /// The client's CLOSE: without a header the chain runs once with none.
     async fn close(&mut self) {
         match &self.phase {
-            // No noise is kept between scans: the client goes on without.
-            Phase::Opening(opening) if opening.is_noise_query() => {
-                self.reply(Reply::NoStoredNoise).await;
-            }
             Phase::Opening(opening) if opening.has_config() => self.start().await,
             Phase::Streaming(_) => self.warn_of_data().await,
             _ => {}
@@ -230,6 +226,11 @@ impl Conversation {
         };
         let (chain, unused) = match opening.chain(&self.shared.chains) {
             Ok(resolved) => resolved,
+            // That client understands no text: it goes on without.
+            Err(error) if opening.is_noise_query() => {
+                tracing::warn!("the question for stored noise is not understood: {error}");
+                return self.reply(Reply::NoStoredNoise).await;
+            }
             Err(error) => return self.fail_with(&error).await,
         };
         if !unused.is_empty() {
@@ -238,6 +239,7 @@ impl Conversation {
         let mut scan = Scan {
             session: self.id,
             save_dir: self.shared.settings.save_dir.clone(),
+            noise: Some(self.shared.noise.store()),
             ..Scan::default()
         };
         let mut header_error = None;
