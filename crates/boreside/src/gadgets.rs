@@ -71,6 +71,16 @@ macro_rules! built_in {
 
 /// Chains that every server has.
 const BUILT_IN: &[(&str, &str)] = built_in! {
+    "Generic_Cartesian_FFT.xml"
+    "Generic_Cartesian_Grappa.xml"
+    "Generic_Cartesian_Grappa_Cine_Denoise.xml"
+    "Generic_Cartesian_Grappa_Complex.xml"
+    "Generic_Cartesian_Grappa_EPI.xml"
+    "Generic_Cartesian_Grappa_EPI_AVE.xml"
+    "Generic_Cartesian_Grappa_ImageArray.xml"
+    "Generic_Cartesian_Grappa_RealTimeCine.xml"
+    "Generic_Cartesian_Grappa_SNR.xml"
+    "Generic_Cartesian_Grappa_T2W.xml"
     "Generic_Cartesian_Image_Chain_FFT.xml"
     "NoiseSummary.xml"
     "cartesian_fft.toml"
@@ -84,6 +94,8 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "distributed_image_default.xml"
     "epi.xml"
     "external_equivalent_example.xml"
+    "grappa_cpu.xml"
+    "grappa_float_cpu.xml"
     "gtquery.xml"
     "invertcontrast.toml"
     "isalive.xml"
