@@ -22,6 +22,7 @@ pub fn registry() -> Registry {
         .with::<acquisition::SortKSpace>()
         .with::<acquisition::SummariseNoise>()
         .with::<cartesian::AdjustFieldOfView>()
+        .with::<cartesian::CgSense>()
         .with::<cartesian::CombineChannels>()
         .with::<cartesian::CompressCoils>()
         .with::<cartesian::CorrectEpiPhase>()
@@ -42,6 +43,8 @@ pub fn registry() -> Registry {
         .with::<cartesian::ReconstructFft>()
         .with::<cartesian::RegridEpi>()
         .with::<cartesian::ScaleSeries>()
+        .with::<cartesian::Spirit>()
+        .with::<cartesian::SpiritNonLinear>()
         .with::<cartesian::TransformKSpace>()
         .with::<cartesian::TransformReadout>()
         .with::<image::AutoScale>()
@@ -82,6 +85,11 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "Generic_Cartesian_Grappa_SNR.xml"
     "Generic_Cartesian_Grappa_T2W.xml"
     "Generic_Cartesian_Image_Chain_FFT.xml"
+    "Generic_Cartesian_NonLinear_Spirit_RealTimeCine.xml"
+    "Generic_Cartesian_RandomSampling_NonLinear_Spirit_RealTimeCine.xml"
+    "Generic_Cartesian_Spirit.xml"
+    "Generic_Cartesian_Spirit_RealTimeCine.xml"
+    "Generic_Cartesian_Spirit_SASHA.xml"
     "NoiseSummary.xml"
     "cartesian_fft.toml"
     "default.xml"

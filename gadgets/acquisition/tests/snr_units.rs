@@ -36,7 +36,8 @@ fn simulated(sd: f64, n_samples_left_out: usize) -> SimulatedScan {
 /// left when those of the same scan without noise are taken off.
 fn noise_only(n_samples_left_out: usize) -> (Scan, Vec<Acquisition>) {
     let noisy = simulated(0.7, n_samples_left_out);
-    let clean = simulated(0.0, n_samples_left_out);
+    // A noise scan needs noise: so little that it does not count.
+    let clean = simulated(1e-6, n_samples_left_out);
     let readouts = noisy.acquisitions().zip(clean.acquisitions()).map(|(mut noisy, clean)| {
         noisy.data -= &clean.data;
         noisy

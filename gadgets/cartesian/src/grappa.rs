@@ -21,7 +21,7 @@ use crate::coil_combination::{
     CoilMapAlgorithm, CoilMapOptions, combine, fingerprint, noise_scaling, samples_of, serving,
     slice_of,
 };
-use crate::lines::{BufferShape, into_standard_layout, lines_read};
+use crate::lines::{BackwardLines, BufferShape, into_standard_layout, lines_read};
 use crate::series::Describer;
 use calibration::{Calibration, Calibrations, Method, Source};
 pub use error::Error;
@@ -170,6 +170,7 @@ pub struct Grappa {
     calibrations: Calibrations,
     plan: Option<Plan>,
     told_gaps: bool,
+    backward: BackwardLines,
 }
 
 impl Gadget for Grappa {
@@ -202,6 +203,7 @@ impl Gadget for Grappa {
             calibrations: Calibrations::default(),
             plan: None,
             told_gaps: false,
+            backward: BackwardLines::default(),
         })
     }
 
@@ -217,6 +219,9 @@ impl Gadget for Grappa {
             return Ok(());
         }
         let shape = BufferShape::of(&buffer)?;
+        if let Some((what, remedy)) = self.backward.complaint(&buffer) {
+            out.warn(what, remedy);
+        }
         buffer.data = into_standard_layout(buffer.data);
         let reference = match reference {
             Some(reference) => reference,

@@ -1,6 +1,7 @@
 //! Gadgets that turn Cartesian k-space into images.
 
 pub mod adjust_field_of_view;
+pub mod cg_sense;
 mod coil_combination;
 pub mod combine_channels;
 pub mod compress_coils;
@@ -27,10 +28,14 @@ pub mod regrid_epi;
 mod sampled_images;
 pub mod scale_series;
 mod series;
+pub mod spirit;
+pub mod spirit_non_linear;
 pub mod transform_k_space;
 pub mod transform_readout;
+mod unaliasing;
 
 pub use adjust_field_of_view::AdjustFieldOfView;
+pub use cg_sense::CgSense;
 pub use coil_combination::CoilMapAlgorithm;
 pub use combine_channels::CombineChannels;
 pub use compress_coils::CompressCoils;
@@ -54,5 +59,7 @@ pub use reconstruct_fft::ReconstructFft;
 pub use regrid_epi::RegridEpi;
 pub use sampled_images::SeriesError;
 pub use scale_series::ScaleSeries;
+pub use spirit::Spirit;
+pub use spirit_non_linear::SpiritNonLinear;
 pub use transform_k_space::TransformKSpace;
 pub use transform_readout::TransformReadout;

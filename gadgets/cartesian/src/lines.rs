@@ -1,6 +1,6 @@
 //! Lines of a k-space buffer: the shape of the buffer, and which of its lines were read.
 
-use ismrmrd::{AcquisitionHeader, KSpaceBuffer};
+use ismrmrd::{AcquisitionFlags, AcquisitionHeader, KSpaceBuffer};
 use ndarray::{Array2, ArrayView2, s};
 use num_complex::Complex32;
 
@@ -78,6 +78,32 @@ pub(crate) fn lines_read(buffer: &KSpaceBuffer, image: [usize; 3]) -> Array2<boo
 /// The header of the first line that was read.
 pub(crate) fn first_read(buffer: &KSpaceBuffer) -> Option<AcquisitionHeader> {
     buffer.headers.iter().find(|line| was_read(line)).copied()
+}
+
+/// Looks for lines that were read backwards and not flipped, once in a scan.
+#[derive(Debug, Default)]
+pub(crate) struct BackwardLines {
+    was_told: bool,
+}
+
+impl BackwardLines {
+    /// What to say of the buffer, and what to do about it.
+    pub(crate) fn complaint(
+        &mut self,
+        buffer: &KSpaceBuffer,
+    ) -> Option<(&'static str, &'static str)> {
+        let is_backward =
+            |line: &AcquisitionHeader| line.flags.contains(AcquisitionFlags::IS_REVERSE);
+        if self.was_told || !buffer.headers.iter().any(is_backward) {
+            return None;
+        }
+        self.was_told = true;
+        Some((
+            "lines were read backwards, as in echo-planar imaging, and no gadget has turned them",
+            "do not trust these images: put `regrid_epi`, `correct_epi_phase` and \
+             `transform_readout` before `collect_readouts`",
+        ))
+    }
 }
 
 /// The samples, in standard order: they are copied only where they are not.

@@ -13,7 +13,7 @@ use crate::coil_combination::{
     CoilMapAlgorithm, CoilMapOptions, combine, fingerprint, noise_scaling, reference_images,
     samples_of, serving, slice_of,
 };
-use crate::lines::{BufferShape, BufferShapeError, into_standard_layout};
+use crate::lines::{BackwardLines, BufferShape, BufferShapeError, into_standard_layout};
 use crate::series::Describer;
 
 /// Inverse Fourier transform and combination of the channels.
@@ -76,6 +76,7 @@ pub struct ReconstructCoils {
     /// The last maps of each image of the references, with what they were made of and for.
     maps: BTreeMap<Key, (MadeOf, Array4<Complex32>)>,
     plan: Option<Plan>,
+    backward: BackwardLines,
 }
 
 impl Gadget for ReconstructCoils {
@@ -104,7 +105,8 @@ impl Gadget for ReconstructCoils {
             threshold: config.coil_map_thres_iter,
         };
         let describer = Describer::new(scan);
-        Ok(Self { config, options, describer, maps: BTreeMap::new(), plan: None })
+        let backward = BackwardLines::default();
+        Ok(Self { config, options, describer, maps: BTreeMap::new(), plan: None, backward })
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
@@ -113,6 +115,9 @@ impl Gadget for ReconstructCoils {
             return Ok(());
         }
         let shape = BufferShape::of(&buffer)?;
+        if let Some((what, remedy)) = self.backward.complaint(&buffer) {
+            out.warn(what, remedy);
+        }
         buffer.data = into_standard_layout(buffer.data);
         let reference = reference.filter(|reference| !reference.data.is_empty());
         let reference = reference.unwrap_or_else(|| buffer.clone());

@@ -88,7 +88,9 @@ impl Gadget for RegridEpi {
     }
 
     fn process(&mut self, mut readout: Acquisition, out: &mut Sink<Self>) -> Result<(), Error> {
-        if readout.header.flags.intersects(NOT_ENCODED) {
+        let flags = readout.header.flags;
+        // Siemens flags its phase-correction lines as navigators too.
+        if flags.intersects(NOT_ENCODED) && !flags.contains(AcquisitionFlags::IS_PHASECORR_DATA) {
             out.push(readout);
             return Ok(());
         }

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::image_headers::{central_line, image_header};
+use crate::lines::{BackwardLines, BufferShape, BufferShapeError, into_standard_layout};
 
 /// Inverse Fourier transform of each channel.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -21,6 +22,7 @@ pub struct TransformKSpace {
     plan: Option<Plan>,
     /// Images so far, for their numbers.
     n_images: u64,
+    backward: BackwardLines,
 }
 
 impl Gadget for TransformKSpace {
@@ -33,7 +35,7 @@ impl Gadget for TransformKSpace {
     type Error = Error;
 
     fn new(_config: Config, _scan: &Scan) -> Result<Self, Error> {
-        Ok(Self { plan: None, n_images: 0 })
+        Ok(Self { plan: None, n_images: 0, backward: BackwardLines::default() })
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
@@ -42,35 +44,30 @@ impl Gadget for TransformKSpace {
             // Calibration lines only.
             return Ok(());
         }
-        let shape = buffer.data.shape().to_vec();
-        let &[n_slices, n_s, n_n, n_channels, z, y, x] = &shape[..] else {
-            return Err(Error(shape));
-        };
-        if buffer.headers.shape() != [n_slices, n_s, n_n, z, y] {
-            return Err(Error(shape));
+        let shape = BufferShape::of(&buffer)?;
+        if let Some((what, remedy)) = self.backward.complaint(&buffer) {
+            out.warn(what, remedy);
         }
+        buffer.data = into_standard_layout(buffer.data);
         let plan = match &mut self.plan {
             Some(plan) if plan.shape() == buffer.data.shape() => plan,
-            plan => plan.insert(Plan::new(&shape, &[Axis(4), Axis(5), Axis(6)])),
+            plan => plan.insert(Plan::new(buffer.data.shape(), &[Axis(4), Axis(5), Axis(6)])),
         };
         plan.inverse(buffer.data.view_mut());
+        let [z, y, x] = shape.k_space;
         let matrix_size = [x, y, z].map(|len| u16::try_from(len).unwrap_or(u16::MAX));
-        for slice in 0..n_slices {
-            for s in 0..n_s {
-                for n in 0..n_n {
-                    self.n_images += 1;
-                    let line = central_line(&buffer, [slice, s, n]);
-                    let header = ImageHeader {
-                        channels: u16::try_from(n_channels).unwrap_or(u16::MAX),
-                        // It has 16 bits; Gadgetron's wraps in the same way.
-                        image_index: self.n_images as u16,
-                        ..image_header(&line, &buffer.sampling, matrix_size)
-                    };
-                    let place = ndarray::s![slice, s, n, .., .., .., ..];
-                    let pixels: Array4<Complex32> = buffer.data.slice(place).to_owned();
-                    out.push(Image::new(header, Meta::new(), pixels));
-                }
-            }
+        for [slice, s, n] in shape.images() {
+            self.n_images += 1;
+            let line = central_line(&buffer, [slice, s, n]);
+            let header = ImageHeader {
+                channels: u16::try_from(shape.n_channels).unwrap_or(u16::MAX),
+                // It has 16 bits; Gadgetron's wraps in the same way.
+                image_index: self.n_images as u16,
+                ..image_header(&line, &buffer.sampling, matrix_size)
+            };
+            let place = ndarray::s![slice, s, n, .., .., .., ..];
+            let pixels: Array4<Complex32> = buffer.data.slice(place).to_owned();
+            out.push(Image::new(header, Meta::new(), pixels));
         }
         Ok(())
     }
@@ -78,22 +75,19 @@ impl Gadget for TransformKSpace {
 
 /// K-space that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "k-space of shape {0:?}, expected (slice, s, n, channel, encoding_step_2, encoding_step_1, \
-     readout) with a header for each line"
-)]
-pub struct Error(Vec<usize>);
+#[error(transparent)]
+pub struct Error(#[from] BufferShapeError);
 
 impl Remedy for Error {
     fn remedy(&self) -> &str {
-        "put `sort_k_space` before `transform_k_space`"
+        BufferShapeError::REMEDY
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ismrmrd::{AcquisitionHeader, KSpaceBuffer, Pixels, SamplingDescription};
+    use ismrmrd::{AcquisitionFlags, AcquisitionHeader, KSpaceBuffer, Pixels, SamplingDescription};
     use ndarray::{Array5, ArrayD, IxDyn};
     use pipeline::{Message, run_gadget};
 
@@ -146,6 +140,17 @@ mod tests {
         let mut flat = k_space(&[2, 1, 2, 3, 1, 4, 6]);
         flat.data.data = ArrayD::ones(IxDyn(&[2, 2]));
         let error = run_gadget::<TransformKSpace>(Config {}, &Scan::default(), [flat]);
-        assert_eq!(error.err(), Some(Error(vec![2, 2])));
+        assert!(error.is_err());
+    }
+
+    #[test]
+    fn lines_that_run_backwards_are_told_once() {
+        let mut backward = k_space(&[2, 1, 2, 3, 1, 4, 6]);
+        backward.data.headers[[1, 0, 0, 0, 3]].flags = AcquisitionFlags::IS_REVERSE;
+        let inputs = [backward.clone(), backward];
+        let (outputs, warnings) =
+            run_gadget::<TransformKSpace>(Config {}, &Scan::default(), inputs).expect("it runs");
+        assert_eq!((outputs.len(), warnings.len()), (8, 1));
+        assert!(warnings[0].contains("backwards"), "{warnings:?}");
     }
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use acquisition::{
-    AdjustNoise, CollectReadouts, Discard, InjectFault, Passthrough, RemoveOversampling, SaveData,
-    SortKSpace,
+    AdjustAsymmetricEcho, AdjustNoise, CollectReadouts, Discard, InjectFault, Passthrough,
+    RemoveOversampling, SaveData, SortKSpace,
 };
 use cartesian::ReconstructFft;
 use image::{
@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 fn registry() -> Registry {
     Registry::new()
+        .with::<AdjustAsymmetricEcho>()
         .with::<AdjustNoise>()
         .with::<CollectReadouts>()
         .with::<Discard>()

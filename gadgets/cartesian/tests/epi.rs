@@ -4,12 +4,18 @@
 use std::path::{Path, PathBuf};
 
 use acquisition::{AdjustNoise, CollectReadouts, SortKSpace};
-use cartesian::{CombineChannels, CorrectEpiPhase, RegridEpi, TransformKSpace, TransformReadout};
-use image::{AutoScale, ConvertToU16, Extract, FinishImages};
+use cartesian::{
+    CombineChannels, CompressCoils, CorrectEpiPhase, Grappa, MergeEncodingSpaces, PrepareReference,
+    RegridEpi, TransformKSpace, TransformReadout,
+};
+use image::{AutoScale, ConvertToU16, Extract, FinishImages, SplitSeries};
 use ismrmrd::hdf5::FileReader;
 use ismrmrd::{Image, ImageHeader};
 use ndarray::{Array2, Axis};
-use phantom::{Encoding, EpiOptions, GradientEcho, Setup, SimulatedScan, Subject};
+use phantom::{
+    CalibrationLines, Encoding, EpiOptions, GradientEcho, LineOptions, Setup, SimulatedScan,
+    Subject, Undersampling,
+};
 use pipeline::chain::ChainFile;
 use pipeline::{Chain, Fault, Message, Registry, Scan};
 use tokio::sync::mpsc;
@@ -34,15 +40,21 @@ fn run(text: &str, scan: &Scan, inputs: Vec<Message>) -> (Vec<Image>, Vec<Fault>
         .with::<AutoScale>()
         .with::<CollectReadouts>()
         .with::<CombineChannels>()
+        .with::<CompressCoils>()
         .with::<ConvertToU16>()
         .with::<CorrectEpiPhase>()
         .with::<Extract>()
         .with::<FinishImages>()
+        .with::<Grappa>()
+        .with::<MergeEncodingSpaces>()
+        .with::<PrepareReference>()
         .with::<RegridEpi>()
         .with::<SortKSpace>()
+        .with::<SplitSeries>()
         .with::<TransformKSpace>()
         .with::<TransformReadout>();
-    let file = ChainFile::parse("epi.xml", text).unwrap_or_else(|error| panic!("{error}"));
+    let name = if text.starts_with("<?xml") { "epi.xml" } else { "epi.toml" };
+    let file = ChainFile::parse(name, text).unwrap_or_else(|error| panic!("{error}"));
     let chain = Chain::check(&file, &registry).unwrap_or_else(|error| panic!("{error}"));
     let (output, mut results) = mpsc::channel(4);
     let (faults, mut reported) = mpsc::unbounded_channel();
@@ -157,7 +169,16 @@ const TRAIN: EpiOptions = EpiOptions {
 };
 
 fn simulate(train: EpiOptions) -> (SimulatedScan, Scan, Vec<Message>) {
+    simulate_lines(train, 1, LineOptions::default())
+}
+
+fn simulate_lines(
+    train: EpiOptions,
+    n_repetitions: usize,
+    lines: LineOptions,
+) -> (SimulatedScan, Scan, Vec<Message>) {
     let sequence = GradientEcho {
+        n_repetitions,
         repetition_time_ms: 100.0,
         echo_time_ms: 40.0,
         encoding: Encoding::Epi(train),
@@ -166,7 +187,8 @@ fn simulate(train: EpiOptions) -> (SimulatedScan, Scan, Vec<Message>) {
     let setup = Setup {
         matrix_size: train.encoded_matrix_size,
         field_of_view_mm: train.encoded_field_of_view_mm,
-        n_channels: 4,
+        n_channels: 8,
+        lines,
         ..Setup::new(Subject::SheppLogan)
     };
     let simulated = SimulatedScan::new(&sequence, setup).expect("the setup fits");
@@ -210,6 +232,60 @@ fn delays_and_phases_between_the_directions_leave_no_ghost() {
     let before = scaled_relative_l2(&magnitudes(&uncorrected[0]), &perfect);
     println!("ghost of 2.5 µs and 0.7 rad: {before:.2} of the image before, {left:.1e} after");
     assert!(before > 0.2 && left < 0.01, "{before} {left}");
+}
+
+/// The middle of Gadgetron's `Generic_Cartesian_Grappa_EPI.xml`, in our words.
+const GRAPPA_CHAIN: &str = r#"
+[[gadget]]
+use = "regrid_epi"
+[[gadget]]
+use = "correct_epi_phase"
+[[gadget]]
+use = "transform_readout"
+[[gadget]]
+use = "merge_encoding_spaces"
+[[gadget]]
+use = "collect_readouts"
+trigger_dimension = "repetition"
+[[gadget]]
+use = "sort_k_space"
+n_dimension = "repetition"
+ignore_segment = true
+[[gadget]]
+use = "prepare_reference"
+[[gadget]]
+use = "compress_coils"
+[[gadget]]
+use = "grappa"
+[[gadget]]
+use = "split_series"
+[[gadget]]
+use = "extract"
+"#;
+
+#[test]
+fn undersampled_trains_unfold_in_every_repetition() {
+    // A ghost that must be corrected before lines are filled in.
+    let train = EpiOptions { gradient_delay_us: 1.5, phase_difference_rad: 0.5, ..TRAIN };
+    for (acceleration, limit) in [(1, 0.02), (2, 0.03), (3, 0.05)] {
+        for calibration in [CalibrationLines::Separate(32), CalibrationLines::Embedded(32)] {
+            let lines = LineOptions {
+                undersampling: Undersampling::Regular { acceleration },
+                calibration,
+                ..LineOptions::default()
+            };
+            let (simulated, scan, readouts) = simulate_lines(train, 2, lines);
+            let (images, faults) = run(GRAPPA_CHAIN, &scan, readouts);
+            assert_eq!(faults, []);
+            assert_eq!(images.len(), 2);
+            let truth = simulated.image(0).mapv(|value| value.norm());
+            for image in &images {
+                let error = scaled_relative_l2(&magnitudes(image), &truth);
+                println!("R = {acceleration}, {calibration:?}: {error:.3} of the truth");
+                assert!(error < limit, "R = {acceleration}, {calibration:?}: {error}");
+            }
+        }
+    }
 }
 
 #[test]

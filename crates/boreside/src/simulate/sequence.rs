@@ -50,6 +50,9 @@ pub struct GreOptions {
     /// Delay of the gradients behind the sampling in µs: a ghost of echo-planar images
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_name = "US")]
     gradient_delay: f64,
+    /// Phase of backward over forward readouts in degrees: another ghost of echo-planar images
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_name = "DEGREES")]
+    phase_difference: f64,
     /// Repetition time in ms [default: 6; as long as the train for echo-planar images]
     #[arg(long, value_name = "MS")]
     repetition_time: Option<f64>,
@@ -382,7 +385,10 @@ impl GreOptions {
     fn sequence(&self, setup: &Setup) -> GradientEcho {
         let encoding = match self.trajectory {
             TrajectoryKind::Cartesian => Encoding::Cartesian,
-            TrajectoryKind::Epi => Encoding::Epi(epi_train(setup, self.gradient_delay)),
+            TrajectoryKind::Epi => Encoding::Epi(EpiOptions {
+                phase_difference_rad: self.phase_difference.to_radians(),
+                ..epi_train(setup, self.gradient_delay)
+            }),
             TrajectoryKind::Radial => {
                 Encoding::Radial { n_spokes: self.arms.unwrap_or(200), angles: SpokeAngles::Golden }
             }

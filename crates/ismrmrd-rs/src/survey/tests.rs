@@ -174,7 +174,7 @@ fn each_fault_gives_its_warning() {
     );
     assert_eq!(
         kinds(|header, _| header.encoding[0].trajectory = Trajectory::Epi),
-        ["no_phase_correction"]
+        ["no_phase_correction", "echo_planar"]
     );
     assert_eq!(
         kinds(|header, _| {
