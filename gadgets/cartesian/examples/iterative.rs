@@ -14,13 +14,13 @@ use cartesian::{
     CgSense, Grappa, PrepareReference, Spirit, SpiritNonLinear, prepare_reference,
     spirit_non_linear,
 };
-use ndarray::{Array2, ArrayD, Axis, Ix7, s};
+use ndarray::{Array2, ArrayD, Axis, s};
 use num_complex::Complex32;
 use phantom::{
     CalibrationLines, Cine, Gating, GradientEcho, LineOptions, Noise, Sequence, Setup,
     SimulatedScan, Subject, Undersampling,
 };
-use pipeline::{Accept, Counter, Gadget, KSpace, Message, Scan, run_gadget};
+use pipeline::{Accept, Gadget, KSpace, Message, Scan, run_gadget};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -175,7 +175,7 @@ fn sorted(simulated: &SimulatedScan, fill: bool) -> Result<(Scan, KSpace)> {
     };
     let messages = step::<CollectReadouts>(collect, &scan, messages)?;
     let sort = sort_k_space::Config {
-        n_dimension: Some(Counter::Phase),
+        n_dimension: Some(sort_k_space::Dimension::Phase),
         ignore_segment: true,
         ..Default::default()
     };
@@ -207,9 +207,15 @@ fn run<G: Gadget<Input = KSpace>>(
     let Some(Message::ImageSeries(series)) = outputs.into_iter().next() else {
         return Err("no images".into());
     };
-    let data = series.data.into_dimensionality::<Ix7>()?;
-    let frames = data.slice(s![0, 0, .., 0, 0, .., ..]);
-    let magnitudes = frames.outer_iter().map(|image| image.mapv(Complex32::norm)).collect();
+    let frames = series.data.index_axis(Axis(0), 0);
+    let frames = frames.index_axis(Axis(0), 0);
+    let magnitudes = frames
+        .axis_iter(Axis(0))
+        .map(|image| {
+            let plane = image.index_axis_move(Axis(0), 0).index_axis_move(Axis(0), 0);
+            plane.into_dimensionality::<ndarray::Ix2>().map(|plane| plane.mapv(Complex32::norm))
+        })
+        .collect::<std::result::Result<_, ndarray::ShapeError>>()?;
     Ok(Images { magnitudes, time })
 }
 

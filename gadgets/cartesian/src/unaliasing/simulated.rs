@@ -3,10 +3,10 @@
 use acquisition::{
     CollectReadouts, RemoveOversampling, SortKSpace, collect_readouts, sort_k_space,
 };
-use ndarray::{Array2, Axis, Ix7, s};
+use ndarray::{Array2, Axis};
 use num_complex::Complex32;
 use phantom::{SimulatedScan, Subject};
-use pipeline::{Accept, Counter, Gadget, ImageSeries, Message, Remedy, Scan, run_gadget};
+use pipeline::{Accept, Gadget, ImageSeries, Message, Remedy, Scan, run_gadget};
 
 use crate::PrepareReference;
 
@@ -37,7 +37,7 @@ pub(crate) fn k_space(simulated: &SimulatedScan) -> (Scan, Vec<Message>) {
     };
     let messages = step::<CollectReadouts>(collect, &scan, messages);
     let sort = sort_k_space::Config {
-        n_dimension: Some(Counter::Phase),
+        n_dimension: Some(sort_k_space::Dimension::Phase),
         ignore_segment: true,
         ..Default::default()
     };
@@ -61,8 +61,11 @@ pub(crate) fn reconstruct<G: Gadget>(
 
 /// Image `n` of the first slice: `[y, x]`.
 pub(crate) fn image(series: &ImageSeries, n: usize) -> Array2<Complex32> {
-    let data = series.data.view().into_dimensionality::<Ix7>().expect("seven axes");
-    data.slice(s![0, 0, n, 0, 0, .., ..]).to_owned()
+    let mut plane = series.data.view();
+    for place in [0, 0, n, 0, 0] {
+        plane = plane.index_axis_move(Axis(0), place);
+    }
+    plane.into_dimensionality::<ndarray::Ix2>().expect("two axes are left").to_owned()
 }
 
 /// What all channels show of image `n` in a scan of all lines without noise: `[y, x]`. Coil maps
