@@ -80,7 +80,7 @@ fn phases_between_images_are_nearer_to_the_heart_than_the_nearest_image() {
                 moved += squared_error(&truth[PHASES], &truth[frame]);
             }
         }
-        assert_eq!(phases.len(), 2 * PHASES, "two beats lie between R waves that were seen");
+        assert_eq!(phases.len(), 3 * PHASES, "three beats lie between R waves that were seen");
         let root = |sum: f64| (sum / moved).sqrt();
         println!(
             "{interp_method:?}: error {:.3} of the heart's motion, nearest image {:.3}",
