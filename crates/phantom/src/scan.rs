@@ -182,10 +182,6 @@ impl SimulatedScan {
         let setup = &self.setup;
         let is_noise = readout.content == Content::Noise;
         let noise_scale = if is_noise { setup.noise_scan_scale(&self.plan) } else { 1.0 };
-        if let Sampling::Points { positions, with_trajectory: false, .. } = readout.sampling {
-            let geometry = setup.image_geometry(readout.counters.slice.into());
-            receive_off_center(&self.plan.sample_positions.get(positions), &geometry, &mut data);
-        }
         self.noise.add(index as u64, noise_scale, data.view_mut());
         let mut header = AcquisitionHeader {
             flags: readout.flags,
@@ -341,31 +337,6 @@ impl SimulatedScan {
         }
         sum.zip_mut_with(&weight, |sum, &weight| *sum /= weight.max(f32::MIN_POSITIVE));
         sum
-    }
-}
-
-/// Turns the samples of a readout on ramps, `[channel, sample]`, as a receiver does that follows a
-/// slice off the isocentre with the frequency of the full gradient: the phase of how far k is from
-/// where it would be then. Its sign is that of Siemens raw data, which `EPIReconX` takes out.
-fn receive_off_center(
-    k_per_mm: &[[f64; 2]],
-    geometry: &ImageGeometry,
-    data: &mut Array2<Complex32>,
-) {
-    let along = geometry.center_mm.iter().zip(geometry.read_direction);
-    let off_center_mm: f64 = along.map(|(a, b)| f64::from(*a) * f64::from(b)).sum();
-    let steps = k_per_mm.windows(2).map(|pair| pair[1][0] - pair[0][0]);
-    let full_step = steps.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
-    if off_center_mm == 0.0 {
-        return;
-    }
-    // The gradient's middle, where k is 0, is the end of the dwell time before the middle sample.
-    let middle = k_per_mm.len() as f64 / 2.0 - 1.0;
-    for (n, (mut samples, k)) in data.columns_mut().into_iter().zip(k_per_mm).enumerate() {
-        let assumed = (n as f64 - middle) * full_step;
-        let turn = Complex64::cis(std::f64::consts::TAU * off_center_mm * (k[0] - assumed));
-        let turn = Complex32::new(turn.re as f32, turn.im as f32);
-        samples.mapv_inplace(|sample| sample * turn);
     }
 }
 

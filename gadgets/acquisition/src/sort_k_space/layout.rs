@@ -275,8 +275,15 @@ impl Line {
         let end = axis.len as i32 - 1;
         let inside = |place: i32| u16::try_from(place.clamp(0, end)).unwrap_or(u16::MAX);
         let center = inside(middle as i32);
-        let limits = SamplingLimit { min: inside(first), center, max: inside(last) };
-        let holds_centre = limits.min <= center && center <= limits.max && last >= first;
+        let announced = SamplingLimit { min: inside(first), center, max: inside(last) };
+        // Headers announce lines that partial Fourier leaves out: what was seen decides.
+        let seen = [self.seen.min, self.seen.max].map(|line| inside(i32::from(line) + offset));
+        let limits = SamplingLimit {
+            min: announced.min.max(seen[0]).min(center),
+            center,
+            max: announced.max.min(seen[1]).max(center),
+        };
+        let holds_centre = announced.min <= center && center <= announced.max && last >= first;
         // Without limits of the header there is nothing to hold the data to.
         if self.limit.is_some() && !holds_centre {
             return Err(Error::CentreOutsideLimits {

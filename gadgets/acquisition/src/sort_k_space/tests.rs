@@ -102,7 +102,8 @@ fn lines_lie_where_their_counters_say_and_headers_with_them() {
     assert_eq!({ headers[[0, 0, 0, 0, 3]].version }, 0, "no line was read here");
     let [readout, e1, e2] = sorted.data.sampling.limits;
     assert_eq!((readout.min, readout.center, readout.max), (0, 4, 7));
-    assert_eq!((e1.min, e1.center, e1.max), (0, 3, 5));
+    // Line 5 was announced and did not come.
+    assert_eq!((e1.min, e1.center, e1.max), (0, 3, 4));
     assert_eq!((e2.min, e2.center, e2.max), (0, 0, 0));
     assert_eq!(sorted.data.sampling.encoded_matrix_size, [8, 6, 1], "no oversampling is left");
     assert_eq!(sorted.data.sampling.encoded_field_of_view_mm, [80.0, 60.0, 5.0]);
