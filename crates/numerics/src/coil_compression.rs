@@ -3,6 +3,10 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array, Array2, ArrayView, ArrayView2, Axis, Dimension, RemoveAxis};
 use num_complex::{Complex32, Complex64};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::binary_exponent::{NotFinite, normalising_power};
 
 /// How many modes to keep. At least one is kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,16 +155,111 @@ impl Compression {
         let mut shape = data.raw_dim();
         shape[channel_axis.index()] = self.n_modes();
         let mut modes = Array::<Complex32, D>::zeros(shape);
-        for (mut mode, row) in modes.axis_iter_mut(channel_axis).zip(self.matrix.rows()) {
-            for (channel, &factor) in data.axis_iter(channel_axis).zip(row) {
-                mode.zip_mut_with(&channel, |sum, &sample| *sum += factor * sample);
-            }
+        let data = data.as_standard_layout();
+        let after: usize = data.shape()[channel_axis.index() + 1..].iter().product();
+        let (Some(samples), Some(results)) = (data.as_slice(), modes.as_slice_mut()) else {
+            return modes;
+        };
+        if samples.is_empty() || results.is_empty() {
+            return modes;
         }
+        let member = self.n_channels() * after;
+        let tasks: Vec<_> = samples
+            .chunks_exact(member)
+            .zip(results.chunks_exact_mut(self.n_modes() * after))
+            .flat_map(|(samples, results)| {
+                let mut rows: Vec<_> = results.chunks_exact_mut(after).collect();
+                (0..after)
+                    .step_by(CHUNK)
+                    .map(move |first| {
+                        let n = CHUNK.min(after - first);
+                        let parts = rows.iter_mut().map(|row| {
+                            let (part, rest) = std::mem::take(row).split_at_mut(n);
+                            *row = rest;
+                            part
+                        });
+                        (samples, first, parts.collect::<Vec<_>>())
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        tasks.into_par_iter().for_each(|(samples, first, results)| {
+            let n = CHUNK.min(after - first);
+            let mut planes = vec![0.0; self.n_channels() * 2 * CHUNK];
+            for (row, planes) in samples.chunks_exact(after).zip(planes.chunks_exact_mut(2 * CHUNK))
+            {
+                split(&row[first..first + n], 1.0, planes);
+            }
+            Arch::new().dispatch(Mix { matrix: self.matrix.view(), planes: &planes, results });
+        });
         modes
     }
 }
 
-/// Σ x·xᴴ over the samples x of all channels: `[channel, channel]`, Hermitian.
+/// Samples that are worked on together.
+const CHUNK: usize = 256;
+
+/// Copies real and imaginary parts, scaled, to the two halves of `planes`, zeros behind.
+fn split(samples: &[Complex32], scale: f32, planes: &mut [f32]) {
+    let (re, im) = planes.split_at_mut(CHUNK);
+    for ((re, im), value) in re.iter_mut().zip(&mut *im).zip(samples) {
+        (*re, *im) = (value.re * scale, value.im * scale);
+    }
+    re[samples.len()..].fill(0.0);
+    im[samples.len()..].fill(0.0);
+}
+
+/// Modes of a chunk.
+struct Mix<'a> {
+    matrix: ArrayView2<'a, Complex32>,
+    /// `[channel, re or im, sample]`.
+    planes: &'a [f32],
+    /// For each mode its samples, at most a chunk.
+    results: Vec<&'a mut [Complex32]>,
+}
+
+impl WithSimd for Mix<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let registers = CHUNK / S::F32_LANES;
+        let mut sums = [0.0; 2 * CHUNK];
+        for (row, result) in self.matrix.rows().into_iter().zip(self.results) {
+            sums.fill(0.0);
+            let (re, im) = sums.split_at_mut(CHUNK);
+            let (re, im) = (S::as_mut_simd_f32s(re).0, S::as_mut_simd_f32s(im).0);
+            // Four registers at a time: no sum waits for another.
+            for first in (0..registers).step_by(4) {
+                let last = registers.min(first + 4);
+                let mut sum = [[simd.splat_f32s(0.0); 2]; 4];
+                for (factor, planes) in row.iter().zip(self.planes.chunks_exact(2 * CHUNK)) {
+                    let planes = S::as_simd_f32s(planes).0;
+                    let (a, b) = (simd.splat_f32s(factor.re), simd.splat_f32s(factor.im));
+                    let re = &planes[first..last];
+                    let im = &planes[registers + first..registers + last];
+                    for ((sum, &re), &im) in sum.iter_mut().zip(re).zip(im) {
+                        sum[0] = simd.mul_add_f32s(a, re, sum[0]);
+                        sum[1] = simd.mul_add_f32s(a, im, sum[1]);
+                        sum[0] = simd.negate_mul_add_f32s(b, im, sum[0]);
+                        sum[1] = simd.mul_add_f32s(b, re, sum[1]);
+                    }
+                }
+                let parts = re[first..last].iter_mut().zip(&mut im[first..last]);
+                for ((re, im), sum) in parts.zip(sum) {
+                    (*re, *im) = (sum[0], sum[1]);
+                }
+            }
+            let (re, im) = sums.split_at(CHUNK);
+            for ((result, &re), &im) in result.iter_mut().zip(re).zip(im) {
+                *result = Complex32::new(re, im);
+            }
+        }
+    }
+}
+
+/// Σ x·xᴴ over the samples x of all channels: `[channel, channel]`, Hermitian; NaN if a sample
+/// is not finite.
 ///
 /// * `reference`: any shape.
 /// * `channel_axis`: its channel axis.
@@ -172,14 +271,197 @@ pub fn covariance<D: Dimension + RemoveAxis>(
     channel_axis: Axis,
 ) -> Array2<Complex64> {
     let n = reference.len_of(channel_axis);
-    let wide = |v: &Complex32| Complex64::new(f64::from(v.re), f64::from(v.im));
+    let reference = reference.as_standard_layout();
+    let after: usize = reference.shape()[channel_axis.index() + 1..].iter().product();
     let mut covariance = Array2::zeros((n, n));
-    for (i, a) in reference.axis_iter(channel_axis).enumerate() {
-        for (j, b) in reference.axis_iter(channel_axis).enumerate().take(i + 1) {
-            let sum: Complex64 = a.iter().zip(&b).map(|(a, b)| wide(a) * wide(b).conj()).sum();
-            covariance[[i, j]] = sum;
-            covariance[[j, i]] = sum.conj();
+    let Some(samples) = reference.as_slice().filter(|samples| !samples.is_empty()) else {
+        return covariance;
+    };
+    let scale = match normalising_power(samples) {
+        Ok(Some(scale)) => scale,
+        Ok(None) => return covariance,
+        Err(NotFinite) => {
+            covariance.fill(Complex64::new(f64::NAN, f64::NAN));
+            return covariance;
+        }
+    };
+    let chunks: Vec<_> = samples
+        .chunks_exact(n * after)
+        .flat_map(|member| (0..after).step_by(CHUNK).map(move |first| (member, first)))
+        .collect();
+    // A fixed number of chunks, added up in order.
+    let sums: Vec<_> = chunks
+        .par_chunks(16)
+        .map(|chunks| {
+            let mut sums = Array2::zeros((n, n));
+            let mut planes = vec![0.0; n * 2 * CHUNK];
+            for &(member, first) in chunks {
+                let len = CHUNK.min(after - first);
+                for (row, planes) in
+                    member.chunks_exact(after).zip(planes.chunks_exact_mut(2 * CHUNK))
+                {
+                    split(&row[first..first + len], scale, planes);
+                }
+                Arch::new().dispatch(Products { planes: &planes, sums: &mut sums });
+            }
+            sums
+        })
+        .collect();
+    for sums in sums {
+        covariance += &sums;
+    }
+    covariance /= Complex64::from(f64::from(scale).powi(2));
+    for i in 0..n {
+        for j in 0..i {
+            covariance[[j, i]] = covariance[[i, j]].conj();
         }
     }
     covariance
+}
+
+/// Σ xᵢ·conj(xⱼ) over a chunk for j ≤ i: single precision within a chunk, double between chunks.
+struct Products<'a> {
+    /// `[channel, re or im, sample]`.
+    planes: &'a [f32],
+    sums: &'a mut Array2<Complex64>,
+}
+
+impl WithSimd for Products<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (i, a) in self.planes.chunks_exact(2 * CHUNK).enumerate() {
+            let (a_re, a_im) = a.split_at(CHUNK);
+            let a = S::as_simd_f32s(a_re).0.iter().zip(S::as_simd_f32s(a_im).0);
+            for (j, b) in self.planes.chunks_exact(2 * CHUNK).enumerate().take(i + 1) {
+                let (b_re, b_im) = b.split_at(CHUNK);
+                let b = S::as_simd_f32s(b_re).0.iter().zip(S::as_simd_f32s(b_im).0);
+                let mut sums = [simd.splat_f32s(0.0); 4];
+                for ((&a_re, &a_im), (&b_re, &b_im)) in a.clone().zip(b) {
+                    sums[0] = simd.mul_add_f32s(a_re, b_re, sums[0]);
+                    sums[1] = simd.mul_add_f32s(a_im, b_im, sums[1]);
+                    sums[2] = simd.mul_add_f32s(a_im, b_re, sums[2]);
+                    sums[3] = simd.mul_add_f32s(a_re, b_im, sums[3]);
+                }
+                let re = simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]));
+                let im = simd.reduce_sum_f32s(simd.sub_f32s(sums[2], sums[3]));
+                self.sums[[i, j]] += Complex64::new(f64::from(re), f64::from(im));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, s};
+
+    use super::*;
+
+    /// Channels that mix `n_sources` sources of falling strength, `[slice, channel, sample]`.
+    fn reference(n_channels: usize, n_sources: usize, n_samples: usize) -> Array3<Complex32> {
+        Array3::from_shape_fn((2, n_channels, n_samples), |(slice, channel, sample)| {
+            (0..n_sources)
+                .map(|source| {
+                    let phase = (channel * (source + 1)) as f32 * 0.9;
+                    let n = ((slice * n_samples + sample) * (2 * source + 3)) as f32;
+                    let strength = 0.5_f32.powi(source as i32);
+                    Complex32::from_polar(strength, phase)
+                        * Complex32::new((n * 0.7).sin(), (n * 1.1 + 1.0).cos())
+                })
+                .sum()
+        })
+    }
+
+    fn compression(reference: &Array3<Complex32>, keep: Keep) -> Compression {
+        Compression::from_reference(reference.view(), Axis(1), keep).expect("a covariance")
+    }
+
+    #[test]
+    fn as_many_modes_as_sources_hold_everything() {
+        let reference = reference(7, 3, 700);
+        let all = compression(&reference, Keep::All);
+        assert_eq!((all.n_modes(), all.n_channels()), (7, 7));
+        // Rank 3 in single precision.
+        assert!(all.eigenvalues()[3] < 1e-6 * all.eigenvalues()[0], "{:?}", all.eigenvalues());
+        assert!(all.eigenvalues().windows(2).all(|pair| pair[0] >= pair[1]));
+        let kept = compression(&reference, Keep::Threshold(1e-4));
+        assert_eq!(kept.n_modes(), 3);
+        assert_eq!(kept, compression(&reference, Keep::Count(3)));
+        let modes = kept.apply(reference.view(), Axis(1));
+        assert_eq!(modes.dim(), (2, 3, 700));
+        // Back to channels: nothing is lost.
+        for slice in 0..2 {
+            let channels: Array2<Complex32> =
+                kept.matrix().t().mapv(|v| v.conj()).dot(&modes.slice(s![slice, .., ..]));
+            for (a, b) in channels.iter().zip(reference.slice(s![slice, .., ..])) {
+                assert!((a - b).norm() < 1e-5, "{a} and {b}");
+            }
+        }
+        // The modes are uncorrelated and have the eigenvalues as energy.
+        let covariance = covariance(modes.view(), Axis(1));
+        for ((i, j), value) in covariance.indexed_iter() {
+            let truth = if i == j { kept.eigenvalues()[i] } else { 0.0 };
+            assert!((value - truth).norm() < 1e-5 * kept.eigenvalues()[0], "{i} {j} {value}");
+        }
+    }
+
+    #[test]
+    fn rows_are_orthonormal_and_noise_stays_white() {
+        let all = compression(&reference(6, 6, 300), Keep::All);
+        let product = all.matrix().dot(&all.matrix().t().mapv(|v| v.conj()));
+        for ((i, j), value) in product.indexed_iter() {
+            let truth = if i == j { 1.0 } else { 0.0 };
+            assert!((value - truth).norm() < 1e-6, "{i} {j}: {value}");
+        }
+        for row in all.matrix().rows() {
+            let peak =
+                row.iter().fold(Complex32::ZERO, |p, v| if v.norm() > p.norm() { *v } else { p });
+            assert!(peak.re > 0.0 && peak.im.abs() < 1e-6, "{peak}");
+        }
+    }
+
+    #[test]
+    fn any_axis_and_layout_and_number_of_threads_give_the_same() {
+        let reference = reference(5, 4, 5000);
+        let first = compression(&reference, Keep::Count(2));
+        let swapped = reference.view().permuted_axes([1, 2, 0]);
+        let second = Compression::from_reference(swapped, Axis(0), Keep::Count(2)).expect("fine");
+        for (a, b) in first.matrix().iter().zip(second.matrix()) {
+            assert!((a - b).norm() < 1e-5, "{a} {b}");
+        }
+        let modes = first.apply(reference.view(), Axis(1));
+        for (a, b) in
+            modes.iter().zip(first.apply(swapped, Axis(0)).permuted_axes([2, 0, 1]).iter())
+        {
+            assert!((a - b).norm() < 1e-5);
+        }
+        let direct: Array2<Complex32> = first.matrix().dot(&reference.slice(s![1, .., ..]));
+        for (a, b) in modes.slice(s![1, .., ..]).iter().zip(&direct) {
+            assert!((a - b).norm() < 1e-5, "{a} {b}");
+        }
+        let on = |n_threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build();
+            pool.expect("a pool").install(|| {
+                let compression = compression(&reference, Keep::All);
+                (compression.apply(reference.view(), Axis(1)), compression)
+            })
+        };
+        assert_eq!(on(1), on(3));
+    }
+
+    #[test]
+    fn odd_references_are_refused_or_kept() {
+        let mut reference = reference(4, 2, 100);
+        let zeros = Array3::<Complex32>::zeros((1, 4, 10));
+        assert_eq!(compression(&zeros, Keep::Threshold(0.1)).n_modes(), 4);
+        assert_eq!(compression(&reference, Keep::Count(0)).n_modes(), 1);
+        assert_eq!(compression(&reference, Keep::Count(9)).n_modes(), 4);
+        reference[[1, 2, 3]] = Complex32::new(f32::NAN, 0.0);
+        let error = Compression::from_reference(reference.view(), Axis(1), Keep::All);
+        assert_eq!(error, Err(CompressionError::NotFinite));
+        let error =
+            Compression::from_reference(reference.slice(s![.., ..0, ..]), Axis(1), Keep::All);
+        assert_eq!(error, Err(CompressionError::NoChannel));
+    }
 }

@@ -4,6 +4,7 @@
 //! shape is a plan that is built once and shared; results are the same bit for bit however
 //! many threads compute them.
 
+mod binary_exponent;
 pub mod bloch;
 pub mod cholesky;
 pub mod coil_compression;

@@ -15,6 +15,8 @@ use num_complex::Complex32;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::binary_exponent::normalising_power;
+
 /// Rows that one thread works on: the same however many threads there are.
 const BAND: usize = 32;
 
@@ -49,7 +51,8 @@ pub(super) fn local_eigenvector(
     }
     let images = images.as_standard_layout();
     let Some(samples) = images.as_slice() else { return maps };
-    let Some(scale) = scale(samples) else { return maps };
+    // Where a sample is not finite there is no map.
+    let Ok(Some(scale)) = normalising_power(samples) else { return maps };
     let half = half_window(window, [n_z, n_y, n_x]);
     let search = Search { samples, shape: [n_channels, n_z, n_y, n_x], scale, half, power, phase };
     let mut bands = Vec::new();
@@ -74,20 +77,6 @@ pub(super) fn local_eigenvector(
 /// Pixels on either side of the middle one along z, y and x.
 pub(super) fn half_window(window: [usize; 3], size: [usize; 3]) -> [usize; 3] {
     [0, 1, 2].map(|axis| (window[axis] / 2).min(size[axis].saturating_sub(1) / 2))
-}
-
-/// Power of two that brings the largest sample near 1, so that squares of squares neither
-/// overflow nor vanish; `None` if there is nothing but zeros or a sample is not finite.
-fn scale(samples: &[Complex32]) -> Option<f32> {
-    let largest = samples.iter().fold(0.0_f32, |most, v| {
-        // A NaN is kept, `max` would drop it.
-        let size = v.re.abs() + v.im.abs();
-        if size <= most { most } else { size }
-    });
-    if largest == 0.0 || !largest.is_finite() {
-        return None;
-    }
-    Some(2.0_f32.powi(-(largest.log2().floor() as i32).clamp(-120, 120)))
 }
 
 /// The task, the same for all bands.

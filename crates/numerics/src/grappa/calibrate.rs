@@ -5,6 +5,7 @@ use num_complex::Complex32;
 
 use super::Kernel;
 use super::normal_equations::normal_equations;
+use crate::binary_exponent::normalising_power;
 use crate::cholesky::{self, NotPositiveDefinite};
 
 /// Size of the kernel and how it is fitted.
@@ -129,8 +130,12 @@ impl Kernel {
             calibration.slice_collapse(s![.., .., .., first..first + width]);
             places[2] = readouts;
         }
+        // All zeros, or a sample that is not finite: the first row has no pivot.
+        let Ok(Some(scale)) = normalising_power(calibration) else {
+            return Err(NotPositiveDefinite { row: 0 }.into());
+        };
         let (mut normal, mut right) =
-            normal_equations(calibration, acceleration, size, places, n_targets);
+            normal_equations(calibration, scale, acceleration, size, places, n_targets);
         let trace: f64 = (0..n_sources).map(|i| normal[[i, i]].re).sum();
         let lambda = options.regularisation * trace / n_sources as f64;
         for i in 0..n_sources {
@@ -164,4 +169,82 @@ fn peak_readout(calibration: ArrayView4<'_, Complex32>) -> usize {
         .axis_iter(Axis(3))
         .map(|samples| samples.iter().map(|v| f64::from(v.norm_sqr())).sum::<f64>());
     energies.enumerate().fold((0, 0.0), |best, (i, e)| if e > best.1 { (i, e) } else { best }).0
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array4;
+
+    use super::*;
+
+    fn noise(shape: (usize, usize, usize, usize)) -> Array4<Complex32> {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
+        Array4::from_shape_simple_fn(shape, || Complex32::new(next(), next()))
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_what_is_needed() {
+        let options = CalibrationOptions::default();
+        let fit = |shape, acceleration| {
+            Kernel::calibrate(noise(shape).view(), acceleration, &options).map(|_| ())
+        };
+        let too_small = |axis, available, needed, acceleration| {
+            Err(CalibrationError::TooSmall { axis, available, needed, acceleration })
+        };
+        assert_eq!(fit((2, 1, 9, 20), [3, 1]), too_small("encoding_step_1", 9, 10, 3));
+        assert_eq!(fit((2, 1, 10, 4), [3, 1]), too_small("readout", 4, 5, 1));
+        assert_eq!(fit((2, 6, 10, 20), [2, 2]), too_small("encoding_step_2", 6, 7, 2));
+        assert_eq!(fit((2, 1, 10, 20), [2, 2]), too_small("encoding_step_2", 1, 2, 2));
+        assert_eq!(fit((2, 1, 10, 5), [3, 1]), Ok(()));
+        assert_eq!(fit((0, 1, 10, 5), [3, 1]), Err(CalibrationError::Empty));
+        assert_eq!(fit((2, 1, 10, 5), [0, 1]), Err(CalibrationError::Empty));
+        let error = fit((2, 1, 9, 20), [3, 1]).map_err(|error| error.to_string());
+        assert_eq!(
+            error,
+            Err("the calibration has 9 samples along encoding_step_1, acceleration 3 with this \
+                 kernel needs at least 10"
+                .to_owned())
+        );
+    }
+
+    #[test]
+    fn zeros_and_what_is_not_finite_are_refused() {
+        let options = CalibrationOptions::default();
+        let singular = Err(CalibrationError::Singular(NotPositiveDefinite { row: 0 }));
+        let zeros = Array4::zeros((2, 1, 12, 20));
+        assert_eq!(Kernel::calibrate(zeros.view(), [2, 1], &options), singular);
+        let mut broken = noise((2, 1, 12, 20));
+        broken[[1, 0, 3, 3]].im = f32::INFINITY;
+        assert_eq!(Kernel::calibrate(broken.view(), [2, 1], &options), singular);
+    }
+
+    #[test]
+    fn scale_does_not_matter() {
+        let calibration = noise((3, 1, 14, 24));
+        let options = CalibrationOptions::default();
+        let fit = |scale: f32| {
+            let scaled = calibration.mapv(|v| v * scale);
+            Kernel::calibrate(scaled.view(), [2, 1], &options).expect("a kernel")
+        };
+        assert_eq!(fit(2.0_f32.powi(-70)), fit(1.0));
+        assert_eq!(fit(2.0_f32.powi(70)), fit(1.0));
+    }
+
+    #[test]
+    fn readouts_are_cut_down_around_the_peak() {
+        let mut calibration = noise((2, 1, 16, 80)) * Complex32::new(0.01, 0.0);
+        for mut line in calibration.lanes_mut(Axis(3)) {
+            line[60] *= 1000.0;
+        }
+        // 2 · 4 · 5 unknowns, 10 places along encoding_step_1: 8 places along the readout.
+        let options = CalibrationOptions { overdetermination: 2.0, ..Default::default() };
+        let cut = Kernel::calibrate(calibration.view(), [2, 1], &options).expect("a kernel");
+        let part = calibration.slice(s![.., .., .., 54..66]);
+        let all = CalibrationOptions { overdetermination: 0.0, ..Default::default() };
+        assert_eq!(cut, Kernel::calibrate(part, [2, 1], &all).expect("a kernel"));
+    }
 }

@@ -34,12 +34,14 @@ struct Column {
 /// AᴴA, `[source, source]` (the lower triangle), and AᴴB, `[source, missing line × target]`.
 ///
 /// * `calibration`: `[channel, encoding_step_2, encoding_step_1, readout]`.
+/// * `scale`: what samples are multiplied with first, to be near 1.
 /// * `size`: sources along encoding_step_2, encoding_step_1 and readout.
 /// * `places`: how many places the kernel has along each.
 ///
 /// Sources are ordered `[channel, e2, e1, readout]`.
 pub(super) fn normal_equations(
     calibration: ArrayView4<'_, Complex32>,
+    scale: f32,
     acceleration: [usize; 2],
     size: [usize; 3],
     places: [usize; 3],
@@ -63,7 +65,7 @@ pub(super) fn normal_equations(
         targets.extend((0..n_targets).map(|channel| Column { channel, first }));
     }
 
-    let blocks = Blocks::new(calibration, n_a0);
+    let blocks = Blocks::new(calibration, scale, n_a0);
     let pairs = Pairs { sources: &sources, targets: &targets, places: [places[0], places[1]] };
     let sums: Vec<Vec<f32>> =
         (0..blocks.n_blocks).into_par_iter().map(|block| pairs.sum(&blocks, block)).collect();
@@ -109,7 +111,7 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn new(calibration: ArrayView4<'_, Complex32>, n_taps: usize) -> Self {
+    fn new(calibration: ArrayView4<'_, Complex32>, scale: f32, n_taps: usize) -> Self {
         let (n_channels, n_e2, n_e1, n_readout) = calibration.dim();
         let n_x = transform_len(n_readout + n_taps - 1);
         let n_ends = 2 * (n_taps - 1) * (n_taps - 1);
@@ -127,7 +129,7 @@ impl Blocks {
                 for channel in 0..n_channels {
                     let readout = calibration.slice(ndarray::s![channel, e2, e1, ..]);
                     for (sample, &value) in row.iter_mut().zip(&readout) {
-                        *sample = value;
+                        *sample = value * scale;
                     }
                     row[n_readout..].fill(Complex32::ZERO);
                     fft.forward_rows(&mut row, &mut scratch);
@@ -144,7 +146,7 @@ impl Blocks {
                             (index / (ends * ends), index / ends % ends, index % ends);
                         let first = if side == 0 { 0 } else { n_readout - ends };
                         let start = index / LANES * block_len + place + index % LANES;
-                        let (p, q) = (readout[first + p], readout[first + q]);
+                        let (p, q) = (readout[first + p] * scale, readout[first + q] * scale);
                         let left = &mut left[n_pixel_blocks * block_len + start..];
                         (left[0], left[LANES]) = (p.re, p.im);
                         (right[start], right[start + LANES]) = (q.re, q.im);
@@ -511,7 +513,7 @@ mod tests {
                 available[axis] - (size[axis] - 1) / 2 * steps[axis] - after
             });
             let (normal, right) =
-                normal_equations(calibration.view(), acceleration, size, places, n_targets);
+                normal_equations(calibration.view(), 1.0, acceleration, size, places, n_targets);
             let (normal_truth, right_truth) =
                 by_definition(calibration.view(), acceleration, size, places, n_targets);
             let scale = normal_truth.diag().iter().map(|v| v.re).fold(0.0, f64::max);
