@@ -83,6 +83,17 @@ mod tests {
     }
 
     #[test]
+    fn noise_that_is_overestimated_smooths_and_never_amplifies() {
+        let truth = object();
+        let noisy = &truth + &noise(11);
+        for (denoise, _) in METHODS {
+            let error = error(denoise(noisy.view(), 50.0, 11).view(), &truth);
+            // Five times the noise's standard deviation: the disc's edge of 25 is still there.
+            assert!(error < 2.0, "{error}");
+        }
+    }
+
+    #[test]
     fn an_image_without_noise_stays_as_it_is() {
         let truth = object();
         for (denoise, _) in METHODS {

@@ -15,8 +15,8 @@ pub struct Config {
     /// Standard deviation of the noise in the real and in the imaginary part: 1 for images in
     /// SNR units.
     pub image_std: f32,
-    /// Edge of the square around a pixel that is searched for the like, pixels.
-    #[schemars(range(min = 3, max = 101))]
+    /// Pixels to each side of a pixel that are searched for the like.
+    #[schemars(range(min = 2, max = 50))]
     pub search_radius: usize,
     /// How.
     pub denoiser: Denoiser,
@@ -58,7 +58,7 @@ impl Gadget for Denoise {
 
     fn new(config: Config, _scan: &Scan) -> Result<Self, Error> {
         let Config { image_std, search_radius, .. } = config;
-        if !(image_std.is_finite() && image_std >= 0.0 && (3..=101).contains(&search_radius)) {
+        if !(image_std.is_finite() && image_std >= 0.0 && (2..=50).contains(&search_radius)) {
             return Err(Error { image_std, search_radius });
         }
         Ok(Self(config))
@@ -133,16 +133,17 @@ impl Denoise {
         plane: ndarray::ArrayView2<'_, Complex32>,
         variance: f32,
     ) -> ndarray::Array2<Complex32> {
+        let search_width = 2 * self.0.search_radius + 1;
         match self.0.denoiser {
-            Denoiser::NonLocalBayes => non_local_bayes(plane, variance, self.0.search_radius),
-            Denoiser::NonLocalMeans => non_local_means(plane, variance, self.0.search_radius),
+            Denoiser::NonLocalBayes => non_local_bayes(plane, variance, search_width),
+            Denoiser::NonLocalMeans => non_local_means(plane, variance, search_width),
         }
     }
 }
 
 /// Properties without sense.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("noise of {image_std} in squares of {search_radius} pixels cannot be taken out")]
+#[error("noise of {image_std} cannot be taken out by a search of {search_radius} pixels")]
 pub struct Error {
     image_std: f32,
     search_radius: usize,
@@ -150,7 +151,7 @@ pub struct Error {
 
 impl Remedy for Error {
     fn remedy(&self) -> &str {
-        "set `image_std` to 0 or more and `search_radius` to 3 to 101"
+        "set `image_std` to 0 or more and `search_radius` to 2 to 50"
     }
 }
 
@@ -168,7 +169,7 @@ mod tests {
     }
 
     fn config() -> Config {
-        Config { search_radius: 11, ..Config::default() }
+        Config { search_radius: 5, ..Config::default() }
     }
 
     fn run(images: impl Into<Images>) -> Message {

@@ -1,11 +1,11 @@
 //! Non-local Bayes.
 
+use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array2, ArrayView2};
 use num_complex::{Complex32, Complex64};
 use rayon::prelude::*;
 
 use super::{BAND_ROWS, HALF, PATCH, mirrored, window};
-use crate::cholesky;
 
 /// Pixels of a patch.
 const N: usize = PATCH * PATCH;
@@ -23,8 +23,9 @@ const HOMOGENEOUS: f64 = 1.05;
 ///
 /// # Source
 /// Lebrun, Buades, Morel, A Nonlocal Bayesian Image Denoising Algorithm, SIAM J. Imaging Sci.
-/// 2013, both steps. Departure: the image is worked on in bands of 16 rows, and a patch that has
-/// been in a group of its band does not begin another.
+/// 2013, both steps. Departures: the image is worked on in bands of 16 rows, and a patch that has
+/// been in a group of its band does not begin another. Where a group varies less than the noise
+/// in some direction, which the paper's matrix turns round, the group's mean is taken.
 pub fn non_local_bayes(
     image: ArrayView2<'_, Complex32>,
     noise_variance: f32,
@@ -124,11 +125,16 @@ impl<'i> Band<'i> {
                 let places: Vec<_> = alike.iter().map(|(_, place)| *place).collect();
                 let noisy: Vec<_> = places.iter().map(|[y, x]| patch(self.image, *y, *x)).collect();
                 let estimates = match basic {
-                    None => estimate(&noisy, &noisy, variance, 0.0),
+                    // What is left of the variance without the noise's.
+                    None => estimate(&noisy, &noisy, variance, |of_group| {
+                        (1.0 - variance / of_group).max(0.0)
+                    }),
                     Some(basic) => {
                         let guides: Vec<_> =
                             places.iter().map(|[y, x]| patch(basic, *y, *x)).collect();
-                        estimate(&noisy, &guides, variance, variance)
+                        estimate(&noisy, &guides, variance, |of_group| {
+                            of_group / (of_group + variance)
+                        })
                     }
                 };
                 for (place, estimate) in places.into_iter().zip(estimates) {
@@ -185,9 +191,14 @@ fn distance(image: ArrayView2<'_, Complex32>, y: usize, x: usize, other: &Patch)
     sum
 }
 
-/// Estimates of a group of noisy patches: mean + (1 − v·A⁻¹)·(patch − mean), with the mean and
-/// the covariance C of `samples`, A = C + `added`·1 and the noise's variance v.
-fn estimate(noisy: &[Patch], samples: &[Patch], variance: f64, added: f64) -> Vec<Patch> {
+/// Estimates of a group of noisy patches: the mean of `samples`, and of what differs from it along
+/// each eigenvector of their covariance the part that `gain` gives for the eigenvalue.
+fn estimate(
+    noisy: &[Patch],
+    samples: &[Patch],
+    variance: f64,
+    gain: impl Fn(f64) -> f64,
+) -> Vec<Patch> {
     let n = samples.len() as f64;
     let wide = |value: Complex32| Complex64::new(f64::from(value.re), f64::from(value.im));
     let narrow = |value: Complex64| Complex32::new(value.re as f32, value.im as f32);
@@ -206,23 +217,17 @@ fn estimate(noisy: &[Patch], samples: &[Patch], variance: f64, added: f64) -> Ve
     if samples.len() < 2 {
         return noisy.to_vec();
     }
-    let mut matrix = Array2::<Complex64>::zeros((N, N));
-    for sample in samples {
-        let centred: [Complex64; N] = std::array::from_fn(|i| wide(sample[i]) - mean[i]);
-        for i in 0..N {
-            for j in 0..=i {
-                matrix[[i, j]] += centred[i] * centred[j].conj() / (n - 1.0);
-            }
-        }
+    let centred = DMatrix::from_fn(N, samples.len(), |i, k| wide(samples[k][i]) - mean[i]);
+    let covariance = &centred * centred.adjoint() / Complex64::from(n - 1.0);
+    let eigen = SymmetricEigen::new(covariance);
+    let noisy_centred = DMatrix::from_fn(N, noisy.len(), |i, k| wide(noisy[k][i]) - mean[i]);
+    let mut parts = eigen.eigenvectors.adjoint() * noisy_centred;
+    for (mut row, eigenvalue) in parts.row_iter_mut().zip(eigen.eigenvalues.iter()) {
+        // Rounding may leave less than nothing.
+        row *= Complex64::from(if *eigenvalue > 0.0 { gain(*eigenvalue) } else { 0.0 });
     }
-    matrix.diag_mut().iter_mut().for_each(|value| *value += added);
-    let Ok(lower) = cholesky::factor(matrix.view()) else {
-        // Fewer different patches than pixels: nothing is known of them.
-        return noisy.to_vec();
-    };
-    let mut columns = Array2::from_shape_fn((N, noisy.len()), |(i, k)| wide(noisy[k][i]) - mean[i]);
-    cholesky::solve(lower.view(), columns.view_mut());
+    let estimates = eigen.eigenvectors * parts;
     (0..noisy.len())
-        .map(|k| std::array::from_fn(|i| narrow(wide(noisy[k][i]) - columns[[i, k]] * variance)))
+        .map(|k| std::array::from_fn(|i| narrow(mean[i] + estimates[(i, k)])))
         .collect()
 }
