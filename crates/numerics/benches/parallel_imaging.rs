@@ -22,7 +22,7 @@ fn images(n_channels: usize) -> Array4<Complex32> {
     };
     Array4::from_shape_fn((n_channels, 1, 256, 256), |(channel, _, y, x)| {
         let (y, x) = (y as f32 / 128.0 - 1.0, x as f32 / 128.0 - 1.0);
-        let angle = 6.283 * channel as f32 / n_channels as f32;
+        let angle = std::f32::consts::TAU * channel as f32 / n_channels as f32;
         let distance = (x - 1.2 * angle.cos()).powi(2) + (y - 1.2 * angle.sin()).powi(2);
         let object = if x * x + y * y < 0.7 { 1.0 + 0.5 * (20.0 * x * y).sin() } else { 0.0 };
         Complex32::from_polar(object * (-distance).exp(), angle + x)

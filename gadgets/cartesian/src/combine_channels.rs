@@ -96,7 +96,10 @@ mod tests {
             // The same phase; a phase beyond the wrap; opposite ones.
             (Complex32::from_polar(3.0, 0.4), Complex32::from_polar(4.0, 0.4)),
             (Complex32::from_polar(3.0, 3.1), Complex32::from_polar(3.0, -3.1)),
-            (Complex32::from_polar(1.0, 0.5), Complex32::from_polar(2.0, 0.5 + 3.141_592_7)),
+            (
+                Complex32::from_polar(1.0, 0.5),
+                Complex32::from_polar(2.0, 0.5 + std::f32::consts::PI),
+            ),
         ]
         .into_iter()
         .enumerate()

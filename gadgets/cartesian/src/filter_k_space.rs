@@ -83,11 +83,14 @@ impl Default for Config {
     }
 }
 
+/// What was acquired along the axes, and the transforms that go with it.
+type PlanFor = ([Acquired; 3], Vec<(Axis, ThroughKSpace)>);
+
 /// Filters all images of a series. Maps and marked series pass.
 pub struct FilterKSpace {
     config: Config,
     /// Filters of the axes z, y, x that have one.
-    plan: Option<([Acquired; 3], Vec<(Axis, ThroughKSpace)>)>,
+    plan: Option<PlanFor>,
 }
 
 impl Gadget for FilterKSpace {

@@ -44,13 +44,16 @@ impl Default for Config {
     }
 }
 
+/// What was acquired along the axes, and the transforms that go with it.
+type PlanFor = ([Acquired; 3], Vec<(Axis, ThroughKSpace)>);
+
 /// Multiplies a taper onto those axes of k-space that are partial. Series with whole k-space, maps
 /// and marked series pass.
 pub struct PartialFourierFilter {
     config: Config,
     accelerations: Accelerations,
     /// Of the axes z, y, x, as far as they are partial.
-    plan: Option<([Acquired; 3], Vec<(Axis, ThroughKSpace)>)>,
+    plan: Option<PlanFor>,
 }
 
 impl Gadget for PartialFourierFilter {

@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(outputs.len(), 11);
         assert_eq!(outputs[0].data, k_space().data);
         for copy in &outputs[1..] {
-            let is_sampled = |place: &IxDyn| place[5] % 2 == 0 && place[6] >= 8;
+            let is_sampled = |place: &IxDyn| place[5].is_multiple_of(2) && place[6] >= 8;
             let (sampled, others): (Vec<_>, Vec<_>) =
                 copy.data.data.indexed_iter().partition(|(place, _)| is_sampled(place));
             // 3584 numbers: a standard deviation of the estimate of 1.2 %.

@@ -249,11 +249,16 @@ pub(crate) fn slice_of(buffer: &KSpaceBuffer, index: usize) -> u16 {
     lines.iter().find(|line| crate::lines::was_read(line)).map_or(0, |line| line.idx.slice)
 }
 
+/// Encoding space and whether it is for calibration, slice, image.
+type Place = ((usize, bool), u16, [usize; 3]);
+/// Fingerprint of what it was made of, the shape that it is for, and the thing.
+type Made<T> = (u64, [usize; 3], Arc<T>);
+
 /// What was made of calibration lines, kept for k-space that has the same ones.
 pub(crate) struct Kept<T> {
     /// By encoding space and whether lines are missing, slice, and place in the reference; with
     /// what tells the lines from others.
-    known: BTreeMap<((usize, bool), u16, [usize; 3]), (u64, [usize; 3], Arc<T>)>,
+    known: BTreeMap<Place, Made<T>>,
 }
 
 impl<T> Default for Kept<T> {

@@ -168,7 +168,7 @@ fn headers_and_attributes_are_those_of_the_line_at_the_centre() {
     ] {
         assert_eq!(meta.get(key), Some(expected), "{key}");
     }
-    assert_eq!(meta.values("sampling_limits_E1"), ["0", "32", "63"]);
+    assert_eq!(meta.values("sampling_limits_E1"), ["0", "32", "62"]);
     assert_eq!(meta.values("recon_FOV"), ["300", "300", "6"]);
     assert_eq!(meta.values("slice_dir"), ["0", "0", "1"]);
     let range = meta.values("acquisition_time_range");

@@ -109,7 +109,8 @@ impl Gadget for InterpolatePhases {
             return Err(Error::Clock(config.physiology_time_index));
         }
         let tick_ms = config.time_stamp_resolution_ms;
-        if !(1..=1000).contains(&config.phases) || !(tick_ms > 0.0 && tick_ms.is_finite()) {
+        let has_ticks = tick_ms > 0.0 && tick_ms.is_finite();
+        if !has_ticks || !(1..=1000).contains(&config.phases) {
             return Err(Error::Range { phases: config.phases, tick_ms });
         }
         Ok(Self { config, groups: BTreeMap::new(), told_pixels: false })

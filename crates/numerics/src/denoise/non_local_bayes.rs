@@ -227,7 +227,5 @@ fn estimate(
         row *= Complex64::from(if *eigenvalue > 0.0 { gain(*eigenvalue) } else { 0.0 });
     }
     let estimates = eigen.eigenvectors * parts;
-    (0..noisy.len())
-        .map(|k| std::array::from_fn(|i| narrow(mean[i] + estimates[(i, k)])))
-        .collect()
+    (0..noisy.len()).map(|k| std::array::from_fn(|i| narrow(mean[i] + estimates[(i, k)]))).collect()
 }

@@ -215,8 +215,8 @@ mod tests {
                 assert!((ratio - expected).abs() < 1e-6, "{ratio}");
                 let power: f64 = weights.iter().map(|w| f64::from(*w).powi(2)).sum();
                 assert!((power / 192.0 - 1.0).abs() < 1e-6);
-                for index in 0..256 {
-                    assert_eq!(weights[index] == 0.0, !axis.range().contains(&index));
+                for (index, weight) in weights.iter().enumerate() {
+                    assert_eq!(*weight == 0.0, !axis.range().contains(&index));
                 }
             }
         }
