@@ -201,7 +201,8 @@ fn exact_kernel(k_space: &Array4<Complex32>, acceleration: [usize; 2]) -> Kernel
         kernel_readout: 1,
         kernel_e1: 2,
         kernel_e2: 2,
-        regularisation: 1e-9,
+        // Sums of products are in single precision: less would be lost in their rounding.
+        regularisation: 1e-6,
         ..CalibrationOptions::default()
     };
     let part = k_space.slice(s![.., .., 3..19, ..]);

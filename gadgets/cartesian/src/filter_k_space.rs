@@ -47,7 +47,7 @@ pub struct Config {
 }
 
 /// Which window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowKind {
     /// exp(−sigma² x² / 2).

@@ -29,7 +29,7 @@ impl Default for Config {
 }
 
 /// Methods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Denoiser {
     /// Groups of patches as samples of a normal distribution.

@@ -57,7 +57,7 @@ impl Default for Config {
 }
 
 /// Which beats are interpolated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Every complete beat, each as a series of its own.
@@ -69,7 +69,7 @@ pub enum Mode {
 }
 
 /// How images are interpolated in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// A cubic spline through the images at their times.

@@ -22,7 +22,7 @@ impl Default for Config {
 }
 
 /// A counter in the header of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dimension {
     /// Average.
