@@ -199,10 +199,10 @@ fn exactly_linked(matrix: [usize; 3]) -> (Array4<Complex32>, Array4<Complex32>) 
 fn exact_kernel(k_space: &Array4<Complex32>, acceleration: [usize; 2]) -> Kernel {
     let options = CalibrationOptions {
         kernel_readout: 1,
-        kernel_e1: 2,
-        kernel_e2: 2,
-        // Sums of products are in single precision: less would be lost in their rounding.
-        regularisation: 1e-6,
+        // As many sources as there are unknown samples of the object behind them.
+        kernel_e1: acceleration[0].min(2),
+        kernel_e2: acceleration[1].min(2),
+        regularisation: 1e-9,
         ..CalibrationOptions::default()
     };
     let part = k_space.slice(s![.., .., 3..19, ..]);
