@@ -26,6 +26,14 @@ fn inati_256(bencher: Bencher, n_channels: usize) {
     bencher.bench_local(|| inati(black_box(images.view()), &InatiOptions::default()));
 }
 
+/// 256 × 256, 7 × 7, every fourth row and every second column.
+#[divan::bench(args = [10, 16, 32], sample_count = 20)]
+fn inati_256_spaced(bencher: Bencher, n_channels: usize) {
+    let images = images(n_channels);
+    let options = InatiOptions { spacing: [1, 4, 2], ..InatiOptions::default() };
+    bencher.bench_local(|| inati(black_box(images.view()), &options));
+}
+
 /// 256 × 256, 5 × 5.
 #[divan::bench(args = [10, 16, 32], sample_count = 20)]
 fn walsh_256(bencher: Bencher, n_channels: usize) {

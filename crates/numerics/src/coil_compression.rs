@@ -194,6 +194,28 @@ impl Compression {
         });
         modes
     }
+
+    /// Puts the modes in place of the first channels.
+    ///
+    /// * `channels`: one row of samples for each channel. The rows of the modes are written, the
+    ///   others left.
+    ///
+    /// # Panics
+    /// If there is another number of channels, or they have different lengths.
+    pub fn apply_in_place(&self, channels: &mut [&mut [Complex32]]) {
+        assert_eq!(channels.len(), self.n_channels(), "channels of the data");
+        let len = channels.first().map_or(0, |channel| channel.len());
+        let mut planes = vec![0.0; self.n_channels() * 2 * CHUNK];
+        for first in (0..len).step_by(CHUNK) {
+            let n = CHUNK.min(len - first);
+            for (row, planes) in channels.iter().zip(planes.chunks_exact_mut(2 * CHUNK)) {
+                split(&row[first..first + n], 1.0, planes);
+            }
+            let modes = channels.iter_mut().take(self.n_modes());
+            let results = modes.map(|row| &mut row[first..first + n]).collect();
+            Arch::new().dispatch(Mix { matrix: self.matrix.view(), planes: &planes, results });
+        }
+    }
 }
 
 /// Samples that are worked on together.

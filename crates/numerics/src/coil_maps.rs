@@ -19,7 +19,7 @@ mod tests {
     use ndarray::{Array3, Array4, s};
     use num_complex::Complex32;
 
-    use super::local_eigenvector::{Phase, local_eigenvector};
+    use super::local_eigenvector::{Phase, Window, local_eigenvector};
     use super::reference::by_definition;
     use super::*;
 
@@ -75,8 +75,9 @@ mod tests {
             for phase in [Phase::WindowSum, Phase::ChannelSum] {
                 // A common part keeps the dominant eigenvector apart from the others.
                 let images = noise(shape) + Complex32::new(1.0, 0.5);
-                let fast = local_eigenvector(images.view(), window, 3, phase);
                 let truth = by_definition(images.view(), window, 3, phase);
+                let window = Window { size: window, spacing: [1; 3] };
+                let fast = local_eigenvector(images.view(), window, 3, phase);
                 // Sums of up to 175 products in single precision.
                 let difference = largest_difference(&fast, &truth);
                 assert!(difference < 2e-5, "{shape:?} {window:?} {phase:?}: {difference}");
@@ -108,6 +109,32 @@ mod tests {
                     assert!(combined.arg().abs() < 0.02, "{combined} at {y}, {x}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_grid_finer_than_the_window_costs_the_combined_image_nothing() {
+        let (_, object, images) = scene(8, 63, 70);
+        // A jump of the phase, as between water and fat.
+        let flip = |(.., y, x): (usize, usize, usize, usize)| if x + y < 60 { 1.0 } else { -1.0 };
+        let noise = noise(images.dim()) * Complex32::from(0.02);
+        let images = Array4::from_shape_fn(images.dim(), |at| images[at] * flip(at) + noise[at]);
+        let all = inati(images.view(), &InatiOptions::default());
+        let combined = |maps: &Array4<Complex32>, y: usize, x: usize| {
+            let pixel = maps.slice(s![.., 0, y, x]).mapv(|map| map.conj());
+            (&pixel * &images.slice(s![.., 0, y, x])).sum()
+        };
+        // Of the object's signal; the noise of the combined image is 0.016 of it. Magnitudes: on
+        // the jump the window's sum is next to 0 and has any phase.
+        for (spacing, allowed) in [([1, 2, 2], 1e-3), ([1, 3, 1], 1e-3), ([1, 4, 2], 1e-3)] {
+            let options = InatiOptions { spacing, ..InatiOptions::default() };
+            let maps = inati(images.view(), &options);
+            let differences = object.indexed_iter().map(|((_, y, x), object)| {
+                let difference = combined(&maps, y, x).norm() - combined(&all, y, x).norm();
+                (difference / object.norm()).powi(2)
+            });
+            let rms = (differences.sum::<f32>() / object.len() as f32).sqrt();
+            assert!(rms < allowed, "{spacing:?}: {rms}");
         }
     }
 

@@ -3,7 +3,9 @@
 use ismrmrd::{KSpaceBuffer, SamplingLimit};
 use ndarray::{Array4, ArrayView4, Axis, s};
 use num_complex::Complex32;
-use numerics::coil_maps::{InatiIterativeOptions, InatiOptions, inati, inati_iterative};
+use numerics::coil_maps::{
+    InatiIterativeOptions, InatiOptions, WalshOptions, inati, inati_iterative, walsh,
+};
 use numerics::fft::{Centered, Plan};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -13,6 +15,9 @@ use crate::lines::{BufferShape, first_read};
 
 /// Pixels that one thread combines at a time.
 const CHUNK: usize = 4096;
+
+/// Most pixels from one to the next of those whose surroundings are looked at for a coil map.
+const MAX_SPACING: usize = 4;
 
 /// How coil maps are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -25,6 +30,10 @@ pub enum CoilMapAlgorithm {
     /// An image and smooth maps that explain the coil images together (Inati et al. 2014).
     #[serde(alias = "Inati_Iter", alias = "InatiIter")]
     InatiIter,
+    /// The adaptive filter of each pixel's surroundings (Walsh et al. 2000): the combined image
+    /// keeps the object's phase.
+    #[serde(alias = "Walsh")]
+    Walsh,
 }
 
 /// How coil maps are made, with the sizes.
@@ -38,17 +47,35 @@ pub(crate) struct CoilMapOptions {
 }
 
 impl CoilMapOptions {
-    /// Maps `[channel, z, y, x]` with Σ|s|² = 1 of coil images of the same shape.
-    pub(crate) fn maps(&self, images: ArrayView4<'_, Complex32>) -> Array4<Complex32> {
+    /// Maps `[channel, z, y, x]` with Σ|s|² = 1 of the samples of a reference; their arguments
+    /// are those of [`reference_images`].
+    pub(crate) fn maps(
+        &self,
+        samples: ArrayView4<'_, Complex32>,
+        limits: [SamplingLimit; 3],
+        matrix: [usize; 3],
+    ) -> Array4<Complex32> {
+        let images = reference_images(samples, limits, matrix);
+        let images = images.view();
+        // Gadgetron's window is square in plane; `kernel_phase` is its size along z.
+        let window = [self.kernel_phase, self.kernel_readout, self.kernel_readout];
+        let (_, n_e2, n_e1, n_readout) = samples.dim();
+        let spacing = |axis: usize, n_samples: usize| {
+            // Products of images of few samples change slowly.
+            let smooth = (matrix[axis] / (2 * n_samples).max(1)).min(MAX_SPACING);
+            let within_window = if window[axis] >= 5 { 2 } else { 1 };
+            smooth.max(within_window)
+        };
+        let spacing = [spacing(0, n_e2), spacing(1, n_e1), spacing(2, n_readout)];
         match self.algorithm {
-            // Gadgetron's window is square in plane; `kernel_phase` is its size along z.
             CoilMapAlgorithm::Inati => inati(
                 images,
                 &InatiOptions {
-                    kernel_readout: self.kernel_readout,
-                    kernel_phase: self.kernel_readout,
-                    kernel_partition: self.kernel_phase,
+                    kernel_partition: window[0],
+                    kernel_phase: window[1],
+                    kernel_readout: window[2],
                     power: 3,
+                    spacing,
                 },
             ),
             CoilMapAlgorithm::InatiIter => inati_iterative(
@@ -61,6 +88,9 @@ impl CoilMapOptions {
                     threshold: self.threshold,
                 },
             ),
+            CoilMapAlgorithm::Walsh => {
+                walsh(images, &WalshOptions { block: self.kernel_readout, power: 3, spacing })
+            }
         }
     }
 }
@@ -109,7 +139,7 @@ pub(crate) fn serving(
 /// # Method
 /// A Hann window around the centre of k-space, 0 just beyond the last sample, along each axis:
 /// without it the edge of the calibrated region rings through the maps.
-pub(crate) fn reference_images(
+fn reference_images(
     samples: ArrayView4<'_, Complex32>,
     limits: [SamplingLimit; 3],
     matrix: [usize; 3],

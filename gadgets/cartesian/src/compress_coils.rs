@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ismrmrd::KSpaceBuffer;
-use ndarray::{Array2, ArrayD, Axis, IxDyn, s};
-use num_complex::{Complex32, Complex64};
+use ndarray::{Array2, ArrayD, Axis, IxDyn};
+use num_complex::Complex64;
 use numerics::coil_compression::{Compression, CompressionError, Keep, covariance};
 use pipeline::{Gadget, KSpace, Remedy, Scan, Sink};
 use rayon::prelude::*;
@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::coil_combination::{samples_of, slice_of};
-use crate::lines::{BufferShape, BufferShapeError, into_standard_layout};
+use crate::lines::{BufferShape, BufferShapeError, headers_of, into_standard_layout, was_read};
 
 /// Upstream coil compression.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -176,7 +176,7 @@ impl CompressCoils {
 
 fn slice_counter(buffer: &KSpaceBuffer, slice: usize) -> Option<u16> {
     let lines = buffer.headers.index_axis(Axis(0), slice);
-    lines.iter().find(|line| crate::lines::was_read(line)).map(|line| line.idx.slice)
+    lines.iter().find(|line| was_read(line)).map(|line| line.idx.slice)
 }
 
 impl Modes {
@@ -195,65 +195,41 @@ impl Modes {
     }
 
     /// The buffer with modes for channels.
-    fn apply(&self, buffer: KSpaceBuffer) -> Result<KSpaceBuffer, Error> {
+    fn apply(&self, mut buffer: KSpaceBuffer) -> Result<KSpaceBuffer, Error> {
         let shape = BufferShape::of(&buffer)?;
         if shape.n_channels != self.n_channels {
             return Err(Error::Channels { found: shape.n_channels, expected: self.n_channels });
         }
         let [n_slices, n_s, n_n] = shape.outer;
         let [n_e2, n_e1, n_readout] = shape.k_space;
-        let data = into_standard_layout(buffer.data);
-        let mut modes = ArrayD::<Complex32>::zeros(IxDyn(&[
-            n_slices,
-            n_s,
-            n_n,
-            self.n_modes,
-            n_e2,
-            n_e1,
-            n_readout,
-        ]));
-        let line_len = n_e2 * n_e1 * n_readout;
-        let slices: Vec<Option<u16>> = {
-            let headers = &buffer.headers;
-            (0..n_slices)
-                .map(|slice| {
-                    let lines = headers.index_axis(Axis(0), slice);
-                    lines.iter().find(|line| crate::lines::was_read(line)).map(|l| l.idx.slice)
-                })
-                .collect()
-        };
-        if let (Some(source), Some(target)) = (data.as_slice(), modes.as_slice_mut()) {
-            let sources = source.chunks_exact(shape.n_channels * line_len);
-            let targets = target.chunks_exact_mut(self.n_modes * line_len);
-            for ((image, source), target) in shape.images().zip(sources).zip(targets) {
-                let [slice, s, n] = image;
-                let read: Vec<usize> = buffer
-                    .headers
-                    .slice(s![slice, s, n, .., ..])
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, line)| crate::lines::was_read(line))
-                    .map(|(line, _)| line)
-                    .collect();
-                let matrix = self.of_image(slices[slice], image).matrix().to_owned();
-                target.par_chunks_exact_mut(line_len).enumerate().for_each(
-                    |(mode_number, mode)| {
-                        let row = matrix.row(mode_number);
-                        for line in &read {
-                            let start = line * n_readout;
-                            let mode = &mut mode[start..start + n_readout];
-                            for (channel, factor) in row.iter().enumerate() {
-                                let channel = &source[channel * line_len + start..][..n_readout];
-                                for (sum, sample) in mode.iter_mut().zip(channel) {
-                                    *sum += *factor * *sample;
-                                }
-                            }
-                        }
-                    },
-                );
+        let slices: Vec<_> = (0..n_slices).map(|slice| slice_counter(&buffer, slice)).collect();
+        let data = std::mem::take(&mut buffer.data);
+        let (mut samples, offset) = into_standard_layout(data).into_raw_vec_and_offset();
+        samples.drain(..offset.unwrap_or(0));
+        let channel_len = n_e2 * n_e1 * n_readout;
+        let (image_len, modes_len) =
+            (shape.n_channels * channel_len, self.n_modes * channel_len);
+        for (number, image) in shape.images().enumerate() {
+            let source = &mut samples[number * image_len..][..image_len];
+            let compression = self.of_image(slices[image[0]], image);
+            let read = headers_of(&buffer, image);
+            let mut lines: Vec<_> = read.iter().map(|_| Vec::new()).collect();
+            for channel in source.chunks_exact_mut(channel_len.max(1)) {
+                for (line, samples) in lines.iter_mut().zip(channel.chunks_exact_mut(n_readout)) {
+                    line.push(samples);
+                }
             }
+            // Lines that were not read are 0 and stay so.
+            let lines = lines.into_par_iter().zip(read.as_slice().unwrap_or_default());
+            lines
+                .filter(|(_, header)| was_read(header))
+                .for_each(|(mut channels, _)| compression.apply_in_place(&mut channels));
+            samples.copy_within(number * image_len..number * image_len + modes_len, number * modes_len);
         }
-        Ok(KSpaceBuffer { data: modes, ..buffer })
+        samples.truncate(shape.outer.iter().product::<usize>() * modes_len);
+        let axes = [n_slices, n_s, n_n, self.n_modes, n_e2, n_e1, n_readout];
+        let data = ArrayD::from_shape_vec(IxDyn(&axes), samples).unwrap_or_default();
+        Ok(KSpaceBuffer { data, ..buffer })
     }
 }
 

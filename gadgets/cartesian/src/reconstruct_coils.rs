@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::coil_combination::{
-    CoilMapAlgorithm, CoilMapOptions, combine, fingerprint, noise_scaling, reference_images,
+    CoilMapAlgorithm, CoilMapOptions, combine, fingerprint, noise_scaling,
     samples_of, serving, slice_of,
 };
 use crate::lines::{BackwardLines, BufferShape, BufferShapeError, into_standard_layout};
@@ -145,7 +145,7 @@ impl Gadget for ReconstructCoils {
             if self.maps.get(&key).is_none_or(|(known, _)| *known != source) {
                 let limits = reference.sampling.limits;
                 let samples = samples_of(&reference, serving);
-                let maps = self.options.maps(reference_images(samples, limits, [z, y, x]).view());
+                let maps = self.options.maps(samples, limits, [z, y, x]);
                 self.maps.insert(key, (source, maps));
             }
             let Some((_, maps)) = self.maps.get(&key) else { continue };

@@ -14,7 +14,7 @@ use numerics::spirit::CalibrationError;
 use pipeline::{Counter, ImageRole, ImageSeries, KSpace, Remedy, Scan};
 
 use crate::coil_combination::{
-    CoilMapOptions, combine, fingerprint, noise_scaling, reference_images, samples_of, serving,
+    CoilMapOptions, combine, fingerprint, noise_scaling, samples_of, serving,
 };
 use crate::lines::{BufferShape, BufferShapeError, into_standard_layout, lines_read};
 use crate::series::Describer;
@@ -175,8 +175,7 @@ impl Unaliasing {
         matrix: [usize; 3],
     ) -> Array4<Complex32> {
         let samples = samples_of(reference, serving);
-        let images = reference_images(samples, reference.sampling.limits, matrix);
-        self.coil_maps.maps(images.view())
+        self.coil_maps.maps(samples, reference.sampling.limits, matrix)
     }
 
     /// Images of filled k-space, combined with the maps of each group, in units of the noise.

@@ -3,7 +3,7 @@
 use ndarray::{Array4, ArrayView4};
 use num_complex::Complex32;
 
-use super::local_eigenvector::{Phase, local_eigenvector};
+use super::local_eigenvector::{Phase, Window, local_eigenvector};
 
 /// How [`inati`] looks at the surroundings of a pixel. Sizes are made odd by adding 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,12 +16,16 @@ pub struct InatiOptions {
     pub kernel_partition: usize,
     /// Power iterations.
     pub power: usize,
+    /// Of the pixels whose surroundings are looked at, along z, y and x; those between are
+    /// interpolated. 1 for all; 2 loses nothing with windows of 5 or more, and more along an
+    /// axis along which the images are smooth.
+    pub spacing: [usize; 3],
 }
 
 impl Default for InatiOptions {
-    /// 7 × 7 × 5 pixels, 3 iterations.
+    /// 7 × 7 × 5 pixels, 3 iterations, at all pixels.
     fn default() -> Self {
-        Self { kernel_readout: 7, kernel_phase: 7, kernel_partition: 5, power: 3 }
+        Self { kernel_readout: 7, kernel_phase: 7, kernel_partition: 5, power: 3, spacing: [1; 3] }
     }
 }
 
@@ -44,6 +48,7 @@ impl Default for InatiOptions {
 /// Inati et al., ISMRM 2013; the start from the mean of the window is the result of one
 /// iteration for an object of constant phase.
 pub fn inati(images: ArrayView4<'_, Complex32>, options: &InatiOptions) -> Array4<Complex32> {
-    let window = [options.kernel_partition, options.kernel_phase, options.kernel_readout];
+    let size = [options.kernel_partition, options.kernel_phase, options.kernel_readout];
+    let window = Window { size, spacing: options.spacing };
     local_eigenvector(images, window, options.power, Phase::WindowSum)
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array4, ArrayView4};
 use num_complex::Complex32;
 
-use super::local_eigenvector::{Phase, local_eigenvector};
+use super::local_eigenvector::{Phase, Window, local_eigenvector};
 
 /// How [`walsh`] looks at the surroundings of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,12 +12,15 @@ pub struct WalshOptions {
     pub block: usize,
     /// Power iterations.
     pub power: usize,
+    /// Of the pixels whose surroundings are looked at, along z, y and x; those between are
+    /// interpolated.
+    pub spacing: [usize; 3],
 }
 
 impl Default for WalshOptions {
-    /// 5 pixels, 3 iterations.
+    /// 5 pixels, 3 iterations, at all pixels.
     fn default() -> Self {
-        Self { block: 5, power: 3 }
+        Self { block: 5, power: 3, spacing: [1; 3] }
     }
 }
 
@@ -34,5 +37,6 @@ impl Default for WalshOptions {
 /// # Source
 /// Walsh et al. 2000; block and iterations as in ismrmrd-python-tools.
 pub fn walsh(images: ArrayView4<'_, Complex32>, options: &WalshOptions) -> Array4<Complex32> {
-    local_eigenvector(images, [options.block; 3], options.power, Phase::ChannelSum)
+    let window = Window { size: [options.block; 3], spacing: options.spacing };
+    local_eigenvector(images, window, options.power, Phase::ChannelSum)
 }

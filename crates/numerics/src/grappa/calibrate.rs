@@ -131,7 +131,9 @@ impl Kernel {
             places[2] = readouts;
         }
         // All zeros, or a sample that is not finite: the first row has no pivot.
-        let Ok(Some(scale)) = normalising_power(calibration) else {
+        let samples = calibration.as_standard_layout();
+        let scale = samples.as_slice().and_then(|samples| normalising_power(samples).ok()?);
+        let Some(scale) = scale else {
             return Err(NotPositiveDefinite { row: 0 }.into());
         };
         let (mut normal, mut right) =

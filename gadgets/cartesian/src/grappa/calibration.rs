@@ -11,7 +11,7 @@ use numerics::grappa::{
     CalibrationError, CalibrationOptions, HybridKernel, Kernel, g_factor, unmixing,
 };
 
-use crate::coil_combination::{CoilMapOptions, reference_images};
+use crate::coil_combination::CoilMapOptions;
 
 /// Channels whose covariance is that small against their energies count as independent.
 const INDEPENDENT: f64 = 1e-3;
@@ -49,8 +49,7 @@ impl Method {
         matrix: [usize; 3],
     ) -> Result<Calibration, CalibrationError> {
         if acceleration == [1, 1] {
-            let images = reference_images(samples, limits, matrix);
-            let maps = self.coil_maps.maps(images.view());
+            let maps = self.coil_maps.maps(samples, limits, matrix);
             return Ok(Calibration { rotation: None, kernel: None, maps, g_factor: None });
         }
         let (rotation, n_targets) = self.targets(samples)?;
@@ -61,7 +60,7 @@ impl Method {
         // Neither needs the other.
         let (kernel, maps) = rayon::join(
             || Kernel::calibrate(samples, acceleration, &options),
-            || self.coil_maps.maps(reference_images(targets, limits, matrix).view()),
+            || self.coil_maps.maps(targets, limits, matrix),
         );
         let kernel = kernel?;
         let g_factor = self
