@@ -43,6 +43,12 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(&cli.log);
+    server::keep_freed_memory();
+    // Without a name they would have that of the gadget that first asked for them.
+    let workers = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("compute {number}"));
+    if let Err(error) = workers.build_global() {
+        tracing::warn!("threads for computing: {error}");
+    }
     let result = match cli.command {
         Command::Serve(options) => serve::run(options),
         Command::Replay(options) => replay::run(&options),

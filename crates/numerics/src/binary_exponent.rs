@@ -23,9 +23,9 @@ pub(crate) fn normalising_power(samples: &[Complex32]) -> Result<Option<f32>, No
 #[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
 fn largest_magnitude_bits(samples: &[Complex32]) -> u32 {
     let magnitude = |part: f32| part.to_bits() & (u32::MAX >> 1);
-    samples.iter().fold(0, |largest, sample| {
-        largest.max(magnitude(sample.re)).max(magnitude(sample.im))
-    })
+    samples
+        .iter()
+        .fold(0, |largest, sample| largest.max(magnitude(sample.re)).max(magnitude(sample.im)))
 }
 
 /// A sample is NaN or infinite.

@@ -3,6 +3,7 @@
 //! All of them give maps with Σ|s|² = 1 over the channels, 0 where the images are 0 all over
 //! the window. They differ in the phase, see each function.
 
+mod combination;
 mod inati;
 mod inati_iterative;
 mod local_eigenvector;
@@ -10,6 +11,7 @@ mod local_eigenvector;
 mod reference;
 mod walsh;
 
+pub use combination::combine;
 pub use inati::{InatiOptions, inati};
 pub use inati_iterative::{InatiIterativeOptions, inati_iterative};
 pub use walsh::{WalshOptions, walsh};

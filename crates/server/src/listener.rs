@@ -177,10 +177,14 @@ impl Server {
                 tokio::spawn(refuse(stream, max_sessions));
                 continue;
             };
-            let shared = Arc::clone(&shared);
+            let (shared, all) = (Arc::clone(&shared), Arc::clone(&places));
             tokio::spawn(async move {
-                let _place = place;
                 session::serve(stream, peer, shared).await;
+                drop(place);
+                if all.available_permits() == max_sessions {
+                    // Nobody scans: what was kept for the next image is not needed soon.
+                    tokio::task::spawn_blocking(crate::give_back_freed_memory);
+                }
             });
         }
         drop(listener);

@@ -13,9 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::lines::{BufferShape, first_read};
 
-/// Pixels that one thread combines at a time.
-const CHUNK: usize = 4096;
-
 /// Most pixels from one to the next of those whose surroundings are looked at for a coil map.
 const MAX_SPACING: usize = 4;
 
@@ -154,6 +151,7 @@ fn reference_images(
     let fft = Centered::new(n_x);
     let mut images = Array4::<Complex32>::zeros((n_channels, n_z, n_y, n_x));
     let [along_z, along_y, along_x] = &axes;
+    let along_x: Vec<_> = along_x.places().collect();
     if let Some(images) = images.as_slice_mut() {
         images.par_chunks_exact_mut(n_z * n_y * n_x).enumerate().for_each(|(channel, image)| {
             let samples = samples.index_axis(Axis(0), channel);
@@ -161,8 +159,9 @@ fn reference_images(
             for (e2, z, weight_z) in along_z.places() {
                 for (e1, y, weight_y) in along_y.places() {
                     let line = &mut image[(z * n_y + y) * n_x..][..n_x];
-                    for (sample, x, weight_x) in along_x.places() {
-                        line[x] = samples[[e2, e1, sample]] * (weight_z * weight_y * weight_x);
+                    let readout = samples.slice(s![e2, e1, ..]);
+                    for &(sample, x, weight_x) in &along_x {
+                        line[x] = readout[sample] * (weight_z * weight_y * weight_x);
                     }
                     fft.inverse_rows(line, &mut scratch);
                 }
@@ -213,33 +212,6 @@ impl Placed {
             Some((sample, place, weight as f32))
         })
     }
-}
-
-/// Σ conj(s)·a · `scale` over the channels, in their order.
-///
-/// * `images`, `maps`: `[channel, z, y, x]`; of the images only as many channels as the maps
-///   have are used.
-/// * `combined`: `[z, y, x]`, contiguous.
-pub(crate) fn combine(
-    images: ArrayView4<'_, Complex32>,
-    maps: ArrayView4<'_, Complex32>,
-    scale: f32,
-    combined: &mut [Complex32],
-) {
-    let n_pixels = combined.len();
-    let (images, maps) = (images.as_standard_layout(), maps.as_standard_layout());
-    let (Some(images), Some(maps)) = (images.as_slice(), maps.as_slice()) else { return };
-    combined.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sums)| {
-        let start = chunk * CHUNK;
-        sums.fill(Complex32::ZERO);
-        for (image, map) in images.chunks_exact(n_pixels).zip(maps.chunks_exact(n_pixels)) {
-            let pixels = image[start..].iter().zip(&map[start..]);
-            for (sum, (value, sensitivity)) in sums.iter_mut().zip(pixels) {
-                *sum += sensitivity.conj() * value;
-            }
-        }
-        sums.iter_mut().for_each(|sum| *sum *= scale);
-    });
 }
 
 /// What keeps the noise of an image at the standard deviation of its samples when zeros stand

@@ -207,8 +207,7 @@ impl Modes {
         let (mut samples, offset) = into_standard_layout(data).into_raw_vec_and_offset();
         samples.drain(..offset.unwrap_or(0));
         let channel_len = n_e2 * n_e1 * n_readout;
-        let (image_len, modes_len) =
-            (shape.n_channels * channel_len, self.n_modes * channel_len);
+        let (image_len, modes_len) = (shape.n_channels * channel_len, self.n_modes * channel_len);
         for (number, image) in shape.images().enumerate() {
             let source = &mut samples[number * image_len..][..image_len];
             let compression = self.of_image(slices[image[0]], image);
@@ -224,7 +223,10 @@ impl Modes {
             lines
                 .filter(|(_, header)| was_read(header))
                 .for_each(|(mut channels, _)| compression.apply_in_place(&mut channels));
-            samples.copy_within(number * image_len..number * image_len + modes_len, number * modes_len);
+            samples.copy_within(
+                number * image_len..number * image_len + modes_len,
+                number * modes_len,
+            );
         }
         samples.truncate(shape.outer.iter().product::<usize>() * modes_len);
         let axes = [n_slices, n_s, n_n, self.n_modes, n_e2, n_e1, n_readout];

@@ -7,9 +7,10 @@ mod lattice;
 use std::sync::Arc;
 
 use ismrmrd::KSpaceBuffer;
-use ndarray::{Array2, ArrayD, ArrayView4, ArrayViewMut4, Axis, IxDyn, s};
+use ndarray::{Array2, Array4, ArrayD, ArrayView4, ArrayViewMut4, Axis, IxDyn, s};
 use num_complex::Complex32;
 use numerics::coil_compression::Keep;
+use numerics::coil_maps::combine;
 use numerics::fft::{Centered, Plan};
 use numerics::grappa::CalibrationOptions;
 use pipeline::{Gadget, ImageRole, ImageSeries, KSpace, Scan, Sink};
@@ -18,8 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::coil_combination::{
-    CoilMapAlgorithm, CoilMapOptions, combine, fingerprint, noise_scaling, samples_of, serving,
-    slice_of,
+    CoilMapAlgorithm, CoilMapOptions, fingerprint, noise_scaling, samples_of, serving, slice_of,
 };
 use crate::lines::{BackwardLines, BufferShape, into_standard_layout, lines_read};
 use crate::series::Describer;
@@ -169,6 +169,8 @@ pub struct Grappa {
     describer: Describer,
     calibrations: Calibrations,
     plan: Option<Plan>,
+    /// Of the image before, kept for its memory.
+    filled: Array4<Complex32>,
     told_gaps: bool,
     backward: BackwardLines,
 }
@@ -202,6 +204,7 @@ impl Gadget for Grappa {
             describer: Describer::new(scan),
             calibrations: Calibrations::default(),
             plan: None,
+            filled: Array4::default((0, 0, 0, 0)),
             told_gaps: false,
             backward: BackwardLines::default(),
         })
@@ -398,9 +401,16 @@ impl Grappa {
             calibration.rotation.as_ref().map(|rotation| rotation.apply(samples.view(), Axis(0)));
         let samples: ArrayView4<'_, Complex32> =
             rotated.as_ref().map_or(samples.view(), |rotated| rotated.view());
-        let mut filled = kernel.fill(samples, sampled.view());
+        let (_, n_e2, n_e1, n_x) = samples.dim();
+        let shape = (kernel.n_targets(), n_e2, n_e1, n_x);
+        let mut filled = std::mem::take(&mut self.filled);
+        if filled.dim() != shape {
+            filled = Array4::zeros(shape);
+        }
+        kernel.fill_into(samples, sampled.view(), filled.view_mut());
         self.plan(filled.shape()).inverse(filled.view_mut());
         combine(filled.view(), calibration.maps.view(), scale, image);
+        self.filled = filled;
     }
 
     /// The transform along both encoding steps.

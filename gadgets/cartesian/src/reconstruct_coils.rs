@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array4, ArrayD, Axis, IxDyn, s};
 use num_complex::Complex32;
+use numerics::coil_maps::combine;
 use numerics::fft::Plan;
 use pipeline::{Gadget, ImageRole, ImageSeries, KSpace, Remedy, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::coil_combination::{
-    CoilMapAlgorithm, CoilMapOptions, combine, fingerprint, noise_scaling,
-    samples_of, serving, slice_of,
+    CoilMapAlgorithm, CoilMapOptions, fingerprint, noise_scaling, samples_of, serving, slice_of,
 };
 use crate::lines::{BackwardLines, BufferShape, BufferShapeError, into_standard_layout};
 use crate::series::Describer;

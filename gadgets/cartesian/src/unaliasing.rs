@@ -9,13 +9,12 @@ use std::sync::Arc;
 use ismrmrd::{KSpaceBuffer, Waveform};
 use ndarray::{Array3, Array4, ArrayD, ArrayViewMut5, Axis, IxDyn, s};
 use num_complex::Complex32;
+use numerics::coil_maps::combine;
 use numerics::fft::Plan;
 use numerics::spirit::CalibrationError;
 use pipeline::{Counter, ImageRole, ImageSeries, KSpace, Remedy, Scan};
 
-use crate::coil_combination::{
-    CoilMapOptions, combine, fingerprint, noise_scaling, samples_of, serving,
-};
+use crate::coil_combination::{CoilMapOptions, fingerprint, noise_scaling, samples_of, serving};
 use crate::lines::{BufferShape, BufferShapeError, into_standard_layout, lines_read};
 use crate::series::Describer;
 

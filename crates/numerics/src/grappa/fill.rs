@@ -69,18 +69,15 @@ impl HybridKernel {
         let (Some(samples), false) = (data.as_slice(), data.is_empty()) else { return };
         let scheme = Scheme::new(self, sampled);
         let columns: Vec<_> = filled.axis_chunks_iter_mut(Axis(3), LANES).collect();
-        columns.into_par_iter().enumerate().for_each(|(block, filled)| {
-            let mut data = vec![0.0; (scheme.sources.len() + 1) * n_channels * 2 * LANES];
-            scheme.gather(samples, [n_channels, n_e2 * n_e1, n_x], block, &mut data);
-            let mut results = vec![0.0; self.n_targets * scheme.missing.len() * 2 * LANES];
-            Arch::new().dispatch(FillBlock {
-                kernel: self,
-                scheme: &scheme,
-                block,
-                data: &data,
-                results: &mut results,
-            });
-            scheme.put((samples, n_x), block, &results, filled);
+        let workspace = || {
+            let data = vec![0.0; (scheme.sources.len() + 1) * n_channels * 2 * LANES];
+            (data, vec![0.0; self.n_targets * scheme.missing.len() * 2 * LANES])
+        };
+        let blocks = columns.into_par_iter().enumerate();
+        blocks.for_each_init(workspace, |(data, results), (block, filled)| {
+            scheme.gather(samples, [n_channels, n_e2 * n_e1, n_x], block, data);
+            Arch::new().dispatch(FillBlock { kernel: self, scheme: &scheme, block, data, results });
+            scheme.put((samples, n_x), block, results, filled);
         });
     }
 }

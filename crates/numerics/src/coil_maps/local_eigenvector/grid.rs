@@ -410,4 +410,3 @@ fn inverse_root<S: Simd>(simd: S, square: S::f32s) -> (S::f32s, S::m32s) {
     let defined = simd.greater_than_or_equal_f32s(square, simd.splat_f32s(f32::MIN_POSITIVE));
     (simd.div_f32s(simd.splat_f32s(1.0), simd.sqrt_f32s(square)), defined)
 }
-
