@@ -37,6 +37,9 @@ pub struct Config {
     /// nothing more can come of its value by what the header announces. What cannot be told waits
     /// for the end of the scan. Calibration goes with every bucket that has none of its own.
     pub release_each: Option<Counter>,
+    /// Whether calibration readouts are given once more by themselves, as soon as imaging goes on
+    /// after them. Coil maps and kernels are then ready before the last readout arrives.
+    pub release_calibration_early: bool,
 }
 
 impl Default for Config {
@@ -48,6 +51,7 @@ impl Default for Config {
             n_acquisitions_before_ongoing_trigger: 40,
             release_early: true,
             release_each: None,
+            release_calibration_early: true,
         }
     }
 }
@@ -65,7 +69,18 @@ pub struct CollectReadouts {
     waveforms: Vec<Waveform>,
     /// Readouts in the largest bucket of the last release.
     last_len: usize,
+    /// [`None`] where it is not asked for.
+    early_calibration: Option<EarlyCalibration>,
     surface_coil: SurfaceCoilNote,
+}
+
+/// When calibration is whole before its data are.
+#[derive(Default)]
+struct EarlyCalibration {
+    /// Calibration readouts of the last release that had any: before that many there are more to
+    /// come, of other slices.
+    n_expected: usize,
+    was_given: bool,
 }
 
 /// What releases the buckets.
@@ -137,6 +152,7 @@ impl Gadget for CollectReadouts {
             buckets: BTreeMap::new(),
             waveforms: Vec::new(),
             last_len: 0,
+            early_calibration: config.release_calibration_early.then(EarlyCalibration::default),
             surface_coil: SurfaceCoilNote::default(),
         })
     }
@@ -159,6 +175,9 @@ impl Gadget for CollectReadouts {
         }
         if self.trigger.before(&readout, out) {
             self.release(out);
+        }
+        if place == Place::Data {
+            self.give_calibration(out);
         }
         let complete = self.trigger.after(&readout);
         self.add(readout, place);
@@ -188,6 +207,21 @@ impl CollectReadouts {
         place.put(readout, bucket);
     }
 
+    /// Gives the calibration that is there for the first time.
+    fn give_calibration(&mut self, out: &mut Sink<Self>) {
+        let Some(early) = self.early_calibration.as_mut().filter(|early| !early.was_given) else {
+            return;
+        };
+        let n_readouts: usize = self.buckets.values().map(|bucket| bucket.reference.len()).sum();
+        if n_readouts == 0 || n_readouts < early.n_expected {
+            return;
+        }
+        early.was_given = true;
+        for bucket in self.buckets.values().filter(|bucket| !bucket.reference.is_empty()) {
+            out.push(Bucket { reference: bucket.reference.clone(), ..Bucket::default() });
+        }
+    }
+
     fn release(&mut self, out: &mut Sink<Self>) {
         match &mut self.trigger {
             Trigger::Counter(CounterTrigger { completion: Some(completion), .. }) => {
@@ -201,6 +235,11 @@ impl CollectReadouts {
             return;
         }
         self.last_len = buckets.values().map(|bucket| bucket.data.len()).max().unwrap_or(0);
+        if let Some(early) = &mut self.early_calibration {
+            let n_readouts: usize = buckets.values().map(|bucket| bucket.reference.len()).sum();
+            early.n_expected = if n_readouts > 0 { n_readouts } else { early.n_expected };
+            early.was_given = false;
+        }
         for (index, mut bucket) in buckets {
             if let Trigger::Each(trigger) = &mut self.trigger {
                 trigger.share_reference(index, &mut bucket);
