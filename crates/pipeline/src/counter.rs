@@ -126,9 +126,9 @@ pub fn choice_schema(
         |choice: &&Value| choice["const"].as_str().is_some_and(|name| names.contains(&name));
     let all = all["oneOf"].as_array().map_or(&[][..], Vec::as_slice);
     let mut chosen: Vec<Value> = all.iter().filter(is_chosen).cloned().collect();
-    chosen.extend(other.map(|(name, meaning)| {
-        json!({ "const": name, "description": meaning.trim(), "type": "string" })
-    }));
+    chosen.extend(other.map(
+        |(name, meaning)| json!({ "const": name, "description": meaning.trim(), "type": "string" }),
+    ));
     json_schema!({ "oneOf": chosen })
 }
 
