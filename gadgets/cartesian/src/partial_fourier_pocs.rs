@@ -97,7 +97,8 @@ impl Gadget for PartialFourierPocs {
                          partner do not fit it; partial Fourier is not filled there, or in part",
                         100.0 * misfit
                     ),
-                    "use `partial_fourier_filter`, or fill nevertheless with `max_misfit = 0`",
+                    "look for fat beside water and for noise; `max_misfit = 0` fills nevertheless, at the risk of \
+                     artefacts",
                 );
             }
         }
