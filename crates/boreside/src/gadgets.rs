@@ -92,6 +92,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "Generic_Cartesian_Spirit_SASHA.xml"
     "NoiseSummary.xml"
     "cartesian_fft.toml"
+    "cartesian_grappa.toml"
     "default.xml"
     "default_measurement_dependencies.xml"
     "default_measurement_dependencies_ismrmrd_storage.xml"

@@ -25,7 +25,7 @@ mod wire_form;
 pub use answer::Answer;
 pub use chain::{Chain, ChainError, ChainLibrary};
 pub use contract::ScannerContract;
-pub use counter::Counter;
+pub use counter::{Counter, choice_schema};
 pub use gadget::{Gadget, Remedy, Sink, run_gadget};
 pub use image_role::ImageRole;
 pub use image_series::ImageSeries;

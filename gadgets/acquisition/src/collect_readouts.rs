@@ -1,18 +1,17 @@
 //! Buckets of readouts that belong together.
 
 mod completion;
-mod dimension;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
+use ismrmrd::xml::CalibrationMode;
 use pipeline::{Acquisition, Bucket, Counter, Gadget, Scan, Sink, Waveform};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::bucket_rule::{Place, SurfaceCoilNote};
 use completion::{Completion, Each};
-pub use dimension::Dimension;
 
 /// Room for readouts that is set aside for a bucket because the one before had as many.
 const MAX_RESERVED: usize = 1 << 16;
@@ -53,6 +52,31 @@ impl Default for Config {
             release_each: None,
             release_calibration_early: true,
         }
+    }
+}
+
+pipeline::counter_choice! {
+    /// What buckets are released and sorted by.
+    pub enum Dimension {
+        EncodingStep1,
+        EncodingStep2,
+        Average,
+        Slice,
+        Contrast,
+        Phase,
+        Repetition,
+        Set,
+        Segment,
+        User0,
+        User1,
+        User2,
+        User3,
+        User4,
+        User5,
+        User6,
+        User7,
+        _ => /// Number of readouts.
+        NAcquisitions = "n_acquisitions",
     }
 }
 
@@ -106,8 +130,9 @@ struct EachTrigger {
     each: Each,
     released: BTreeSet<u16>,
     told_late: bool,
-    /// Calibration of the last buckets that had any, by the sorting counter.
-    reference: BTreeMap<u16, Vec<Acquisition>>,
+    /// Calibration of the last buckets that had any, by the sorting counter; [`None`] where every
+    /// value has its own.
+    reference: Option<BTreeMap<u16, Vec<Acquisition>>>,
 }
 
 impl Gadget for CollectReadouts {
@@ -126,7 +151,7 @@ impl Gadget for CollectReadouts {
                     each: Each::new(counter, scan.header.as_ref()),
                     released: BTreeSet::new(),
                     told_late: false,
-                    reference: BTreeMap::new(),
+                    reference: is_calibrated_once(scan).then(BTreeMap::new),
                 }),
             },
             Some(dimension) => match dimension.counter() {
@@ -264,8 +289,12 @@ impl Trigger {
             trigger.released = None;
         } else if trigger.released == Some(value) && !trigger.told_late {
             trigger.told_late = true;
-            let name = Dimension::name(trigger.counter);
-            warn_of_late(name, value, "release_early = false", out);
+            warn_of_late(
+                trigger.counter,
+                value,
+                "flag only the last readout, or set `release_early = false` for `collect_readouts`",
+                out,
+            );
         }
         changed
     }
@@ -316,29 +345,46 @@ impl EachTrigger {
         let is_over = left.is_some();
         self.released.extend(left);
         if self.released.contains(&value) && !std::mem::replace(&mut self.told_late, true) {
-            let name = Dimension::name(self.each.counter());
-            warn_of_late(name, value, "release_each = null", out);
+            warn_of_late(
+                self.each.counter(),
+                value,
+                "write all counters' `encodingLimits` into the header, or take `release_each` of \
+                 `collect_readouts` out of the chain",
+                out,
+            );
         }
         is_over
     }
 
     /// Gives the bucket the calibration of those before it where it has none.
     fn share_reference(&mut self, index: u16, bucket: &mut Bucket) {
+        let Some(shared) = &mut self.reference else { return };
         if !bucket.reference.is_empty() {
-            self.reference.insert(index, bucket.reference.clone());
-        } else if let Some(reference) = self.reference.get(&index) {
+            shared.insert(index, bucket.reference.clone());
+        } else if let Some(reference) = shared.get(&index) {
             bucket.reference.clone_from(reference);
         }
     }
 }
 
-fn warn_of_late(name: &str, value: u16, setting: &str, out: &mut Sink<CollectReadouts>) {
+/// Whether calibration may have been acquired once for all values of a counter: not where the
+/// header says that it is embedded in all of the data.
+fn is_calibrated_once(scan: &Scan) -> bool {
+    let encodings = scan.header.as_ref().map_or(&[][..], |header| &header.encoding);
+    let mut modes = encodings.iter().map(|encoding| {
+        encoding.parallel_imaging.as_ref().and_then(|imaging| imaging.calibration_mode)
+    });
+    modes.any(|mode| mode != Some(CalibrationMode::Embedded))
+}
+
+fn warn_of_late(counter: Counter, value: u16, remedy: &str, out: &mut Sink<CollectReadouts>) {
+    let name = counter.name();
     out.warn(
         format!(
-            "readouts of {name} {value} arrive after the one that was flagged as its last; they \
+            "readouts of {name} {value} arrive after everything of it seemed to be there; they \
              make a bucket of their own"
         ),
-        format!("flag only the last readout, or set `{setting}` for `collect_readouts`"),
+        remedy,
     );
 }
 

@@ -10,7 +10,7 @@ use ismrmrd::xml::Encoding;
 use ismrmrd::{EncodingCounters, KSpaceBuffer};
 use pipeline::{Acquisition, Bucket, Counter, Gadget, KSpace, Scan, ScanError, Sink};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use buffer::{Budget, Buffer, Placed};
 pub use error::Error;
@@ -54,37 +54,16 @@ impl Default for Config {
     }
 }
 
-/// Counters that an axis of the buffer can follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Dimension {
-    /// Average.
-    Average,
-    /// Contrast, e.g. the echo.
-    Contrast,
-    /// Cardiac phase.
-    Phase,
-    /// Repetition.
-    Repetition,
-    /// Set, e.g. the inversion time.
-    Set,
-    /// Segment.
-    Segment,
-    /// Slice.
-    Slice,
-}
-
-impl Dimension {
-    fn counter(self) -> Counter {
-        match self {
-            Self::Average => Counter::Average,
-            Self::Contrast => Counter::Contrast,
-            Self::Phase => Counter::Phase,
-            Self::Repetition => Counter::Repetition,
-            Self::Set => Counter::Set,
-            Self::Segment => Counter::Segment,
-            Self::Slice => Counter::Slice,
-        }
+pipeline::counter_choice! {
+    /// Counters that an axis of the buffer can follow.
+    pub enum Dimension {
+        Average,
+        Contrast,
+        Phase,
+        Repetition,
+        Set,
+        Segment,
+        Slice,
     }
 }
 
@@ -155,8 +134,8 @@ impl Gadget for SortKSpace {
         };
         Ok(Self {
             axes: Axes {
-                n: config.n_dimension.map(Dimension::counter),
-                s: config.s_dimension.map(Dimension::counter),
+                n: config.n_dimension.and_then(Dimension::counter),
+                s: config.s_dimension.and_then(Dimension::counter),
                 split_slices: config.split_slices,
                 ignore_segment: config.ignore_segment,
             },

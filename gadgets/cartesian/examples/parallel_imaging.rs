@@ -5,7 +5,8 @@
 //! ```
 //!
 //! 256 × 256 pixels, 16 channels, acceleration 2, 3 and 4. Printed are, for each scan, the error
-//! to the truth and the time; at the end g-factor maps against 200 replicas of the noise.
+//! to the truth and the time with the settings of `Generic_Cartesian_Grappa.xml` and with those of
+//! `cartesian_grappa.toml`; at the end g-factor maps against 200 replicas of the noise.
 //!
 //! With a folder, the k-space of each scan is left there for BART (`r2_kspace.cfl`, …), and what
 //! BART made of it is compared where it is there (`r2_bart.cfl`, …). BART's side is
@@ -24,7 +25,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use acquisition::{CollectReadouts, RemoveOversampling, SortKSpace};
-use cartesian::{CompressCoils, Grappa, PrepareReference, grappa};
+use cartesian::{CompressCoils, Grappa, PrepareReference};
+use cartesian::{compress_coils, grappa, prepare_reference};
 use ndarray::{Array2, Array4, Axis, s};
 use num_complex::Complex32;
 use phantom::{
@@ -45,9 +47,12 @@ const TIMING: Duration = Duration::from_secs(3);
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     println!("{} threads", rayon::current_num_threads());
-    println!("scan                              error   in object  time   calibrated before");
+    println!(
+        "scan                          settings of                   error in object        time \
+         calibrated before"
+    );
     for (name, subject) in [("shepp_logan", Subject::SheppLogan), ("heart", heart())] {
-        for (acceleration, n_lines) in [(2, 24), (3, 24), (4, 32)] {
+        for (acceleration, n_lines) in [(2, 24), (3, 24), (4, 24), (4, 32)] {
             for (kind, calibration) in [
                 ("embedded", CalibrationLines::Embedded(n_lines)),
                 ("separate", CalibrationLines::Separate(n_lines)),
@@ -56,18 +61,21 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let simulated = SimulatedScan::new(&GradientEcho::default(), setup)?;
                 let truth = truth(&simulated);
                 let (scan, k_space) = sorted(&simulated)?;
-                let (first, later) = times(&scan, &k_space)?;
-                let image = reconstructed(&scan, k_space.clone())?;
-                let [all, inside] = errors(&image, &truth);
-                println!(
-                    "{name:12} R = {acceleration} {n_lines} {kind:10} {all:8.4} {inside:8.4} \
-                     {:8.1} ms {:8.1} ms",
-                    milliseconds(first),
-                    milliseconds(later)
-                );
-                if let (Some(folder), "embedded") = (&folder, kind) {
-                    let base = format!("{name}_r{acceleration}");
-                    compare(folder, &base, &k_space, &truth, [all, inside])?;
+                for settings in [Settings::gadgetron(), Settings::ours()] {
+                    let (first, later) = times(&scan, &k_space, &settings)?;
+                    let image = reconstructed(&scan, k_space.clone(), &settings)?;
+                    let [all, inside] = errors(&image, &truth);
+                    println!(
+                        "{name:12} R = {acceleration} {n_lines} {kind:9} {:25} {all:8.4} \
+                         {inside:8.4} {:8.1} ms {:8.1} ms",
+                        settings.chain,
+                        milliseconds(first),
+                        milliseconds(later)
+                    );
+                    if let (Some(folder), "embedded") = (&folder, kind) {
+                        let base = format!("{name}_r{acceleration}_{n_lines}");
+                        compare(folder, &base, &k_space, &truth, [all, inside])?;
+                    }
                 }
             }
         }
@@ -138,23 +146,61 @@ fn sorted(simulated: &SimulatedScan) -> Result<(Scan, KSpace), Box<dyn Error>> {
     }
 }
 
-fn compression() -> cartesian::compress_coils::Config {
-    cartesian::compress_coils::Config {
-        upstream_coil_compression_thres: 0.002,
-        ..Default::default()
+/// What a chain gives its gadgets.
+struct Settings {
+    chain: &'static str,
+    prepare: prepare_reference::Config,
+    compress: compress_coils::Config,
+    grappa: grappa::Config,
+}
+
+impl Settings {
+    fn gadgetron() -> Self {
+        Self {
+            chain: "Generic_Cartesian_Grappa",
+            prepare: Default::default(),
+            compress: compress_coils::Config {
+                upstream_coil_compression_thres: 0.002,
+                ..Default::default()
+            },
+            grappa: grappa::Config {
+                downstream_coil_compression_thres: 0.01,
+                ..Default::default()
+            },
+        }
+    }
+
+    fn ours() -> Self {
+        Self {
+            chain: "cartesian_grappa",
+            prepare: prepare_reference::Config {
+                ref_fill_into_data_embedded: true,
+                ..Default::default()
+            },
+            compress: compress_coils::Config {
+                upstream_coil_compression_thres: 0.0005,
+                ..Default::default()
+            },
+            grappa: grappa::Config {
+                grappa_ksize_ro: 7,
+                grappa_ksize_e1: 3,
+                grappa_ksize_e2: 3,
+                downstream_coil_compression: false,
+                ..Default::default()
+            },
+        }
     }
 }
 
-fn grappa() -> grappa::Config {
-    // As in `Generic_Cartesian_Grappa.xml`.
-    grappa::Config { downstream_coil_compression_thres: 0.01, ..Default::default() }
-}
-
-fn reconstructed(scan: &Scan, k_space: KSpace) -> Result<Array2<f32>, Box<dyn Error>> {
+fn reconstructed(
+    scan: &Scan,
+    k_space: KSpace,
+    settings: &Settings,
+) -> Result<Array2<f32>, Box<dyn Error>> {
     let messages = vec![Message::KSpace(k_space)];
-    let messages = step::<PrepareReference>(Default::default(), scan, messages)?;
-    let messages = step::<CompressCoils>(compression(), scan, messages)?;
-    let messages = step::<Grappa>(grappa(), scan, messages)?;
+    let messages = step::<PrepareReference>(settings.prepare.clone(), scan, messages)?;
+    let messages = step::<CompressCoils>(settings.compress.clone(), scan, messages)?;
+    let messages = step::<Grappa>(settings.grappa.clone(), scan, messages)?;
     let image = images(messages).pop().ok_or("no image")?;
     Ok(image.data.slice(s![0, 0, 0, 0, 0, .., ..]).map(|value| value.norm()))
 }
@@ -171,13 +217,17 @@ fn images(messages: Vec<Message>) -> Vec<ImageSeries> {
 
 /// Median time from sorted k-space to the image: with a new calibration, and with one that is
 /// known.
-fn times(scan: &Scan, k_space: &KSpace) -> Result<(Duration, Duration), Box<dyn Error>> {
+fn times(
+    scan: &Scan,
+    k_space: &KSpace,
+    settings: &Settings,
+) -> Result<(Duration, Duration), Box<dyn Error>> {
     let (mut first, mut later) = (Vec::new(), Vec::new());
     let started = Instant::now();
     while later.len() < 3 || later.len() < MAX_TIMINGS && started.elapsed() < TIMING {
-        let mut prepare = PrepareReference::new(Default::default(), scan)?;
-        let mut compress = CompressCoils::new(compression(), scan)?;
-        let mut grappa = Grappa::new(grappa(), scan)?;
+        let mut prepare = PrepareReference::new(settings.prepare.clone(), scan)?;
+        let mut compress = CompressCoils::new(settings.compress.clone(), scan)?;
+        let mut grappa = Grappa::new(settings.grappa.clone(), scan)?;
         for times in [&mut first, &mut later] {
             let input = k_space.clone();
             let begin = Instant::now();
@@ -298,16 +348,17 @@ fn replicas(
     k_space: KSpace,
     truth: &Array2<f32>,
 ) -> Result<(f64, f64, f64), Box<dyn Error>> {
-    let messages =
-        step::<PrepareReference>(Default::default(), scan, vec![Message::KSpace(k_space)])?;
-    let messages = step::<CompressCoils>(compression(), scan, messages)?;
+    let Settings { prepare, compress, grappa, .. } = Settings::gadgetron();
+    let messages = step::<PrepareReference>(prepare, scan, vec![Message::KSpace(k_space)])?;
+    let messages = step::<CompressCoils>(compress, scan, messages)?;
     let Some(Message::KSpace(k_space)) = messages.into_iter().next() else {
         return Err("no k-space".into());
     };
-    let mut with_map = Grappa::new(grappa::Config { send_out_gfactor: true, ..grappa() }, scan)?;
+    let with_gfactor = grappa::Config { send_out_gfactor: true, ..grappa.clone() };
+    let mut with_map = Grappa::new(with_gfactor, scan)?;
     let maps = images(run_one(&mut with_map, k_space.clone())?);
     let map = maps.iter().find(|map| map.role == ImageRole::GFactor).ok_or("no map")?;
-    let mut gadget = Grappa::new(grappa(), scan)?;
+    let mut gadget = Grappa::new(grappa, scan)?;
     let mut squares = Array2::<f64>::zeros((SIZE, SIZE));
     for replica in 0..N_REPLICAS {
         let mut noisy = k_space.clone();

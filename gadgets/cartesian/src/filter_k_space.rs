@@ -247,8 +247,14 @@ mod tests {
     fn maps_marked_series_and_no_window_pass_bit_for_bit() {
         let series = noise_series([1, 1, 1, 1, 1, 8, 8]);
         let mut map = series.clone();
-        map.role = ImageRole::SnrMap;
+        map.role = ImageRole::GFactor;
         assert_eq!(filter(Config::default(), map).data, series.data);
+        // An SNR map is to be that of the filtered image.
+        let mut map = series.clone();
+        map.role = ImageRole::SnrMap;
+        let filtered = filter(Config::default(), series.clone()).data;
+        assert_ne!(filtered, series.data);
+        assert_eq!(filter(Config::default(), map).data, filtered);
         let mut marked = series.clone();
         marked.meta[0].set("keep", 1);
         let config = Config { skip_field: "keep".to_owned(), ..Config::default() };

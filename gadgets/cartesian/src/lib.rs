@@ -63,3 +63,4 @@ pub use spirit::Spirit;
 pub use spirit_non_linear::SpiritNonLinear;
 pub use transform_k_space::TransformKSpace;
 pub use transform_readout::TransformReadout;
+pub use unaliasing::IntensityScale;

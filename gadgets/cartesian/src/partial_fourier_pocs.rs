@@ -34,6 +34,11 @@ pub struct Config {
     /// Whether to divide by the growth of the noise, so that the magnitude stays in units of SNR.
     /// Gadgetron does not.
     pub snr_units: bool,
+    /// Share of the energy of the acquired samples without a partner that a smooth phase may leave
+    /// unexplained: images with more stay as they are, those with a little less in part. 0 to
+    /// fill all, as Gadgetron does.
+    #[schemars(range(min = 0.0))]
+    pub max_misfit: f64,
     /// Series whose meta attributes have this name pass.
     #[serde(alias = "skip_processing_meta_field")]
     pub skip_field: String,
@@ -47,6 +52,7 @@ impl Default for Config {
             transition_band: 24,
             transition_band_encoding_step_2: 16,
             snr_units: false,
+            max_misfit: PocsOptions::default().max_misfit,
             skip_field: SKIP_FIELD.to_owned(),
         }
     }
@@ -58,6 +64,7 @@ pub struct PartialFourierPocs {
     config: Config,
     accelerations: Accelerations,
     plan: Option<([Acquired; 3], Pocs)>,
+    told_misfit: bool,
 }
 
 impl Gadget for PartialFourierPocs {
@@ -72,7 +79,7 @@ impl Gadget for PartialFourierPocs {
         if config.n_iterations > MAX_ITERATIONS {
             return Err(Error::Iterations(config.n_iterations));
         }
-        Ok(Self { config, accelerations: Accelerations::of(scan), plan: None })
+        Ok(Self { config, accelerations: Accelerations::of(scan), plan: None, told_misfit: false })
     }
 
     fn process(&mut self, mut series: ImageSeries, out: &mut Sink<Self>) -> Result<(), Error> {
@@ -80,7 +87,20 @@ impl Gadget for PartialFourierPocs {
         let axes = partial(&series, shape, &self.accelerations);
         let is_whole = axes.iter().all(|axis| axis.is_whole());
         if !is_whole && is_to_be_filtered(&series, &self.config.skip_field) {
-            self.fill(&mut series, axes);
+            let misfit = self.fill(&mut series, axes);
+            if let Some(misfit) = misfit
+                && !std::mem::replace(&mut self.told_misfit, true)
+            {
+                out.warn(
+                    format!(
+                        "the phase is not smooth: {:.0} % of the energy of the lines without a \
+                         partner do not fit it; partial Fourier is not filled there, or in part",
+                        100.0 * misfit
+                    ),
+                    "look for fat beside water and for noise; `max_misfit = 0` fills nevertheless, at the risk of \
+                     artefacts",
+                );
+            }
         }
         out.push(series);
         Ok(())
@@ -88,7 +108,9 @@ impl Gadget for PartialFourierPocs {
 }
 
 impl PartialFourierPocs {
-    fn fill(&mut self, series: &mut ImageSeries, axes: [Acquired; 3]) {
+    /// Fills what can be filled; gives the largest misfit of the images that stay as they were, or
+    /// are filled in part only.
+    fn fill(&mut self, series: &mut ImageSeries, axes: [Acquired; 3]) -> Option<f64> {
         let config = &self.config;
         let transition = [
             config.transition_band_encoding_step_2,
@@ -102,20 +124,24 @@ impl PartialFourierPocs {
                     n_iterations: config.n_iterations,
                     threshold: config.threshold,
                     transition,
+                    max_misfit: config.max_misfit,
                 };
                 &plan.insert((axes, Pocs::new(axes, options))).1
             }
         };
         let volume = axes.map(Acquired::len);
-        volumes(series).par_chunks_exact_mut(volume.iter().product()).for_each(|pixels| {
-            if let Ok(mut image) = ArrayViewMut3::from_shape(volume, pixels) {
-                let outcome = pocs.run(image.view_mut());
-                if config.snr_units {
-                    let scale = (1.0 / pocs.noise_gain(outcome.n_iterations)) as f32;
-                    image.mapv_inplace(|value| value * scale);
-                }
+        let images = volumes(series).par_chunks_exact_mut(volume.iter().product());
+        let misfits = images.map(|pixels| {
+            let mut image = ArrayViewMut3::from_shape(volume, pixels).ok()?;
+            let outcome = pocs.run(image.view_mut());
+            if config.snr_units {
+                let gain = 1.0 + outcome.weight * (pocs.noise_gain(outcome.n_iterations) - 1.0);
+                let scale = (1.0 / gain) as f32;
+                image.mapv_inplace(|value| value * scale);
             }
+            (outcome.weight < 1.0).then_some(outcome.misfit)
         });
+        misfits.flatten().max_by(f64::total_cmp)
     }
 }
 

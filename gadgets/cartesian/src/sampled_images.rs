@@ -4,7 +4,7 @@
 use ismrmrd::{Meta, SamplingDescription, SamplingLimit};
 use num_complex::Complex32;
 use numerics::partial_fourier::Acquired;
-use pipeline::{ImageSeries, Scan};
+use pipeline::{ImageRole, ImageSeries, Scan};
 
 /// The meta attribute that keeps filters off a series.
 pub(crate) const SKIP_FIELD: &str = "Skip_processing_after_recon";
@@ -58,11 +58,17 @@ pub(crate) fn shape(series: &ImageSeries) -> Result<[usize; 7], SeriesError> {
     if series.headers.shape() == &shape[..3] { Ok(shape) } else { Err(error()) }
 }
 
-/// Whether filters are for this series: it shows the patient, and its meta attributes do not
-/// have `skip_field`.
+/// Whether filters are for what series of this role show: the patient, or its SNR, which is to be
+/// that of the images that are sent along.
+pub(crate) fn is_filtered(role: ImageRole) -> bool {
+    role.is_image() || role == ImageRole::SnrMap
+}
+
+/// Whether filters are for this series: for its role, and its meta attributes do not have
+/// `skip_field`.
 pub(crate) fn is_to_be_filtered(series: &ImageSeries, skip_field: &str) -> bool {
     let is_kept_off = series.meta.first().is_some_and(|meta| !meta.values(skip_field).is_empty());
-    series.role.is_image() && !is_kept_off && !series.data.is_empty()
+    is_filtered(series.role) && !is_kept_off && !series.data.is_empty()
 }
 
 /// Index of the encoding in the scan's header, 0 where it is not named.
@@ -268,6 +274,8 @@ mod tests {
         assert!(is_to_be_filtered(&images, SKIP_FIELD));
         images.meta[0].set(SKIP_FIELD, 1);
         assert!(!is_to_be_filtered(&images, SKIP_FIELD));
+        assert!(is_to_be_filtered(&images, "another"));
+        images.role = ImageRole::SnrMap;
         assert!(is_to_be_filtered(&images, "another"));
         images.role = ImageRole::GFactor;
         assert!(!is_to_be_filtered(&images, "another"));

@@ -9,6 +9,7 @@ use pipeline::{Counter, ImageRole, ImageSeries, Scan};
 
 use crate::image_headers::{central_line, image_header};
 use crate::lines::{BufferShape, headers_of, was_read};
+use crate::sampled_images::{SKIP_FIELD, is_filtered};
 
 /// What all images of a scan have in common.
 #[derive(Clone, Debug, Default)]
@@ -154,7 +155,9 @@ impl Description {
             if !role.is_image() {
                 meta.append("GADGETRON_ImageComment", role.gadgetron_name());
                 meta.append("GADGETRON_SeqDescription", role.gadgetron_name());
-                meta.set("Skip_processing_after_recon", 1);
+            }
+            if !is_filtered(role) {
+                meta.set(SKIP_FIELD, 1);
             }
         }
         ImageSeries {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::coil_combination::{CoilMapAlgorithm, CoilMapOptions};
 pub use crate::unaliasing::Error;
-use crate::unaliasing::{Kept, Unaliasing, slice_of};
+use crate::unaliasing::{IntensityScale, Kept, Unaliasing, slice_of};
 pub(crate) use method::LinearMethod;
 use numerics::spirit::Kernel;
 
@@ -22,6 +22,8 @@ use numerics::spirit::Kernel;
 pub struct Config {
     /// Added to the numbers of the series: images are series 1 of encoding space 0.
     pub image_series: i64,
+    /// What intensities are relative to.
+    pub scale: IntensityScale,
     /// How coil maps are made.
     pub coil_map_algorithm: CoilMapAlgorithm,
     /// Window of the coil maps in plane, pixels.
@@ -75,6 +77,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             image_series: 0,
+            scale: IntensityScale::Snr,
             coil_map_algorithm: CoilMapAlgorithm::Inati,
             coil_map_kernel_size_readout: 7,
             coil_map_kernel_size_phase: 5,
@@ -148,7 +151,8 @@ impl Gadget for Spirit {
         let (coil_maps, method) = (config.coil_maps(), config.method());
         coil_maps.check()?;
         method.check()?;
-        let unaliasing = Unaliasing::new(scan, coil_maps, config.image_series);
+        let unaliasing =
+            Unaliasing::new(scan, coil_maps, config.image_series).with_scale(config.scale);
         Ok(Self { config, method, unaliasing, calibrations: Kept::default() })
     }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::coil_combination::{CoilMapAlgorithm, CoilMapOptions};
 use crate::spirit::LinearMethod;
 pub use crate::unaliasing::Error;
-use crate::unaliasing::{Kept, Unaliasing, slice_of};
+use crate::unaliasing::{IntensityScale, Kept, Unaliasing, slice_of};
 
 /// Bytes of a plan: a matrix of channels for each pixel.
 const MAX_PLAN_BYTES: usize = 4 << 30;
@@ -41,6 +41,8 @@ pub enum Wavelet {
 pub struct Config {
     /// Added to the numbers of the series: images are series 1 of encoding space 0.
     pub image_series: i64,
+    /// What intensities are relative to.
+    pub scale: IntensityScale,
     /// How coil maps are made.
     pub coil_map_algorithm: CoilMapAlgorithm,
     /// Window of the coil maps in plane, pixels.
@@ -140,6 +142,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             image_series: 0,
+            scale: IntensityScale::Snr,
             coil_map_algorithm: CoilMapAlgorithm::Inati,
             coil_map_kernel_size_readout: 7,
             coil_map_kernel_size_phase: 5,
@@ -290,7 +293,8 @@ impl Gadget for SpiritNonLinear {
 
     fn new(config: Config, scan: &Scan) -> Result<Self, Error> {
         config.check()?;
-        let unaliasing = Unaliasing::new(scan, config.coil_maps(), config.image_series);
+        let unaliasing =
+            Unaliasing::new(scan, config.coil_maps(), config.image_series).with_scale(config.scale);
         Ok(Self { method: config.method(), config, unaliasing, calibrations: Kept::default() })
     }
 

@@ -17,6 +17,8 @@ use pipeline::{Counter, ImageRole, ImageSeries, KSpace, Remedy, Scan};
 use crate::coil_combination::{CoilMapOptions, fingerprint, noise_scaling, samples_of, serving};
 use crate::lines::{BufferShape, BufferShapeError, into_standard_layout, lines_read};
 use crate::series::Describer;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Calibrations that are kept.
 const MAX_KEPT: usize = 64;
@@ -43,6 +45,18 @@ pub(crate) struct Unaliasing {
     describer: Describer,
     coil_maps: CoilMapOptions,
     image_series: i64,
+    scale: IntensityScale,
+}
+
+/// What intensities are relative to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IntensityScale {
+    /// The noise of a whitened scan, times its amplification: as after `grappa`.
+    #[default]
+    Snr,
+    /// Gadgetron's after SPIRiT, where lines are missing: as many times that as the acceleration.
+    Gadgetron,
 }
 
 /// K-space after the transform along the readout, and what calibrates it.
@@ -101,7 +115,13 @@ impl Unaliasing {
             describer: Describer::new(scan),
             coil_maps,
             image_series,
+            scale: IntensityScale::default(),
         }
+    }
+
+    /// With intensities on this scale.
+    pub(crate) fn with_scale(self, scale: IntensityScale) -> Self {
+        Self { scale, ..self }
     }
 
     /// Transforms along the readout and finds the calibration of every image. [`None`] where
@@ -177,12 +197,15 @@ impl Unaliasing {
         self.coil_maps.maps(samples, reference.sampling.limits, matrix)
     }
 
-    /// Images of filled k-space, combined with the maps of each group, in units of the noise.
+    /// Images of filled k-space, combined with the maps of each group.
     pub(crate) fn combine(&self, mut job: Job, maps: &[Arc<Array4<Complex32>>]) -> ImageSeries {
         clear_beyond_limits(&mut job.buffer);
         let data = &mut job.buffer.data;
         Plan::new(data.shape(), &[Axis(4), Axis(5)]).inverse(data.view_mut());
-        let scale = scale(&job);
+        let scale = match self.scale {
+            IntensityScale::Snr => scale(&job),
+            IntensityScale::Gadgetron => noise_scaling(&job.buffer, job.shape).0,
+        };
         let mut images = empty_images(job.shape);
         let n_pixels: usize = job.shape.k_space.iter().product();
         let [_, n_s, n_n] = job.shape.outer;

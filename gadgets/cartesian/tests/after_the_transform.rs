@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use acquisition::{AdjustNoise, CollectReadouts, RemoveOversampling, SortKSpace};
+use acquisition::{
+    AdjustNoise, CollectReadouts, CompressChannels, RemoveOversampling, SelectChannels, SortKSpace,
+};
 use cartesian::{
     AdjustFieldOfView, FilterKSpace, GatherReplicas, ImageToKSpace, PartialFourierFilter,
     PartialFourierPocs, PseudoReplica, ReconstructFft, ScaleSeries,
@@ -26,6 +28,7 @@ fn load(name: &str) -> Chain {
         .with::<AdjustNoise>()
         .with::<CollectReadouts>()
         .with::<ComplexToFloat>()
+        .with::<CompressChannels>()
         .with::<ConvertToU16>()
         .with::<FinishImages>()
         .with::<GatherReplicas>()
@@ -34,6 +37,7 @@ fn load(name: &str) -> Chain {
         .with::<ReconstructFft>()
         .with::<RemoveOversampling>()
         .with::<ScaleSeries>()
+        .with::<SelectChannels>()
         .with::<SortKSpace>()
         .with::<SplitSeries>();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config").join(name);

@@ -94,10 +94,17 @@ struct Converter {
     is_signed: bool,
     told_type: bool,
     told_phase: bool,
+    told_dark: bool,
+    told_cut: bool,
 }
 
 /// What happened, and what to do.
-type Complaint = (&'static str, &'static str);
+type Complaint = (String, &'static str);
+
+/// A picture whose brightest pixel has no more than that many steps is all but black.
+const DARK_STEPS: f32 = 8.0;
+/// Share of the pixels with signal beyond which cut ones are more than a few bright vessels.
+const CUT_SHARE: f64 = 0.02;
 
 impl Converter {
     fn new(max: i64, min: i64, offset: i64, range: (i64, i64)) -> Result<Self, Error> {
@@ -112,6 +119,8 @@ impl Converter {
             is_signed: range.0 < 0,
             told_type: false,
             told_phase: false,
+            told_dark: false,
+            told_cut: false,
         })
     }
 
@@ -136,6 +145,10 @@ impl Converter {
             .filter(|_| unprocessed::may_be_scaled(&image.meta))
             .and_then(|pixels| unprocessed::visible_factor(pixels, max))
             .unwrap_or(1.0);
+        if is_magnitude {
+            let brightness = Brightness::of(pixels.iter().map(|value| value.abs() * factor), max);
+            self.complain_of(brightness, complaints);
+        }
         let cut = |value: f32| {
             // What is no number would become the smallest one.
             let value = if value.is_nan() { 0.0 } else { value };
@@ -146,7 +159,7 @@ impl Converter {
             None if image.header.image_type == 0 => {
                 if !std::mem::replace(&mut self.told_type, true) {
                     complaints.push((
-                        "images without a type are taken as magnitudes",
+                        "images without a type are taken as magnitudes".to_owned(),
                         "set `image_type` in their headers",
                     ));
                 }
@@ -177,7 +190,8 @@ impl Converter {
         }
         if !std::mem::replace(&mut self.told_phase, true) {
             complaints.push((
-                "an `intensity_offset` of 0 would erase phase images; they fill the range instead",
+                "an `intensity_offset` of 0 would erase phase images; they fill the range instead"
+                    .to_owned(),
                 "set `intensity_offset` to what a phase of 0 is to become",
             ));
         }
@@ -186,6 +200,59 @@ impl Converter {
         } else {
             let middle = ((self.max + 1.0) / 2.0).floor();
             (middle, middle)
+        }
+    }
+}
+
+/// How a magnitude image fills the range.
+struct Brightness {
+    max: f32,
+    /// Pixels that are not 0, and those of them above the range.
+    n_lit: usize,
+    n_cut: usize,
+}
+
+impl Brightness {
+    fn of(values: impl Iterator<Item = f32>, limit: f32) -> Self {
+        let mut brightness = Self { max: 0.0, n_lit: 0, n_cut: 0 };
+        for value in values {
+            brightness.max = brightness.max.max(value);
+            brightness.n_lit += usize::from(value > 0.0);
+            brightness.n_cut += usize::from(value > limit);
+        }
+        brightness
+    }
+}
+
+impl Converter {
+    /// Says once where a picture comes out all but black, and once where much of it comes out
+    /// white.
+    fn complain_of(&mut self, brightness: Brightness, complaints: &mut Vec<Complaint>) {
+        let Brightness { max, n_lit, n_cut } = brightness;
+        // Every value that is not 0 exists on purpose; a range that small is one too.
+        let is_dark = max > 0.0 && max < DARK_STEPS.min(self.max);
+        if is_dark && !std::mem::replace(&mut self.told_dark, true) {
+            complaints.push((
+                format!(
+                    "the brightest pixel of an image is {max:.3e}, the integers go to {}: the \
+                     picture is all but black",
+                    self.max
+                ),
+                "give the scan its noise readouts or noise measurement, which put it in units of \
+                 the noise, or put `auto_scale` or `scale` before the conversion",
+            ));
+        }
+        let is_cut = n_cut as f64 > CUT_SHARE * n_lit as f64;
+        if is_cut && !std::mem::replace(&mut self.told_cut, true) {
+            complaints.push((
+                format!(
+                    "{:.0} % of the pixels of an image are above {} (the brightest is {max:.3e}) \
+                     and are cut to it",
+                    100.0 * n_cut as f64 / n_lit as f64,
+                    self.max
+                ),
+                "raise `max_intensity`, or put `auto_scale` before the conversion",
+            ));
         }
     }
 }
@@ -254,7 +321,23 @@ mod tests {
         assert_eq!(u16s(&converted), [0, 0, 1, 2, 3, 3, 4095, 4095, 4095, 0]);
         assert_eq!({ converted.header.data_type }, 1);
         assert_eq!(converted.meta.get("GADGETRON_WindowCenter"), Some("100"), "not moved");
-        assert!(warnings.is_empty());
+        assert_eq!(warnings.len(), 1, "of the cut ones, once for both images: {warnings:?}");
+        assert!(warnings[0].contains("25 % of the pixels"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_picture_that_comes_out_black_is_told_once_and_an_empty_or_visible_one_is_not() {
+        let warnings =
+            |values: &[f32]| run::<ConvertToI16>(I16Config::default(), image(1, values)).1;
+        let dark = warnings(&[0.0, 1e-5, 2e-5]);
+        assert!(dark.len() == 1 && dark[0].contains("all but black"), "{dark:?}");
+        assert!(dark[0].contains("2.000e-5"), "{dark:?}");
+        assert_eq!(warnings(&[0.0, 0.0]), [""; 0]);
+        assert_eq!(warnings(&[0.1, 8.0, 200.0]), [""; 0]);
+        // One bright pixel of a hundred is a vessel.
+        let mut vessel = [100.0; 100];
+        vessel[7] = 1e6;
+        assert_eq!(warnings(&vessel), [""; 0]);
     }
 
     #[test]
@@ -314,8 +397,8 @@ mod tests {
 
     #[test]
     fn a_missing_type_is_a_magnitude_and_a_strange_one_is_refused() {
-        let (converted, warnings) = run::<ConvertToU16>(U16Config::default(), image(0, &[-7.0]));
-        assert_eq!((u16s(&converted), warnings.len()), (vec![7], 1));
+        let (converted, warnings) = run::<ConvertToU16>(U16Config::default(), image(0, &[-70.0]));
+        assert_eq!((u16s(&converted), warnings.len()), (vec![70], 1));
         for code in [5, 6, 99] {
             let error = run_gadget::<ConvertToU16>(
                 U16Config::default(),

@@ -16,12 +16,15 @@ pub struct PocsOptions {
     pub threshold: f64,
     /// Samples along \[z, y, x\] over which acquired data blend into estimated ones.
     pub transition: [usize; 3],
+    /// Misfit ([`PocsOutcome::misfit`]) from which the image stays as it was; from three quarters
+    /// of it on, it goes over into that. Not finite or 0 for never.
+    pub max_misfit: f64,
 }
 
-/// Gadgetron's.
+/// Gadgetron's, but for the largest misfit, which Gadgetron does not look at.
 impl Default for PocsOptions {
     fn default() -> Self {
-        Self { n_iterations: 6, threshold: 0.01, transition: [16, 24, 24] }
+        Self { n_iterations: 6, threshold: 0.01, transition: [16, 24, 24], max_misfit: 0.24 }
     }
 }
 
@@ -32,6 +35,11 @@ pub struct PocsOutcome {
     pub n_iterations: usize,
     /// Relative change of the image in the last one.
     pub change: f64,
+    /// How badly the smooth phase explains the acquired samples without a partner: the energy of
+    /// what it leaves unexplained over theirs.
+    pub misfit: f64,
+    /// Share of the result in the image: 1 where the phase fits, 0 where it stayed as it was.
+    pub weight: f64,
 }
 
 /// Fills the missing side of k-space of images whose phase is smooth.
@@ -41,6 +49,10 @@ pub struct PocsOutcome {
 /// acquired samples back, and so on. At the end acquired samples fall into estimated ones over a
 /// transition band. Only axes with missing samples are transformed: the projections commute with
 /// the transform of the others.
+///
+/// Where the phase is not smooth (fat beside water, vessels), the image with the phase of the
+/// middle does not have the acquired samples, and what it puts at the missing ones is worse than
+/// nothing. The misfit tells: such an image stays zero-filled.
 ///
 /// The image's scale stays. Where the zero-filled image had noise of standard deviation 1, the
 /// noise in phase with the filled image has up to √((n + 3u) / n), with n acquired samples of which
@@ -61,6 +73,8 @@ pub struct Pocs {
     transition: Vec<f32>,
     /// Whether a sample was acquired, as one row.
     is_acquired: Vec<bool>,
+    /// Whether it was and its partner was not, as one row.
+    is_unpaired: Vec<bool>,
 }
 
 impl Pocs {
@@ -71,18 +85,19 @@ impl Pocs {
         let axes: Vec<Axis> = (0..partial.len()).map(Axis).collect();
         let mut transition = vec![1.0];
         let mut is_acquired = vec![true];
+        let mut is_paired = vec![true];
         for &axis in &partial {
             let weights = acquired[axis].transition(options.transition[axis]);
             transition =
                 transition.iter().flat_map(|a| weights.iter().map(move |b| a * b)).collect();
-            let range = acquired[axis].range();
-            is_acquired = is_acquired
-                .iter()
-                .flat_map(|a| {
-                    (0..acquired[axis].len()).map(|k| *a && range.contains(&k)).collect::<Vec<_>>()
-                })
-                .collect();
+            let (range, len) = (acquired[axis].range(), acquired[axis].len());
+            is_acquired = outer_and(&is_acquired, len, |k| range.contains(&k));
+            let reach = acquired[axis].n_paired();
+            is_paired = outer_and(&is_paired, len, |k| k.abs_diff(len / 2) <= reach);
         }
+        let is_unpaired =
+            is_acquired.iter().zip(&is_paired).map(|(acquired, paired)| *acquired && !paired);
+        let is_unpaired = is_unpaired.collect();
         Self {
             acquired,
             options,
@@ -91,6 +106,7 @@ impl Pocs {
             partial,
             transition,
             is_acquired,
+            is_unpaired,
         }
     }
 
@@ -119,7 +135,7 @@ impl Pocs {
     pub fn run(&self, mut image: ArrayViewMut3<'_, Complex32>) -> PocsOutcome {
         assert_eq!(image.shape(), self.acquired.map(Acquired::len), "shape of the image");
         if self.partial.is_empty() || self.options.n_iterations == 0 || image.is_empty() {
-            return PocsOutcome { n_iterations: 0, change: 0.0 };
+            return PocsOutcome { n_iterations: 0, change: 0.0, misfit: 0.0, weight: 0.0 };
         }
         let phase = low_resolution_phase(image.view(), &self.phase_filters);
         let phase = self.rows(phase.view());
@@ -129,19 +145,27 @@ impl Pocs {
         acquired.par_chunks_mut(row_len).for_each(|row| self.transform(Direction::Forward, row));
         let mut estimate = vec![Complex32::ZERO; rows.len()];
 
-        let mut outcome = PocsOutcome { n_iterations: 0, change: f64::INFINITY };
+        let mut outcome =
+            PocsOutcome { n_iterations: 0, change: f64::INFINITY, misfit: 0.0, weight: 1.0 };
         while outcome.n_iterations < self.options.n_iterations
             && outcome.change >= self.options.threshold
         {
             outcome.change = self.iterate(&mut rows, &phase, &acquired, &mut estimate);
             outcome.n_iterations += 1;
         }
+        outcome.misfit = self.misfit(&estimate, &acquired);
+        outcome.weight = self.weight_of(outcome.misfit);
+        if outcome.weight == 0.0 {
+            return outcome;
+        }
 
+        let share = outcome.weight as f32;
         let blend = |(estimate, acquired): (&mut [Complex32], &[Complex32])| {
             for ((value, acquired), weight) in
                 estimate.iter_mut().zip(acquired).zip(&self.transition)
             {
                 *value += (acquired - *value) * weight;
+                *value = acquired + (*value - acquired) * share;
             }
             self.transform(Direction::Inverse, estimate);
         };
@@ -196,6 +220,33 @@ impl Pocs {
         if before > 0.0 { (difference / before).sqrt() } else { 0.0 }
     }
 
+    /// Energy of the acquired samples without a partner that the estimate leaves, over theirs.
+    fn misfit(&self, estimate: &[Complex32], acquired: &[Complex32]) -> f64 {
+        let row_len = self.row_len();
+        let rows = estimate.par_chunks(row_len).zip(acquired.par_chunks(row_len));
+        let sums: Vec<(f64, f64)> = rows
+            .map(|(estimate, acquired)| {
+                let samples = estimate.iter().zip(acquired).zip(&self.is_unpaired);
+                let unpaired = samples.filter(|(_, is_unpaired)| **is_unpaired);
+                unpaired.fold((0.0, 0.0), |(left, all), ((estimate, acquired), _)| {
+                    let difference = f64::from((estimate - acquired).norm_sqr());
+                    (left + difference, all + f64::from(acquired.norm_sqr()))
+                })
+            })
+            .collect();
+        let (left, all) = sums.iter().fold((0.0, 0.0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
+        if all > 0.0 { left / all } else { 0.0 }
+    }
+
+    fn weight_of(&self, misfit: f64) -> f64 {
+        let limit = self.options.max_misfit;
+        if limit > 0.0 && limit.is_finite() {
+            ((limit - misfit) / (0.25 * limit)).clamp(0.0, 1.0)
+        } else {
+            1.0
+        }
+    }
+
     fn row_len(&self) -> usize {
         self.transition.len()
     }
@@ -224,6 +275,12 @@ impl Pocs {
             *pixel = *value;
         }
     }
+}
+
+/// Each of `rows` with each sample of a further axis.
+fn outer_and(rows: &[bool], len: usize, of_sample: impl Fn(usize) -> bool) -> Vec<bool> {
+    let of_axis: Vec<bool> = (0..len).map(of_sample).collect();
+    rows.iter().flat_map(|a| of_axis.iter().map(move |b| *a && *b)).collect()
 }
 
 #[cfg(test)]
@@ -263,6 +320,40 @@ mod tests {
     }
 
     #[test]
+    fn a_phase_that_is_not_smooth_leaves_the_image_as_it_was() {
+        let acquired =
+            [Acquired::whole(1), Acquired::new(96, 24, 95).expect("a range"), Acquired::whole(80)];
+        let mut scene = Scene::new([1, 96, 80]);
+        let smooth = Pocs::new(acquired, PocsOptions::default())
+            .run(zero_fill(&scene.truth, acquired).view_mut());
+        assert!(smooth.weight == 1.0 && smooth.misfit < 0.1, "{smooth:?}");
+        // Fat out of phase in stripes and squares, as fine as the missing lines.
+        for ((_, y, x), value) in scene.truth.indexed_iter_mut() {
+            if (y / 3 + x / 5) % 2 == 0 {
+                *value *= Complex32::from_polar(1.0, 2.4);
+            }
+        }
+        let zero_filled = zero_fill(&scene.truth, acquired);
+        let run = |max_misfit| {
+            let mut image = zero_filled.clone();
+            let options = PocsOptions { max_misfit, ..PocsOptions::default() };
+            let outcome = Pocs::new(acquired, options).run(image.view_mut());
+            (outcome, image)
+        };
+        let (outcome, image) = run(PocsOptions::default().max_misfit);
+        assert_eq!((outcome.weight, &image), (0.0, &zero_filled), "{outcome:?}");
+        let (outcome, filled) = run(0.0);
+        assert_eq!(outcome.weight, 1.0);
+        assert!(scene.error(&filled) > scene.error(&zero_filled), "it would have been worse");
+        // In between, in between.
+        let (outcome, between) = run(outcome.misfit / 0.875);
+        assert!((outcome.weight - 0.5).abs() < 1e-6, "{outcome:?}");
+        let mean = (&filled + &zero_filled) * Complex32::new(0.5, 0.0);
+        let difference = (&between - &mean).iter().map(|value| value.norm()).fold(0.0, f32::max);
+        assert!(difference < 1e-5, "{difference}");
+    }
+
+    #[test]
     fn acquired_samples_stay_outside_the_transition() {
         let acquired =
             [Acquired::whole(1), Acquired::new(64, 16, 63).expect("a range"), Acquired::whole(32)];
@@ -287,8 +378,11 @@ mod tests {
     fn the_noise_in_phase_with_the_image_grows_by_what_is_said() {
         let acquired =
             [Acquired::whole(1), Acquired::new(96, 24, 95).expect("a range"), Acquired::whole(64)];
-        let pocs =
-            |threshold| Pocs::new(acquired, PocsOptions { threshold, ..PocsOptions::default() });
+        // The unpaired lines of this image are nothing but noise, which no phase explains.
+        let pocs = |threshold| {
+            let options = PocsOptions { threshold, max_misfit: 0.0, ..PocsOptions::default() };
+            Pocs::new(acquired, options)
+        };
         // n = 72 of which 23 have no partner: √(1 + 3 · 23 / 72).
         assert!((pocs(0.01).noise_gain(50) - 1.399).abs() < 0.001);
         // A bright even image: what changes is noise.

@@ -234,8 +234,10 @@ fn echoes_that_the_header_did_not_announce_make_a_bucket_of_their_own_with_one_w
     assert_eq!((&steps[2][..], &steps[5][..], &steps[8][..]), (&[3][..], &[3][..], &[3][..]));
     assert_eq!(
         warnings,
-        ["readouts of slice 0 arrive after the one that was flagged as its last; they make a \
-          bucket of their own"]
+        [
+            "readouts of slice 0 arrive after everything of it seemed to be there; they make a bucket \
+          of their own"
+        ]
     );
 }
 

@@ -34,6 +34,20 @@ fn images_of_every_second_to_fourth_line_are_close_to_the_truth_and_to_grappas_i
 }
 
 #[test]
+fn gadgetrons_scale_is_that_of_the_noise_times_the_acceleration() {
+    let simulated =
+        SimulatedScan::new(&GradientEcho::default(), setup(lines(3))).expect("the setup fits");
+    let with = |scale| {
+        let config = Config { scale, ..Config::default() };
+        image(&reconstruct::<Spirit>(config, &simulated).expect("it runs").0, 0)
+    };
+    let (snr, gadgetron) = (with(IntensityScale::Snr), with(IntensityScale::Gadgetron));
+    for (snr, gadgetron) in snr.iter().zip(&gadgetron) {
+        assert!((snr * 3.0 - gadgetron).norm() <= 1e-5 * gadgetron.norm());
+    }
+}
+
+#[test]
 fn lines_at_random_are_filled_as_well() {
     let lines = LineOptions {
         undersampling: Undersampling::VariableDensity {
