@@ -128,10 +128,14 @@ mod tests {
         };
         // Of the object's signal; the noise of the combined image is 0.016 of it. Magnitudes: on
         // the jump the window's sum is next to 0 and has any phase.
-        for (spacing, allowed) in [([1, 2, 2], 1e-3), ([1, 3, 1], 1e-3), ([1, 4, 2], 1e-3)] {
+        for (spacing, allowed) in [([1, 2, 2], 5e-4), ([1, 3, 1], 5e-4), ([1, 4, 2], 1e-3)] {
             let options = InatiOptions { spacing, ..InatiOptions::default() };
             let maps = inati(images.view(), &options);
-            let differences = object.indexed_iter().map(|((_, y, x), object)| {
+            // The scene does not go on beyond its edges as the window does.
+            let inside = object
+                .indexed_iter()
+                .filter(|((_, y, x), _)| (4..59).contains(y) && (4..66).contains(x));
+            let differences = inside.map(|((_, y, x), object)| {
                 let difference = combined(&maps, y, x).norm() - combined(&all, y, x).norm();
                 (difference / object.norm()).powi(2)
             });

@@ -1,6 +1,6 @@
 //! Parallel imaging on the simulated scanner, whose answers are known.
 
-use acquisition::{CollectReadouts, RemoveOversampling, SortKSpace};
+use acquisition::{CollectReadouts, RemoveOversampling, SortKSpace, collect_readouts};
 use cartesian::{CompressCoils, Grappa, PrepareReference, ReconstructCoils};
 use cartesian::{compress_coils, grappa, reconstruct_coils};
 use ismrmrd::xml::{
@@ -56,7 +56,7 @@ fn prepared(setup: Setup) -> (SimulatedScan, Scan, Vec<Message>) {
     let scan = Scan::with_header(simulated.header().clone());
     let messages = simulated.acquisitions().map(Message::from).collect();
     let messages = step::<RemoveOversampling>(Default::default(), &scan, messages);
-    let messages = step::<CollectReadouts>(Default::default(), &scan, messages);
+    let messages = step::<CollectReadouts>(together(), &scan, messages);
     let messages = step::<SortKSpace>(Default::default(), &scan, messages);
     let messages = step::<PrepareReference>(Default::default(), &scan, messages);
     (simulated, scan, messages)
@@ -78,6 +78,11 @@ fn one_k_space(messages: Vec<Message>) -> KSpace {
         (Some(Message::KSpace(k_space)), None) => k_space,
         _ => panic!("not one k-space"),
     }
+}
+
+/// Calibration only with its data.
+fn together() -> collect_readouts::Config {
+    collect_readouts::Config { release_calibration_early: false, ..Default::default() }
 }
 
 /// What the channels show together: `[y, x]`.
@@ -288,7 +293,7 @@ fn noise_keeps_its_deviation_and_grows_with_the_g_factor() {
             messages.push(readout.into());
         }
         let messages = step::<RemoveOversampling>(Default::default(), &scan, messages);
-        let messages = step::<CollectReadouts>(Default::default(), &scan, messages);
+        let messages = step::<CollectReadouts>(together(), &scan, messages);
         let messages = step::<SortKSpace>(Default::default(), &scan, messages);
         let messages = step::<PrepareReference>(Default::default(), &scan, messages);
         let messages = step::<CompressCoils>(Default::default(), &scan, messages);
