@@ -12,7 +12,7 @@ use pipeline::{Acquisition, Bucket, Counter, Gadget, KSpace, Scan, ScanError, Si
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use buffer::{Budget, Buffer, Placed};
+use buffer::{Budget, Buffer, Placed, Spare};
 pub use error::Error;
 use layout::{Layout, Notes, Seen};
 
@@ -76,6 +76,7 @@ pub struct SortKSpace {
     /// Why there are no encodings.
     fault: Option<ScanError>,
     notes: Notes,
+    spare: Spare,
 }
 
 /// Which counters are axes of the buffer.
@@ -143,12 +144,17 @@ impl Gadget for SortKSpace {
             encodings,
             fault,
             notes: Notes::default(),
+            spare: Spare::default(),
         })
     }
 
     fn process(&mut self, bucket: Bucket, out: &mut Sink<Self>) -> Result<(), Error> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone().into());
+        }
+        if bucket.data.is_empty() {
+            // Calibration before its data: these are yet to come.
+            self.spare.prepare();
         }
         let mut budget = Budget::gib(self.max_buffer_gib);
         let mut pairs = BTreeMap::<Key, Pair>::new();
@@ -235,7 +241,10 @@ impl SortKSpace {
             let slot = if is_reference { &mut pair.reference } else { &mut pair.data };
             let buffer = match slot {
                 Some(buffer) => buffer,
-                None => slot.insert(Buffer::new(layout, &readout, budget)?),
+                None => {
+                    let spare = Some(&mut self.spare).filter(|_| !is_reference);
+                    slot.insert(Buffer::new(layout, &readout, budget, spare)?)
+                }
             };
             match buffer.place(layout, &readout) {
                 Ok(Placed::Skipped(axis)) => self.notes.skipped(axis, &readout),

@@ -36,6 +36,31 @@ impl Budget {
     }
 }
 
+/// Memory for the samples of the next buffer, cleared while there is time.
+#[derive(Default)]
+pub(super) struct Spare {
+    /// Samples of the last buffer of data.
+    n_values: usize,
+    /// Zeros, as many or none.
+    zeros: Vec<Complex32>,
+}
+
+impl Spare {
+    /// Clears memory for as many samples as the last buffer had.
+    pub(super) fn prepare(&mut self) {
+        if self.zeros.len() != self.n_values {
+            // Without memory the next buffer says so.
+            self.zeros = zeros(Some(self.n_values as u64)).unwrap_or_default();
+        }
+    }
+
+    fn take(&mut self, n_values: Option<u64>) -> Option<Vec<Complex32>> {
+        self.n_values = usize::try_from(n_values?).ok()?;
+        let ready = std::mem::take(&mut self.zeros);
+        if ready.len() == self.n_values { Some(ready) } else { zeros(n_values) }
+    }
+}
+
 /// A buffer that is being filled.
 pub(super) struct Buffer {
     /// `[slice, s, n, channel, encoding_step_2, encoding_step_1, readout]`.
@@ -63,6 +88,7 @@ impl Buffer {
         layout: &Layout,
         readout: &Acquisition,
         budget: &mut Budget,
+        spare: Option<&mut Spare>,
     ) -> Result<Self, Error> {
         let n_samples = readout.n_samples();
         let n_kept = n_kept(readout)?;
@@ -89,9 +115,13 @@ impl Buffer {
                 max: clamp_u16(last),
             };
         }
+        let data = match spare {
+            Some(spare) => spare.take(n_values),
+            None => zeros(n_values),
+        };
         Ok(Self {
             shape,
-            data: zeros(n_values).ok_or_else(|| budget.too_large(shape))?,
+            data: data.ok_or_else(|| budget.too_large(shape))?,
             headers: zeros(n_lines).ok_or_else(|| budget.too_large(shape))?,
             trajectory: zeros(n_positions).ok_or_else(|| budget.too_large(shape))?,
             n_dimensions,
