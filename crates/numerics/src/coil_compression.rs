@@ -199,21 +199,23 @@ impl Compression {
     ///
     /// * `channels`: one row of samples for each channel. The rows of the modes are written, the
     ///   others left.
+    /// * `workspace`: any vector; the same one for several calls saves memory.
     ///
     /// # Panics
     /// If there is another number of channels, or they have different lengths.
-    pub fn apply_in_place(&self, channels: &mut [&mut [Complex32]]) {
+    pub fn apply_in_place(&self, channels: &mut [&mut [Complex32]], workspace: &mut Vec<f32>) {
         assert_eq!(channels.len(), self.n_channels(), "channels of the data");
         let len = channels.first().map_or(0, |channel| channel.len());
-        let mut planes = vec![0.0; self.n_channels() * 2 * CHUNK];
+        workspace.resize(self.n_channels() * 2 * CHUNK, 0.0);
         for first in (0..len).step_by(CHUNK) {
             let n = CHUNK.min(len - first);
-            for (row, planes) in channels.iter().zip(planes.chunks_exact_mut(2 * CHUNK)) {
+            for (row, planes) in channels.iter().zip(workspace.chunks_exact_mut(2 * CHUNK)) {
                 split(&row[first..first + n], 1.0, planes);
             }
             let modes = channels.iter_mut().take(self.n_modes());
             let results = modes.map(|row| &mut row[first..first + n]).collect();
-            Arch::new().dispatch(Mix { matrix: self.matrix.view(), planes: &planes, results });
+            let matrix = self.matrix.view();
+            Arch::new().dispatch(Mix { matrix, planes: workspace, results });
         }
     }
 }
@@ -248,7 +250,6 @@ impl WithSimd for Mix<'_> {
         let registers = CHUNK / S::F32_LANES;
         let mut sums = [0.0; 2 * CHUNK];
         for (row, result) in self.matrix.rows().into_iter().zip(self.results) {
-            sums.fill(0.0);
             let (re, im) = sums.split_at_mut(CHUNK);
             let (re, im) = (S::as_mut_simd_f32s(re).0, S::as_mut_simd_f32s(im).0);
             // Four registers at a time: no sum waits for another.
@@ -426,6 +427,22 @@ mod tests {
             let truth = if i == j { kept.eigenvalues()[i] } else { 0.0 };
             assert!((value - truth).norm() < 1e-5 * kept.eigenvalues()[0], "{i} {j} {value}");
         }
+    }
+
+    #[test]
+    fn in_place_gives_the_same_modes() {
+        let reference = reference(7, 3, 700);
+        let kept = compression(&reference, Keep::Count(4));
+        let expected = kept.apply(reference.view(), Axis(1));
+        let mut data = reference.clone();
+        let mut workspace = Vec::new();
+        for mut slice in data.outer_iter_mut() {
+            let mut rows: Vec<_> =
+                slice.rows_mut().into_iter().map(|row| row.into_slice().expect("a row")).collect();
+            kept.apply_in_place(&mut rows, &mut workspace);
+        }
+        assert_eq!(data.slice(s![.., ..4, ..]), expected);
+        assert_eq!(data.slice(s![.., 4.., ..]), reference.slice(s![.., 4.., ..]));
     }
 
     #[test]

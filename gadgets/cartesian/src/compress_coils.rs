@@ -220,9 +220,12 @@ impl Modes {
             }
             // Lines that were not read are 0 and stay so.
             let lines = lines.into_par_iter().zip(read.as_slice().unwrap_or_default());
-            lines
-                .filter(|(_, header)| was_read(header))
-                .for_each(|(mut channels, _)| compression.apply_in_place(&mut channels));
+            lines.filter(|(_, header)| was_read(header)).for_each_init(
+                Vec::new,
+                |workspace, (mut channels, _)| {
+                    compression.apply_in_place(&mut channels, workspace);
+                },
+            );
             samples.copy_within(
                 number * image_len..number * image_len + modes_len,
                 number * modes_len,

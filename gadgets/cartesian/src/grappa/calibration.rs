@@ -13,8 +13,11 @@ use numerics::grappa::{
 
 use crate::coil_combination::CoilMapOptions;
 
-/// Channels whose covariance is that small against their energies count as independent.
-const INDEPENDENT: f64 = 1e-3;
+/// Channels whose covariance is that small against their energies count as independent. The
+/// modes of one frame are those of the next but for noise: a few hundredths between weak ones.
+const INDEPENDENT: f64 = 0.1;
+/// So much more energy than the channel before has one that counts as in order.
+const IN_ORDER: f64 = 1.1;
 
 /// How images of a scan are calibrated.
 #[derive(Clone, Debug)]
@@ -89,7 +92,8 @@ impl Method {
             covariance.indexed_iter().all(|((row, column), value): (_, &Complex64)| {
                 row == column || value.norm() <= INDEPENDENT * (energy(row) * energy(column)).sqrt()
             });
-        let descends = (1..n_channels).all(|channel| energy(channel) <= energy(channel - 1));
+        let descends =
+            (1..n_channels).all(|channel| energy(channel) <= IN_ORDER * energy(channel - 1));
         if n_targets == n_channels || is_independent && descends {
             return Ok((None, n_targets));
         }
