@@ -4,6 +4,7 @@ mod bench;
 mod built_in;
 mod card;
 mod runtime;
+mod skeleton;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +53,12 @@ enum ModelsCommand {
         #[command(flatten)]
         at: Place,
     },
+    /// Print the beginning of a manifest for an ONNX file
+    Describe {
+        /// The file
+        #[arg(value_name = "FILE.onnx")]
+        file: PathBuf,
+    },
     /// Print the JSON Schema of manifests
     Schema,
     /// Say which runtime was found and what to install, or fetch it
@@ -91,6 +98,7 @@ pub fn run(options: &ModelsOptions) -> Result<()> {
             }
             Ok(())
         }
+        ModelsCommand::Describe { file } => skeleton::run(file),
         ModelsCommand::Schema => {
             outln!("{}", serde_json::to_string_pretty(&Manifest::schema())?);
             Ok(())

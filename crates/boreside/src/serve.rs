@@ -11,8 +11,8 @@ use serde::Deserialize;
 use server::{JournalSettings, Server, Settings};
 
 use crate::cli::{ChainFolder, DataFolder, ModelOptions};
-use crate::{gadgets, models};
 use crate::noise::ARCHIVE;
+use crate::{gadgets, models};
 
 /// Settings come from flags, then from variables (BORESIDE_…), then from the settings file.
 #[derive(Args)]
@@ -199,7 +199,8 @@ pub fn run(options: ServeOptions) -> Result<()> {
     };
     let address = settings.listen.clone().unwrap_or_else(|| "0.0.0.0:9002".to_owned());
     let chains = gadgets::library(&ChainFolder { chains: settings.chains.clone() });
-    let networks = models::service(&settings.networks(), &DataFolder { data: settings.data.clone() });
+    let networks =
+        models::service(&settings.networks(), &DataFolder { data: settings.data.clone() });
     let mut settings = settings.resolve()?;
     settings.services = Services::default().with(Arc::clone(&networks));
     let runtime = tokio::runtime::Builder::new_multi_thread()

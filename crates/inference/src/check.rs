@@ -2,9 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::ElementType;
 use crate::manifest::{Length, Manifest};
 use crate::onnx::{Dimension, OnnxModel, ProtobufError, ValueInfo};
-use crate::ElementType;
 
 /// How a file differs from what its manifest says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +51,9 @@ pub enum Difference {
         name: String,
     },
     /// Another type.
-    #[error("{what} `{name}` has elements of type {found} in the file, the manifest says {expected}")]
+    #[error(
+        "{what} `{name}` has elements of type {found} in the file, the manifest says {expected}"
+    )]
     Elements {
         /// `input` or `output`.
         what: &'static str,

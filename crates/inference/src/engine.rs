@@ -11,9 +11,9 @@ use ort::session::{RunOptions, Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 use serde::{Deserialize, Serialize};
 
+use crate::Tensor;
 use crate::runtime::{FoundLibrary, HAS_EMBEDDED, LEAST_RUNTIME, Provider, ProviderChoice};
 use crate::tensor::{Elements, for_all};
-use crate::Tensor;
 
 /// How a network is to be run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -254,7 +254,8 @@ fn commit(
     model: &[u8],
 ) -> Result<Session, EngineError> {
     let fail = |error: String| EngineError::Model(error);
-    let builder = Session::builder(&started.environment).map_err(|error| fail(error.to_string()))?;
+    let builder =
+        Session::builder(&started.environment).map_err(|error| fail(error.to_string()))?;
     let mut builder = if started.is_embedded {
         builder
     } else {
@@ -303,10 +304,7 @@ fn input_value(tensor: &Tensor) -> Result<SessionInputValue<'_>, ort::Error> {
 
 fn output_tensor(value: &DynValue) -> Result<Tensor, ort::Error> {
     use ort::value::TensorElementType as Element;
-    fn of<T>(
-        value: &DynValue,
-        elements: impl Fn(Vec<T>) -> Elements,
-    ) -> Result<Tensor, ort::Error>
+    fn of<T>(value: &DynValue, elements: impl Fn(Vec<T>) -> Elements) -> Result<Tensor, ort::Error>
     where
         T: ort::value::PrimitiveTensorElementType + Clone,
     {
@@ -359,7 +357,8 @@ fn placement_of(profile: &str) -> Result<Placement, serde_json::Error> {
 /// # Errors
 /// [`EngineError::Call`] where the runtime has none.
 pub fn run_options() -> Result<Arc<RunOptions>, EngineError> {
-    let options = RunOptions::new().map_err(|error| EngineError::Call(error.message().to_owned()))?;
+    let options =
+        RunOptions::new().map_err(|error| EngineError::Call(error.message().to_owned()))?;
     Ok(Arc::new(options))
 }
 

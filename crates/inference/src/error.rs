@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use pipeline::Remedy;
 
+use crate::Provider;
 use crate::check::Difference;
 use crate::engine::EngineError;
 use crate::golden::GoldenError;
 use crate::guard::Breach;
 use crate::manifest::ManifestError;
-use crate::Provider;
 
 /// Why a network's result is not to be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -133,9 +133,9 @@ impl Remedy for InferenceError {
             Self::Differs { .. } => {
                 "put the file that the manifest is for beside it, or write a manifest for this file"
             }
-            Self::Engine { error: EngineError::NoRuntime | EngineError::Library { .. }, .. } => {
-                "`boreside models runtime` says what was found and what to install"
-            }
+            Self::Engine {
+                error: EngineError::NoRuntime | EngineError::Library { .. }, ..
+            } => "`boreside models runtime` says what was found and what to install",
             Self::Engine { error: EngineError::Provider { .. }, .. } | Self::Required { .. } => {
                 "`boreside models runtime` says what this provider needs"
             }
@@ -146,7 +146,9 @@ impl Remedy for InferenceError {
                 "give it what its manifest describes; `boreside models check` tries it"
             }
             Self::Golden { .. } => "use another provider, and tell whoever made the model",
-            Self::Guard { .. } => "look at the image before trusting it; the model was not made for it",
+            Self::Guard { .. } => {
+                "look at the image before trusting it; the model was not made for it"
+            }
             Self::Late { .. } => "give it more time in its manifest, more threads, or a GPU",
             Self::Crashed { .. } => {
                 "it is started again; if that goes on, take the model out and tell whoever made it"

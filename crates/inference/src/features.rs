@@ -4,8 +4,7 @@
 pub const N_FEATURES: usize = 7;
 
 /// Names of the features, in order.
-pub const NAMES: [&str; N_FEATURES] =
-    ["mean", "sd", "p10", "p50", "p90", "step_x", "step_y"];
+pub const NAMES: [&str; N_FEATURES] = ["mean", "sd", "p10", "p50", "p90", "step_x", "step_y"];
 
 /// Features of transformed images `[image, y, x]`: over all pixels the mean, the standard
 /// deviation and the 10th, 50th and 90th percentile; over all neighbours the mean absolute

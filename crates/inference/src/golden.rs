@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use crate::Tensor;
 use crate::manifest::Manifest;
 use crate::onnx::read_tensor;
-use crate::Tensor;
 
 /// Bytes of a golden array: more is a mistake.
 const MAX_BYTES: u64 = 64 << 20;

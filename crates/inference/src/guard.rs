@@ -4,9 +4,9 @@ use std::fmt;
 
 use regex_lite::Regex;
 
+use crate::Tensor;
 use crate::features::{distance, features};
 use crate::manifest::{Axis, Input, Manifest, Output, OutputKind};
-use crate::Tensor;
 
 /// What a guard found to be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,9 +105,8 @@ pub fn check_values(input: &Input, values: &[f32]) -> Result<(), Breach> {
     let is_outside = |value: &&f32| !(low..=high).contains(&f64::from(**value));
     let n_outside = values.iter().filter(is_outside).count();
     if n_outside as f64 > input.max_outside_share * values.len() as f64 {
-        let extreme = values.iter().filter(is_outside).copied().max_by(|a, b| {
-            a.abs().total_cmp(&b.abs())
-        });
+        let extreme =
+            values.iter().filter(is_outside).copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
         return fail(format!(
             "{n_outside} of {} values, as {:.4}, are outside of {low} to {high} {}",
             values.len(),
@@ -165,7 +164,8 @@ pub fn check_output(output: &Output, tensor: &Tensor) -> Result<(), Breach> {
         let n_outside = values.iter().filter(is_outside).count();
         if n_outside as f64 > guard.max_outside_share * n as f64 {
             let first = values.iter().find(is_outside).copied().unwrap_or_default();
-            let what = format!("{n_outside} of {n} values, as {first}, are outside of {low} to {high}");
+            let what =
+                format!("{n_outside} of {n} values, as {first}, are outside of {low} to {high}");
             return fail("range", what);
         }
     }

@@ -345,9 +345,12 @@ impl Executor {
             let provider = backend.provider();
             let _turn = turns.wait(deadline).ok_or_else(late)?;
             let (outputs, _) = self.call(&mut backend, &set.inputs, deadline, time_ms)?;
-            golden_difference = Some(set.compare(&outputs, about.tolerance).map_err(|error| {
-                InferenceError::Golden { model: model(), provider, error }
-            })?);
+            golden_difference =
+                Some(
+                    set.compare(&outputs, about.tolerance).map_err(|error| {
+                        InferenceError::Golden { model: model(), provider, error }
+                    })?,
+                );
         }
         let (placement, process) = match &mut backend {
             Backend::Process(worker) => {
@@ -365,7 +368,12 @@ impl Executor {
             load_time: start.elapsed(),
             process,
         };
-        tracing::info!("model {} {} is ready: {}", manifest.name, manifest.version, ready.summary());
+        tracing::info!(
+            "model {} {} is ready: {}",
+            manifest.name,
+            manifest.version,
+            ready.summary()
+        );
         Ok((backend, ready))
     }
 
@@ -444,7 +452,9 @@ impl Executor {
                 !is_late
             })
             .collect();
-        let Some(deadline) = batch.iter().map(|waiting| waiting.deadline).min() else { return true };
+        let Some(deadline) = batch.iter().map(|waiting| waiting.deadline).min() else {
+            return true;
+        };
         let turns = Arc::clone(&self.plan.turns);
         let Some(turn) = turns.wait(deadline) else {
             for waiting in &batch {
@@ -453,8 +463,9 @@ impl Executor {
             return true;
         };
         let begun = Instant::now();
-        let time_ms =
-            batch.first().map_or(0.0, |waiting| (waiting.deadline - waiting.since).as_secs_f64() * 1e3);
+        let time_ms = batch
+            .first()
+            .map_or(0.0, |waiting| (waiting.deadline - waiting.since).as_secs_f64() * 1e3);
         let called = match stacked(&batch) {
             Some(inputs) => self.call(backend, &inputs, deadline, time_ms),
             None => {
@@ -476,7 +487,10 @@ impl Executor {
             }
             Err(error) => {
                 let lives = matches!(error, InferenceError::Engine { .. })
-                    || matches!((&error, &*backend), (InferenceError::Late { .. }, Backend::Here(..)));
+                    || matches!(
+                        (&error, &*backend),
+                        (InferenceError::Late { .. }, Backend::Here(..))
+                    );
                 if matches!(error, InferenceError::Crashed { .. }) {
                     tracing::error!("{error}");
                 }
@@ -616,4 +630,3 @@ fn parted(batch: &[Waiting], outputs: Vec<(String, Tensor)>) -> Vec<Vec<(String,
         })
         .collect()
 }
-

@@ -63,8 +63,10 @@ impl Provenance {
         meta.append("BoresideModelGuards", guards);
         meta.append("BoresideModelFallback", self.fallback.clone().unwrap_or_else(none));
         let short: String = self.sha256.chars().take(12).collect();
-        let derivation: String =
-            format!("{}; sha256 {short}; {}", self.summary(), self.runtime).chars().take(1024).collect();
+        let derivation: String = format!("{}; sha256 {short}; {}", self.summary(), self.runtime)
+            .chars()
+            .take(1024)
+            .collect();
         meta.append("BoresideModelDerivation", derivation);
         for key in ["ImageComments", "GADGETRON_ImageComment"] {
             meta.append(key, self.summary());

@@ -14,9 +14,7 @@ pub const LEAST_RUNTIME: &str = "1.24";
 pub const GPU_PACKAGE: &str = "onnxruntime-gpu";
 
 /// What a site wants its networks to run on.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderChoice {
     /// CUDA where it works, else ONNX Runtime on the CPU, else the embedded runtime.

@@ -178,7 +178,9 @@ impl Tensor {
         let elements = match to {
             ElementType::F32 => Elements::F32(values),
             ElementType::F64 => Elements::F64(values.into_iter().map(f64::from).collect()),
-            ElementType::U8 => Elements::U8(values.iter().map(|value| value.round() as u8).collect()),
+            ElementType::U8 => {
+                Elements::U8(values.iter().map(|value| value.round() as u8).collect())
+            }
             ElementType::I32 => {
                 Elements::I32(values.iter().map(|value| value.round() as i32).collect())
             }
@@ -198,7 +200,11 @@ impl Tensor {
     ///
     /// # Errors
     /// [`ShapeError`] where their number is not that of the shape.
-    pub fn from_bytes(kind: ElementType, shape: &[usize], bytes: &[u8]) -> Result<Self, ShapeError> {
+    pub fn from_bytes(
+        kind: ElementType,
+        shape: &[usize],
+        bytes: &[u8],
+    ) -> Result<Self, ShapeError> {
         let size = kind.size_bytes();
         if n_elements(shape).and_then(|n| n.checked_mul(size)) != Some(bytes.len()) {
             return Err(ShapeError { shape: shape.to_vec(), n_elements: bytes.len() / size });
@@ -252,9 +258,8 @@ mod tests {
 
     #[test]
     fn stacked_arrays_come_apart_again() {
-        let part = |start: f32| {
-            Tensor::from_f32(&[1, 2], vec![start, start + 1.0]).expect("two elements")
-        };
+        let part =
+            |start: f32| Tensor::from_f32(&[1, 2], vec![start, start + 1.0]).expect("two elements");
         let (a, b) = (part(0.0), part(10.0));
         let both = Tensor::stack(&[&a, &b]).expect("alike");
         assert_eq!(both.shape(), [2, 2]);

@@ -110,8 +110,7 @@ impl Worker {
             .spawn()
             .map_err(|error| not_started(&error))?;
         // The provider is known once it has loaded the model.
-        let mut worker =
-            Self { child, socket, provider: Provider::Cpu, runtime: String::new() };
+        let mut worker = Self { child, socket, provider: Provider::Cpu, runtime: String::new() };
         let order =
             Order::Load { n_bytes: model.len() as u64, options: options.clone(), memory_mib };
         match worker.ask(&order, &[model], deadline)?.0 {
@@ -300,10 +299,7 @@ fn receive_bytes(line: &mut impl Read, n_bytes: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn receive_arrays(
-    line: &mut impl Read,
-    heads: &[ArrayHead],
-) -> io::Result<Vec<(String, Tensor)>> {
+fn receive_arrays(line: &mut impl Read, heads: &[ArrayHead]) -> io::Result<Vec<(String, Tensor)>> {
     let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     let mut arrays = Vec::with_capacity(heads.len().min(64));
     for head in heads {

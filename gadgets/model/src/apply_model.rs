@@ -83,10 +83,13 @@ impl Gadget for ApplyModel {
         let models = scan.services.get::<Models>();
         let header = scan.header.as_ref();
         let measurement = header.and_then(|header| header.measurement_information.as_ref());
-        let names = measurement.map(|about| [about.protocol_name.clone(), about.sequence_name.clone()]);
+        let names =
+            measurement.map(|about| [about.protocol_name.clone(), about.sequence_name.clone()]);
         let system = header.and_then(|header| header.acquisition_system_information.as_ref());
         let conditions = ScanConditions {
-            field_strength_t: system.and_then(|system| system.system_field_strength_t).map(f64::from),
+            field_strength_t: system
+                .and_then(|system| system.system_field_strength_t)
+                .map(f64::from),
             sequence_names: names.into_iter().flatten().flatten().collect(),
             ..ScanConditions::default()
         };
@@ -140,8 +143,7 @@ impl ApplyModel {
             None => ImageRole::of(&image.meta).unwrap_or_default().is_image(),
         };
         let is_companion = self.companions.keep(&role, &image);
-        let has_magnitude =
-            !matches!(image.image_type(), Some(ImageType::Phase | ImageType::Rgb));
+        let has_magnitude = !matches!(image.image_type(), Some(ImageType::Phase | ImageType::Rgb));
         if !is_wanted || is_companion || !has_magnitude || unprocessed::is_marked(&image.meta) {
             return out.push(image);
         }
@@ -160,9 +162,10 @@ impl ApplyModel {
             spacing_mm: spacing_of(&image.header, [n_x, n_y]),
         };
         let model = self.open();
-        let outcome = model.as_ref().map_err(Misfit::from).and_then(|model| {
-            self.run(model, &source, Vec::new())
-        });
+        let outcome = model
+            .as_ref()
+            .map_err(Misfit::from)
+            .and_then(|model| self.run(model, &source, Vec::new()));
         let Outcome { finished, provenance } = match outcome {
             Ok(outcome) => outcome,
             Err(misfit) => {
@@ -182,7 +185,10 @@ impl ApplyModel {
                 continue;
             }
             let Some(planes) = &part.planes else { continue };
-            let pixels = Array4::from_shape_vec((channels, z, planes.n_y, planes.n_x), planes.values.clone());
+            let pixels = Array4::from_shape_vec(
+                (channels, z, planes.n_y, planes.n_x),
+                planes.values.clone(),
+            );
             let Ok(pixels) = pixels else { continue };
             let mut header = image.header;
             let mut meta = plain.clone();
@@ -221,9 +227,10 @@ impl ApplyModel {
             spacing_mm: spacing_of(&map.header, [n_x, n_y]),
         };
         let model = self.open();
-        let outcome = model.as_ref().map_err(Misfit::from).and_then(|model| {
-            self.run(model, &source, Vec::new())
-        });
+        let outcome = model
+            .as_ref()
+            .map_err(Misfit::from)
+            .and_then(|model| self.run(model, &source, Vec::new()));
         let Outcome { finished, provenance } = match outcome {
             Ok(outcome) => outcome,
             Err(misfit) => {
@@ -238,9 +245,8 @@ impl ApplyModel {
         let header = map.header;
         for part in finished.iter().filter(|part| part.output.kind == OutputKind::Image) {
             let planes = part.planes.as_ref();
-            let values = planes.and_then(|p| {
-                Array3::from_shape_vec((z, p.n_y, p.n_x), p.values.clone()).ok()
-            });
+            let values = planes
+                .and_then(|p| Array3::from_shape_vec((z, p.n_y, p.n_x), p.values.clone()).ok());
             if let Some(values) = values {
                 map.values = values;
             }
@@ -313,8 +319,12 @@ impl ApplyModel {
         let Ok(model) = &model else { return out.push(series) };
         // One image of the result for each series of frames; its header is the first frame's.
         let headers: Vec<ImageHeader> = match (takes_frames, along_s) {
-            (true, true) => series.headers.index_axis(ndarray::Axis(1), 0).iter().copied().collect(),
-            (true, false) => series.headers.index_axis(ndarray::Axis(2), 0).iter().copied().collect(),
+            (true, true) => {
+                series.headers.index_axis(ndarray::Axis(1), 0).iter().copied().collect()
+            }
+            (true, false) => {
+                series.headers.index_axis(ndarray::Axis(2), 0).iter().copied().collect()
+            }
             (false, _) => series.headers.iter().copied().collect(),
         };
         let plain = series.meta.first().cloned().unwrap_or_default();

@@ -36,8 +36,7 @@ impl Companions {
         }
         let pixels = image.pixels.to_magnitude();
         let (channels, z, n_y, n_x) = pixels.dim();
-        let planes =
-            Planes { values: pixels.iter().copied().collect(), n: channels * z, n_y, n_x };
+        let planes = Planes { values: pixels.iter().copied().collect(), n: channels * z, n_y, n_x };
         self.kept.insert((role.to_owned(), image.header.slice), (image.header, planes));
         true
     }

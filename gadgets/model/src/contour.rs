@@ -37,7 +37,9 @@ pub(crate) fn outlines(
     for start_y in 0..=n_y as i64 {
         for start_x in 0..=n_x as i64 {
             // Every loop has an edge that goes to the right.
-            if !is_edge(start_y, start_x, 0) || is_done[start_y as usize * width + start_x as usize][0] {
+            if !is_edge(start_y, start_x, 0)
+                || is_done[start_y as usize * width + start_x as usize][0]
+            {
                 continue;
             }
             let (mut y, mut x, mut direction) = (start_y, start_x, 0);

@@ -99,8 +99,7 @@ impl Grid {
         let ratio = match (input.spacing_mm, spacing_mm, input.resample) {
             (Some([x, y]), Some([image_x, image_y]), true) => {
                 let close = |ratio: f64| {
-                    let is_close =
-                        (ratio - 1.0).abs() <= input.spacing_tolerance_percent / 100.0;
+                    let is_close = (ratio - 1.0).abs() <= input.spacing_tolerance_percent / 100.0;
                     if is_close { 1.0 } else { ratio }
                 };
                 Some([close(y / image_y), close(x / image_x)])
@@ -132,9 +131,8 @@ impl Grid {
 
     /// Pixels on the network's grid.
     pub fn to_network(&self, planes: &Planes) -> Planes {
-        let place = [0, 1].map(|axis| {
-            move |index: usize| self.offset[axis] + index as f64 * self.step[axis]
-        });
+        let place = [0, 1]
+            .map(|axis| move |index: usize| self.offset[axis] + index as f64 * self.step[axis]);
         let rows = taps(self.network[0], self.image[0], self.step[0], &place[0]);
         let columns = taps(self.network[1], self.image[1], self.step[1], &place[1]);
         resample(planes, &rows, &columns)
@@ -154,7 +152,8 @@ impl Grid {
                 if is_label { place.round() } else { place }
             }
         });
-        let width = if is_label { [1.0; 2] } else { [0, 1].map(|n| 1.0 / (self.step[n] * coarse[n])) };
+        let width =
+            if is_label { [1.0; 2] } else { [0, 1].map(|n| 1.0 / (self.step[n] * coarse[n])) };
         let rows = taps(self.image[0], planes.n_y, width[0], &place[0]);
         let columns = taps(self.image[1], planes.n_x, width[1], &place[1]);
         resample(planes, &rows, &columns)
@@ -212,9 +211,7 @@ mod tests {
     use super::*;
 
     fn input(text: &str) -> Input {
-        let text = format!(
-            "name = \"x\"\nrole = \"image\"\naxes = [\"y\", \"x\"]\n{text}"
-        );
+        let text = format!("name = \"x\"\nrole = \"image\"\naxes = [\"y\", \"x\"]\n{text}");
         toml::from_str(&text).expect("a good input")
     }
 

@@ -78,16 +78,17 @@ pub(crate) fn prepare(
     source: &Source,
     around: &Surroundings,
 ) -> Result<Prepared, Misfit> {
-    let guard = |breach| {
-        Misfit::Inference(InferenceError::Guard { model: manifest.name.clone(), breach })
-    };
-    let main = manifest.inputs.iter().find(|input| {
-        matches!(input.role, InputRole::Image | InputRole::Frames)
-    });
+    let guard =
+        |breach| Misfit::Inference(InferenceError::Guard { model: manifest.name.clone(), breach });
+    let main = manifest
+        .inputs
+        .iter()
+        .find(|input| matches!(input.role, InputRole::Image | InputRole::Frames));
     let main = main.ok_or_else(|| Misfit::Other("the model takes no image".to_owned()))?;
     let turn = Turn::to(main.orientation, &source.header);
     let turned = turn.apply(&source.planes);
-    let spacing = source.spacing_mm.map(|[x, y]| if turn_exchanges(turn) { [y, x] } else { [x, y] });
+    let spacing =
+        source.spacing_mm.map(|[x, y]| if turn_exchanges(turn) { [y, x] } else { [x, y] });
     let grid = Grid::plan(main, [turned.n_y, turned.n_x], spacing);
     let [n_y, n_x] = grid.network;
     let cuts = [Cut::plan(n_y, main.tiles), Cut::plan(n_x, main.tiles)];
@@ -128,7 +129,8 @@ pub(crate) fn prepare(
         let network = prepared.grid.to_network(&planes);
         let mut worst: Option<f64> = None;
         for plane in network.planes() {
-            let distance = check_statistics(input, plane, network.n_y, network.n_x).map_err(guard)?;
+            let distance =
+                check_statistics(input, plane, network.n_y, network.n_x).map_err(guard)?;
             worst = worst.max_with(distance);
         }
         if let Some(worst) = worst {
@@ -225,7 +227,9 @@ fn number_tensor(input: &Input, prepared: &Prepared, numbers: &[f64]) -> Result<
     }
     let values = (0..n).map(|index| numbers[index % numbers.len()] as f32).collect();
     let tensor = Tensor::from_f32(&shape, values);
-    tensor.map(|tensor| tensor.cast(input.element_type)).map_err(|error| Misfit::Other(error.to_string()))
+    tensor
+        .map(|tensor| tensor.cast(input.element_type))
+        .map_err(|error| Misfit::Other(error.to_string()))
 }
 
 impl Prepared {
@@ -251,7 +255,9 @@ fn cut_out(planes: &Planes, [y, x]: [usize; 2], [n_y, n_x]: [usize; 2]) -> Plane
     let width = planes.n_x;
     let values = planes
         .planes()
-        .flat_map(|plane| (y..y + n_y).flat_map(move |y| &plane[y * width + x..y * width + x + n_x]))
+        .flat_map(|plane| {
+            (y..y + n_y).flat_map(move |y| &plane[y * width + x..y * width + x + n_x])
+        })
         .copied()
         .collect();
     Planes { values, n: planes.n, n_y, n_x }
@@ -328,7 +334,9 @@ fn pixel_tensor(
         values
     };
     let tensor = Tensor::from_f32(&shape, values);
-    tensor.map(|tensor| tensor.cast(input.element_type)).map_err(|error| Misfit::Other(error.to_string()))
+    tensor
+        .map(|tensor| tensor.cast(input.element_type))
+        .map_err(|error| Misfit::Other(error.to_string()))
 }
 
 /// An output's elements as planes `[group, channel, y, x]`; a frame counts as a channel.
@@ -395,7 +403,10 @@ mod tests {
         let last = input("image", r#"["batch", "y", "x", "channel"]"#, r#"["n", "h", "w", 3]"#);
         let tensor = pixel_tensor(&last, &planes(1), 1, 1).expect("it fits");
         assert_eq!(tensor.shape(), [1, 2, 3, 3]);
-        assert_eq!(tensor.as_f32().map(|v| v[..6].to_vec()), Some(vec![0.0, 0.0, 0.0, 1.0, 1.0, 1.0]));
+        assert_eq!(
+            tensor.as_f32().map(|v| v[..6].to_vec()),
+            Some(vec![0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
+        );
         let frames = input("frames", r#"["batch", "channel", "y", "x"]"#, r#"["n", 2, "h", "w"]"#);
         let tensor = pixel_tensor(&frames, &planes(4), 2, 2).expect("it fits");
         assert_eq!(tensor.shape(), [2, 2, 2, 3]);

@@ -230,7 +230,8 @@ pub(crate) fn measure(
         }
     }
     if !measured.is_empty() {
-        let value = json!({ "model": manifest.name, "version": manifest.version, "measured": measured });
+        let value =
+            json!({ "model": manifest.name, "version": manifest.version, "measured": measured });
         meta.append("BoresideMeasurement", value.to_string());
     }
 }

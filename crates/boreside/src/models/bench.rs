@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use inference::manifest::{Axis, Length};
-use inference::{
-    Engine, EngineOptions, Manifest, Model, ProviderChoice, Request, Tensor,
-};
+use inference::{Engine, EngineOptions, Manifest, Model, ProviderChoice, Request, Tensor};
 
 use super::{Place, service};
 
@@ -69,7 +67,10 @@ pub fn run(options: &BenchOptions) -> Result<()> {
                     runs_on.name(),
                     median(&times.whole),
                     times.whole.iter().copied().fold(f64::MAX, f64::min),
-                    times.bare.first().map_or("-".to_owned(), |_| format!("{:.3}", median(&times.bare))),
+                    times
+                        .bare
+                        .first()
+                        .map_or("-".to_owned(), |_| format!("{:.3}", median(&times.bare))),
                     times.bare.first().map_or("-".to_owned(), |_| {
                         format!("{:+.3} ms", median(&times.difference()))
                     }),
@@ -80,11 +81,7 @@ pub fn run(options: &BenchOptions) -> Result<()> {
     Ok(())
 }
 
-fn bare_engine(
-    models: &inference::Models,
-    name: &str,
-    options: &EngineOptions,
-) -> Result<Engine> {
+fn bare_engine(models: &inference::Models, name: &str, options: &EngineOptions) -> Result<Engine> {
     let bytes = models.model_bytes(name)?;
     Ok(Engine::load(&bytes, options, None)?)
 }
@@ -119,11 +116,8 @@ fn time(
             }
             None => None,
         };
-        let request = Request {
-            inputs: inputs.to_vec(),
-            session: 0,
-            time: Some(Duration::from_secs(60)),
-        };
+        let request =
+            Request { inputs: inputs.to_vec(), session: 0, time: Some(Duration::from_secs(60)) };
         let start = Instant::now();
         model.run(request)?;
         let whole_ms = start.elapsed().as_secs_f64() * 1e3;

@@ -39,14 +39,22 @@ fn write_card(text: &mut String, manifest: &Manifest) -> std::fmt::Result {
     }
     let budget = &manifest.budget;
     writeln!(text, "* Time: {} ms at most; memory: {} MiB", budget.time_ms, budget.memory_mib)?;
-    writeln!(text, "\n## Takes and gives\n\n| | name | what | shape | unit |\n| --- | --- | --- | --- | --- |")?;
+    writeln!(
+        text,
+        "\n## Takes and gives\n\n| | name | what | shape | unit |\n| --- | --- | --- | --- | --- |"
+    )?;
     for Input { name, role, shape, unit, .. } in &manifest.inputs {
         writeln!(text, "| in | `{name}` | {} | {} | {unit} |", word(role), lengths(shape))?;
     }
     for Output { name, kind, shape, unit, classes, .. } in &manifest.outputs {
         let classes =
             if classes.is_empty() { String::new() } else { format!(": {}", classes.join(", ")) };
-        writeln!(text, "| out | `{name}` | {}{classes} | {} | {unit} |", word(kind), lengths(shape))?;
+        writeln!(
+            text,
+            "| out | `{name}` | {}{classes} | {} | {unit} |",
+            word(kind),
+            lengths(shape)
+        )?;
     }
     if !card.measured.is_empty() {
         writeln!(text, "\n## Measured\n\n| what | group | value |\n| --- | --- | --- |")?;

@@ -19,6 +19,9 @@ pub struct RuntimeOptions {
     /// Package and version to fetch; the one for NVIDIA GPUs is onnxruntime-gpu
     #[arg(long, default_value_t = format!("onnxruntime=={RUNTIME_VERSION}"), value_name = "PACKAGE")]
     package: String,
+    /// Do not try the models
+    #[arg(long)]
+    no_models: bool,
     /// Fetch it although one is here
     #[arg(long)]
     again: bool,
@@ -36,8 +39,7 @@ pub fn run(options: &RuntimeOptions) -> Result<()> {
     let find = || find_libraries(options.at.networks.onnxruntime.as_deref(), Some(&data));
     if options.fetch && (options.again || find().is_empty()) {
         let own = || target_folder().map(|target| target.join("onnxruntime"));
-        let folder =
-            options.to.clone().or_else(own).unwrap_or_else(|| data.join("onnxruntime"));
+        let folder = options.to.clone().or_else(own).unwrap_or_else(|| data.join("onnxruntime"));
         fetch(&options.package, &folder)?;
         outln!("fetched {} into {}", options.package, folder.display());
     }
@@ -53,17 +55,23 @@ pub fn run(options: &RuntimeOptions) -> Result<()> {
         outln!("  or install: pip install onnxruntime     (version {LEAST_RUNTIME} or newer)");
         outln!("  or name it: --onnxruntime FILE, or the variable ORT_DYLIB_PATH");
     }
-    let embedded = if HAS_EMBEDDED { "part of this program" } else { "not part of this program (build with `--features embedded`)" };
+    let embedded = if HAS_EMBEDDED {
+        "part of this program"
+    } else {
+        "not part of this program (build with `--features embedded`)"
+    };
     outln!("embedded runtime: {embedded}");
     outln!("NVIDIA driver: {}", driver().unwrap_or_else(|| "not found".to_owned()));
     if !found.iter().any(|library| library.has_cuda) {
         outln!("for NVIDIA GPUs: boreside models runtime --fetch --again --package {GPU_PACKAGE}");
         outln!("  and CUDA and cuDNN of the version that the package names");
     }
-    let models = options.at.models();
-    for listing in models.list() {
-        let health = super::health(&models, &listing.name, true);
-        outln!("model {}: {}", listing.name, super::words(&health));
+    if !options.no_models {
+        let models = options.at.models();
+        for listing in models.list() {
+            let health = super::health(&models, &listing.name, true);
+            outln!("model {}: {}", listing.name, super::words(&health));
+        }
     }
     if found.is_empty() && !HAS_EMBEDDED {
         bail!("networks cannot run here: chains that have some use their fallback");
@@ -112,7 +120,8 @@ fn fetch_into(package: &str, folder: &Path, work: &Path) -> Result<()> {
                     names = [n for n in wheel.namelist() if n.startswith('onnxruntime/capi/libonnxruntime') \
                     or n in ('onnxruntime/LICENSE', 'onnxruntime/ThirdPartyNotices.txt')]\n\
                     wheel.extractall(sys.argv[2], names)\n";
-                let status = Command::new(python).args(["-c", script]).arg(work).arg(&unpacked).status()?;
+                let status =
+                    Command::new(python).args(["-c", script]).arg(work).arg(&unpacked).status()?;
                 if !status.success() {
                     bail!("the package cannot be unpacked");
                 }

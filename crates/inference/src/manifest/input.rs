@@ -145,7 +145,8 @@ impl Input {
     }
 
     pub(super) fn check(&self) -> Result<(), ManifestError> {
-        let fail = |what: String| Err(ManifestError { place: format!("input {}", self.name), what });
+        let fail =
+            |what: String| Err(ManifestError { place: format!("input {}", self.name), what });
         if self.axes.len() != self.shape.len() {
             return fail(format!("{} axes, but {} lengths", self.axes.len(), self.shape.len()));
         }
@@ -176,12 +177,14 @@ impl Input {
         if let Some(Tiles { size_px, overlap_px }) = self.tiles
             && !(size_px > 0 && size_px % self.multiple_of == 0 && 2 * overlap_px < size_px)
         {
-            return fail("a tile is a multiple of `multiple_of` and overlaps by less than half".to_owned());
+            return fail(
+                "a tile is a multiple of `multiple_of` and overlaps by less than half".to_owned(),
+            );
         }
         if let Some(statistics) = &self.statistics {
             let n = statistics.mean.len();
-            let is_square =
-                statistics.precision.len() == n && statistics.precision.iter().all(|row| row.len() == n);
+            let is_square = statistics.precision.len() == n
+                && statistics.precision.iter().all(|row| row.len() == n);
             if n != crate::features::N_FEATURES || !is_square {
                 return fail(format!(
                     "statistics need {0} means and {0} times {0} precisions",

@@ -23,6 +23,9 @@ pub enum Intensity {
         low: f32,
         /// What becomes 1.
         high: f32,
+        /// What they become, where it is not 0 and 1.
+        #[serde(default)]
+        to: Option<[f32; 2]>,
         /// Least and largest value afterwards.
         #[serde(default)]
         cut: Option<[f32; 2]>,
@@ -33,6 +36,9 @@ pub enum Intensity {
         low: f32,
         /// Percentile that becomes 1.
         high: f32,
+        /// What they become, where it is not 0 and 1.
+        #[serde(default)]
+        to: Option<[f32; 2]>,
         /// Least and largest value afterwards.
         #[serde(default)]
         cut: Option<[f32; 2]>,
@@ -73,20 +79,21 @@ impl Intensity {
     /// The transform for this image. Percentiles are interpolated between values in order, as
     /// numpy does; an image of one value only becomes 0.
     pub fn of(&self, image: &[f32]) -> Linear {
-        let between = |low: f32, high: f32, cut: Option<[f32; 2]>| {
-            let factor = 1.0 / (high - low).max(1e-12);
-            Linear { factor, offset: -low * factor, cut }
+        let between = |low: f32, high: f32, to: Option<[f32; 2]>, cut: Option<[f32; 2]>| {
+            let [from, to] = to.unwrap_or([0.0, 1.0]);
+            let factor = (to - from) / (high - low).max(1e-12);
+            Linear { factor, offset: from - low * factor, cut }
         };
         match *self {
             Self::None => Linear { factor: 1.0, offset: 0.0, cut: None },
             Self::Linear { factor, offset } => Linear { factor, offset, cut: None },
-            Self::Range { low, high, cut } => between(low, high, cut),
-            Self::Percentile { low, high, cut } => {
+            Self::Range { low, high, to, cut } => between(low, high, to, cut),
+            Self::Percentile { low, high, to, cut } => {
                 let mut values: Vec<f32> =
                     image.iter().copied().filter(|value| value.is_finite()).collect();
                 let low = percentile(&mut values, low);
                 let high = percentile(&mut values, high);
-                between(low, high, cut)
+                between(low, high, to, cut)
             }
             Self::ZScore => {
                 let n = image.len().max(1) as f64;
@@ -106,8 +113,16 @@ impl Intensity {
                 Err(format!("intensity.factor = {factor} loses the image"))
             }
             Self::Linear { .. } => Ok(()),
+            Self::Range { to: Some([from, to]), .. }
+            | Self::Percentile { to: Some([from, to]), .. }
+                if from >= to =>
+            {
+                Err(format!("intensity.to: {from} to {to} is no range"))
+            }
             Self::Range { low, high, .. } if low < high => Ok(()),
-            Self::Percentile { low, high, .. } if 0.0 <= low && low < high && high <= 100.0 => Ok(()),
+            Self::Percentile { low, high, .. } if 0.0 <= low && low < high && high <= 100.0 => {
+                Ok(())
+            }
             Self::Range { low, high, .. } | Self::Percentile { low, high, .. } => {
                 Err(format!("intensity: {low} to {high} is no range"))
             }
@@ -145,8 +160,8 @@ mod tests {
         let image = [10.0, 20.0, 30.0, 40.0];
         for intensity in [
             Intensity::Linear { factor: 2.0, offset: 1.0 },
-            Intensity::Range { low: 10.0, high: 20.0, cut: None },
-            Intensity::Percentile { low: 25.0, high: 75.0, cut: None },
+            Intensity::Range { low: 10.0, high: 20.0, to: None, cut: None },
+            Intensity::Percentile { low: 25.0, high: 75.0, to: Some([-1.0, 1.0]), cut: None },
             Intensity::ZScore,
         ] {
             let linear = intensity.of(&image);

@@ -183,16 +183,17 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), ManifestError> {
-        let fail = |place: &str, what: String| {
-            Err(ManifestError { place: place.to_owned(), what })
-        };
+        let fail = |place: &str, what: String| Err(ManifestError { place: place.to_owned(), what });
         let is_plain = |name: &str| {
             !name.is_empty()
                 && !name.starts_with('.')
                 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
         };
         if !is_plain(&self.name) {
-            return fail("name", format!("`{}` is not made of letters, digits, - and _", self.name));
+            return fail(
+                "name",
+                format!("`{}` is not made of letters, digits, - and _", self.name),
+            );
         }
         for (place, name) in
             [("file", Some(self.file_name())), ("golden.folder", self.golden_folder())]
@@ -209,9 +210,10 @@ impl Manifest {
         if self.inputs.is_empty() || self.outputs.is_empty() {
             return fail("input, output", "a model has at least one of each".to_owned());
         }
-        for (place, value) in
-            [("budget.time_ms", self.budget.time_ms), ("budget.load_time_ms", self.budget.load_time_ms)]
-        {
+        for (place, value) in [
+            ("budget.time_ms", self.budget.time_ms),
+            ("budget.load_time_ms", self.budget.load_time_ms),
+        ] {
             if !(value > 0.0 && value < 1e9) {
                 return fail(place, format!("{value} is no time"));
             }

@@ -52,7 +52,11 @@ pub fn write_tensor(name: &str, tensor: &Tensor) -> Vec<u8> {
     for len in tensor.shape() {
         writer = writer.number(1, *len as u64);
     }
-    writer.number(2, tensor.element_type().onnx_code()).bytes(8, name).bytes(9, tensor.bytes()).finish()
+    writer
+        .number(2, tensor.element_type().onnx_code())
+        .bytes(8, name)
+        .bytes(9, tensor.bytes())
+        .finish()
 }
 
 #[cfg(test)]
