@@ -10,7 +10,7 @@ use ismrmrd::wire::Message;
 use ismrmrd::{Image, Pixels};
 use pipeline::unprocessed;
 use support::onnx::{self, Folder};
-use support::{Client, TestServer, boreside, images, run, run_well, small_scan, texts};
+use support::{Client, TestServer, boreside, hearts, images, run, run_well, small_scan, texts};
 
 /// Whether there is a runtime; where none can be had, a word.
 fn has_runtime() -> bool {
@@ -362,4 +362,54 @@ fn the_command_line_lists_describes_and_times_models() {
             run_well(&["models", "bench", "doubling", "--calls", "3", "--models", folder.text()]);
         assert_eq!(times.lines().count(), 5, "{times}");
     }
+}
+
+#[test]
+fn the_wall_and_the_blood_of_unseen_hearts_are_found() {
+    if !has_runtime() {
+        return;
+    }
+    let server = TestServer::start(&[]);
+    let chain = "[[gadget]]\nuse = \"apply_model\"\nmodel = \"lv_segmentation\"\n";
+    let header = small_scan(1).header().to_xml();
+    let mut client = Client::open_with(&server, chain, &header);
+    const N: u64 = 12;
+    let truth: Vec<_> = (0..N)
+        .map(|index| {
+            let (image, classes) = hearts::heart(index);
+            client.send(image);
+            classes
+        })
+        .collect();
+    client.send(Message::Close);
+    let answer = client.read_to_close();
+    assert!(texts(&answer).is_empty(), "{:?}", texts(&answer));
+    let (masks, sources): (Vec<_>, Vec<_>) = images(answer)
+        .into_iter()
+        .partition(|image| image.meta.get("DataRole") == Some("Segmentation"));
+    assert_eq!((masks.len(), sources.len()), (N as usize, N as usize));
+    let mut mean = [0.0; 3];
+    for (mask, truth) in masks.iter().zip(&truth) {
+        let Pixels::U16(labels) = &mask.pixels else { panic!("labels are integers") };
+        let labels: Vec<u16> = labels.iter().copied().collect();
+        for (sum, class) in mean.iter_mut().zip(1..) {
+            *sum += hearts::dice(&labels, truth, class) / N as f64;
+        }
+    }
+    println!("Dice of wall, left and right blood: {mean:.3?}");
+    assert!(mean.iter().all(|dice| *dice >= 0.9), "{mean:?}");
+    let spacing_mm2 = 1.875 * 1.875;
+    let mut areas = [0.0; 2];
+    for (source, truth) in sources.iter().zip(&truth) {
+        let meta = &source.meta;
+        assert!(meta.values("ROI_myocardium").len() > 6 + 2 * 20, "an outline of the wall");
+        let text = meta.get("BoresideMeasurement").expect("it was measured");
+        let measured: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let area = &measured["measured"]["area_mm2"]["myocardium"];
+        areas[0] += area.as_f64().expect("a number");
+        areas[1] += truth.iter().filter(|class| **class == 1).count() as f64 * spacing_mm2;
+    }
+    // Single hearts may be off by a quarter; their sum is not.
+    assert!((areas[0] / areas[1] - 1.0).abs() < 0.1, "found and true areas {areas:?} mm²");
+    server.stop();
 }

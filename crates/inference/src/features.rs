@@ -56,7 +56,7 @@ mod tests {
         // 0 1 2 / 10 11 12
         let values = [0.0, 1.0, 2.0, 10.0, 11.0, 12.0];
         let got = features(&values, 2, 3);
-        let expected = [6.0, 5.066_228, 1.0, 10.0, 11.0, 4.0 / 6.0, 30.0 / 6.0];
+        let expected = [6.0, 5.066_228, 1.0, 10.0, 12.0, 4.0 / 6.0, 30.0 / 6.0];
         for (name, (got, expected)) in NAMES.iter().zip(got.iter().zip(expected)) {
             assert!((got - expected).abs() < 1e-5, "{name}: {got}, {expected}");
         }

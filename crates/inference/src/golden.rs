@@ -131,7 +131,7 @@ impl GoldenSet {
             // What is no number is as far off as can be.
             let off = off.fold(0.0_f64, |most, v| if v <= most { most } else { v });
             let difference = if largest > 0.0 { off / largest } else { off };
-            if !(difference <= tolerance) {
+            if difference > tolerance || difference.is_nan() {
                 return Err(GoldenError::Differs {
                     name: name.clone(),
                     difference: format!("{difference:.2e}"),

@@ -171,7 +171,7 @@ pub fn check_output(output: &Output, tensor: &Tensor) -> Result<(), Breach> {
     }
     if let Some(most) = guard.max_mean {
         let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / n.max(1) as f64;
-        if !(mean <= most) {
+        if mean > most || mean.is_nan() {
             return fail("mean", format!("{mean:.3} is above {most}"));
         }
     }
@@ -180,7 +180,7 @@ pub fn check_output(output: &Output, tensor: &Tensor) -> Result<(), Breach> {
         let worst = sums_along(&values, tensor.shape(), axis)
             .map(|sum| (sum - 1.0).abs())
             .fold(0.0, |worst: f64, off| if off <= worst { worst } else { off });
-        if !(worst <= tolerance) {
+        if worst > tolerance || worst.is_nan() {
             return fail("sum of probabilities", format!("it is off 1 by {worst:.3}"));
         }
     }

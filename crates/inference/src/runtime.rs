@@ -156,7 +156,7 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
 fn python_folders() -> Vec<PathBuf> {
     let mut roots: Vec<PathBuf> = ["VIRTUAL_ENV", "CONDA_PREFIX"]
         .iter()
-        .filter_map(|name| std::env::var_os(name))
+        .filter_map(std::env::var_os)
         .map(|root| PathBuf::from(root).join("lib"))
         .collect();
     if let Some(home) = std::env::var_os("HOME") {

@@ -131,7 +131,7 @@ def main():
     )
 
 
-MANIFEST = """#:schema https://raw.githubusercontent.com/boreside/boreside/main/docs/model.schema.json
+MANIFEST = """\
 name = "denoise_magnitude"
 version = "0.1.0"
 licence = "MIT OR Apache-2.0"

@@ -176,7 +176,7 @@ def write(model, images, measured, options):
     )
 
 
-MANIFEST = """#:schema https://raw.githubusercontent.com/boreside/boreside/main/docs/model.schema.json
+MANIFEST = """\
 name = "lv_segmentation"
 version = "0.1.0"
 licence = "MIT OR Apache-2.0"
