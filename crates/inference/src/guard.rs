@@ -149,7 +149,7 @@ pub fn check_statistics(
 /// The first thing that is wrong with it.
 pub fn check_output(output: &Output, tensor: &Tensor) -> Result<(), Breach> {
     let guard = &output.guard;
-    let values = tensor.to_f32();
+    let values = tensor.as_floats();
     let fail = |guard: &str, what: String| {
         Err(Breach { guard: format!("{guard} of {}", output.name), what })
     };

@@ -158,6 +158,14 @@ impl Tensor {
         }
     }
 
+    /// The elements as 32-bit floats, whatever they are: where they lie if they are.
+    pub fn as_floats(&self) -> std::borrow::Cow<'_, [f32]> {
+        match self.as_f32() {
+            Some(values) => values.into(),
+            None => self.to_f32().into(),
+        }
+    }
+
     /// The elements as 32-bit floats, whatever they are.
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.elements {
@@ -194,6 +202,28 @@ impl Tensor {
     /// Bytes of the elements, in this machine's order.
     pub fn bytes(&self) -> &[u8] {
         for_all!(&self.elements, values => bytemuck::cast_slice(values))
+    }
+
+    /// An array of zeros.
+    ///
+    /// # Errors
+    /// [`ShapeError`] for more elements than can be counted.
+    pub fn zeros(kind: ElementType, shape: &[usize]) -> Result<Self, ShapeError> {
+        let counted = n_elements(shape).filter(|n| n.checked_mul(kind.size_bytes()).is_some());
+        let n = counted.ok_or_else(|| ShapeError { shape: shape.to_vec(), n_elements: 0 })?;
+        let elements = match kind {
+            ElementType::F32 => Elements::F32(vec![0.0; n]),
+            ElementType::F64 => Elements::F64(vec![0.0; n]),
+            ElementType::U8 => Elements::U8(vec![0; n]),
+            ElementType::I32 => Elements::I32(vec![0; n]),
+            ElementType::I64 => Elements::I64(vec![0; n]),
+        };
+        Ok(Self { shape: shape.to_vec(), elements })
+    }
+
+    /// Bytes of the elements, to be written to.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        for_all!(&mut self.elements, values => bytemuck::cast_slice_mut(values))
     }
 
     /// An array from the bytes of its elements, in this machine's order.

@@ -303,10 +303,13 @@ fn receive_arrays(line: &mut impl Read, heads: &[ArrayHead]) -> io::Result<Vec<(
     let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     let mut arrays = Vec::with_capacity(heads.len().min(64));
     for head in heads {
-        let n_bytes = head.n_bytes().ok_or_else(|| invalid("an array is too large".to_owned()))?;
-        let bytes = receive_bytes(line, n_bytes)?;
-        let tensor = Tensor::from_bytes(head.element_type, &head.shape, &bytes);
-        arrays.push((head.name.clone(), tensor.map_err(|error| invalid(error.to_string()))?));
+        if head.n_bytes().is_none_or(|n_bytes| n_bytes > MAX_ARRAY_BYTES) {
+            return Err(invalid("an array is too large".to_owned()));
+        }
+        let tensor = Tensor::zeros(head.element_type, &head.shape);
+        let mut tensor = tensor.map_err(|error| invalid(error.to_string()))?;
+        line.read_exact(tensor.bytes_mut())?;
+        arrays.push((head.name.clone(), tensor));
     }
     Ok(arrays)
 }

@@ -130,7 +130,7 @@ impl Grid {
     }
 
     /// Pixels on the network's grid.
-    pub fn to_network(&self, planes: &Planes) -> Planes {
+    pub fn network_from_image(&self, planes: &Planes) -> Planes {
         let place = [0, 1]
             .map(|axis| move |index: usize| self.offset[axis] + index as f64 * self.step[axis]);
         let rows = taps(self.network[0], self.image[0], self.step[0], &place[0]);
@@ -140,7 +140,7 @@ impl Grid {
 
     /// Pixels of the network, whose result may be coarser than what it was given, on the
     /// image's grid; where `is_label`, the nearest ones.
-    pub fn to_image(&self, planes: &Planes, is_label: bool) -> Planes {
+    pub fn image_from_network(&self, planes: &Planes, is_label: bool) -> Planes {
         let coarse = [
             self.network[0] as f64 / planes.n_y.max(1) as f64,
             self.network[1] as f64 / planes.n_x.max(1) as f64,
@@ -226,10 +226,10 @@ mod tests {
         for (n_y, n_x) in [(8, 8), (9, 13), (1, 3)] {
             let planes = ramp(n_y, n_x);
             let grid = Grid::plan(&input, [n_y, n_x], None);
-            let network = grid.to_network(&planes);
+            let network = grid.network_from_image(&planes);
             assert_eq!(grid.network, [n_y.next_multiple_of(8), n_x.next_multiple_of(8)]);
-            assert_eq!(grid.to_image(&network, false), planes);
-            assert_eq!(grid.to_image(&network, true), planes);
+            assert_eq!(grid.image_from_network(&network, false), planes);
+            assert_eq!(grid.image_from_network(&network, true), planes);
         }
     }
 
@@ -241,7 +241,7 @@ mod tests {
         let planes = ramp(24, 30);
         let grid = Grid::plan(&input, [24, 30], Some([1.0, 1.0]));
         assert_eq!(grid.network, [16, 20]);
-        let back = grid.to_image(&grid.to_network(&planes), false);
+        let back = grid.image_from_network(&grid.network_from_image(&planes), false);
         for y in 3..21 {
             for x in 3..27 {
                 let place = y * 30 + x;
@@ -255,7 +255,7 @@ mod tests {
         let input = input("shape = [16, 16]");
         let grid = Grid::plan(&input, [32, 20], None);
         assert_eq!(grid.network, [16, 16]);
-        let seen = grid.to_network(&ramp(32, 20));
+        let seen = grid.network_from_image(&ramp(32, 20));
         let (first, last) = (seen.values[8], seen.values[15 * 16 + 8]);
         assert!(first < 20.0 && last > 300.0, "{first} {last}");
     }

@@ -126,7 +126,7 @@ pub(crate) fn prepare(
             transform.apply(group);
             linear.push(transform);
         }
-        let network = prepared.grid.to_network(&planes);
+        let network = prepared.grid.network_from_image(&planes);
         let mut worst: Option<f64> = None;
         for plane in network.planes() {
             let distance =
@@ -218,7 +218,7 @@ fn number_tensor(input: &Input, prepared: &Prepared, numbers: &[f64]) -> Result<
         })
         .collect();
     let n: usize = shape.iter().product();
-    if numbers.is_empty() || n % numbers.len() != 0 || n > MAX_ELEMENTS {
+    if numbers.is_empty() || !n.is_multiple_of(numbers.len()) || n > MAX_ELEMENTS {
         return Err(Misfit::Other(format!(
             "input {} has shape {shape:?}, there are {} numbers",
             input.name,

@@ -118,8 +118,9 @@ impl<'a> Joined<'a> {
                         plane.iter_mut().zip(&weights).for_each(|(value, weight)| *value /= weight);
                     }
                     let is_label = output.kind == OutputKind::Label;
-                    let mut planes =
-                        prepared.turn.undo(&prepared.grid.to_image(&result.planes, is_label));
+                    let mut planes = prepared
+                        .turn
+                        .undo(&prepared.grid.image_from_network(&result.planes, is_label));
                     if output.in_units_of_input && !prepared.linear.is_empty() {
                         let n = prepared.linear.len();
                         let group_len = (planes.values.len() / n).max(1);
