@@ -10,7 +10,9 @@ use ismrmrd::wire::Message;
 use ismrmrd::{Image, Pixels};
 use pipeline::unprocessed;
 use support::onnx::{self, Folder};
-use support::{Client, TestServer, boreside, hearts, images, run, run_well, small_scan, texts};
+use support::{
+    Client, TestServer, boreside, hearts, images, relative_error, run, run_well, small_scan, texts,
+};
 
 /// Whether there is a runtime; where none can be had, a word.
 fn has_runtime() -> bool {
@@ -411,5 +413,30 @@ fn the_wall_and_the_blood_of_unseen_hearts_are_found() {
     }
     // Single hearts may be off by a quarter; their sum is not.
     assert!((areas[0] / areas[1] - 1.0).abs() < 0.1, "found and true areas {areas:?} mm²");
+    server.stop();
+}
+
+#[test]
+fn the_built_in_denoiser_takes_noise_away_and_keeps_the_scale() {
+    if !has_runtime() {
+        return;
+    }
+    let server = TestServer::start(&[]);
+    let chain = "[[gadget]]\nuse = \"apply_model\"\nmodel = \"denoise_magnitude\"\n";
+    let header = small_scan(1).header().to_xml();
+    for index in 0..4 {
+        let (clean, image) = (hearts::heart_at(index, 1e8), hearts::heart_at(index, 10.0));
+        let mut client = Client::open_with(&server, chain, &header);
+        client.send(image.clone());
+        client.send(Message::Close);
+        let answer = client.read_to_close();
+        assert!(texts(&answer).is_empty(), "{:?}", texts(&answer));
+        let images = images(answer);
+        assert_eq!(images.len(), 1);
+        let error = |image: &Image| relative_error(&pixels(image), &pixels(&clean));
+        let (before, after) = (error(&image), error(&images[0]));
+        println!("heart {index}: {before:.4} before, {after:.4} after");
+        assert!(after < 0.7 * before, "heart {index}: {before} before, {after} after");
+    }
     server.stop();
 }

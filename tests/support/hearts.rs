@@ -14,8 +14,17 @@ const PAPILLARY: u16 = 10;
 /// Image number `index` and the class of each of its pixels: 0 background, 1 myocardium, 2 blood
 /// of the left ventricle, 3 blood of the right one.
 pub fn heart(index: u64) -> (Image, Vec<u16>) {
-    let options =
-        ImageOptions { seed: SEED, content: ImageContent::Magnitude, ..ImageOptions::default() };
+    made(index, ImageOptions::default())
+}
+
+/// The same heart with this signal of the wall over the noise.
+pub fn heart_at(index: u64, signal_to_noise: f64) -> Image {
+    let signal_to_noise = [signal_to_noise; 2];
+    made(index, ImageOptions { signal_to_noise, ..ImageOptions::default() }).0
+}
+
+fn made(index: u64, options: ImageOptions) -> (Image, Vec<u16>) {
+    let options = ImageOptions { seed: SEED, content: ImageContent::Magnitude, ..options };
     let [n_x, n_y] = options.grid.matrix_size;
     let [width_mm, height_mm] = options.grid.field_of_view_mm;
     let dataset = SegmentationDataset::new(options, SegmentationContrast::ALL.to_vec())

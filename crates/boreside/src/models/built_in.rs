@@ -20,7 +20,9 @@ macro_rules! built_in {
 
 /// Those of `gadgets/model/models`, with the files of their golden sets.
 pub const BUILT_IN: &[BuiltIn] = built_in! {
+    "denoise_magnitude": "input_0.pb" "input_1.pb" "output_0.pb";
     "lv_segmentation": "input_0.pb" "output_0.pb" "output_1.pb";
+    "t1_map_quality": "input_0.pb" "output_0.pb" "output_1.pb";
 };
 
 #[cfg(test)]
