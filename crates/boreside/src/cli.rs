@@ -8,6 +8,7 @@ use crate::chains::ChainsOptions;
 use crate::demo::DemoOptions;
 use crate::inspect::InspectOptions;
 use crate::journal::JournalOptions;
+use crate::models::ModelsOptions;
 use crate::replay::ReplayOptions;
 use crate::serve::ServeOptions;
 use crate::simulate::SimulateOptions;
@@ -61,6 +62,8 @@ pub enum Command {
     Chains(ChainsOptions),
     /// List and export journalled sessions.
     Journal(JournalOptions),
+    /// List, check, time and describe networks, and find the runtime for them.
+    Models(ModelsOptions),
     /// Start a server, stream a simulated scan to it, and show the picture.
     Demo(DemoOptions),
 }
@@ -71,6 +74,32 @@ pub struct ChainFolder {
     /// Folder of chain files; they go before the built-in ones.
     #[arg(long, env = "BORESIDE_CHAINS", value_name = "DIR")]
     pub chains: Option<PathBuf>,
+}
+
+/// Where networks are, and what they run on.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ModelOptions {
+    /// Folder of models (manifests and .onnx files); they go before the built-in ones
+    #[arg(long, env = "BORESIDE_MODELS", value_name = "DIR")]
+    pub models: Option<PathBuf>,
+    /// What networks run on: auto, cuda, tensorrt, cpu or embedded [default: auto]
+    #[arg(long, env = "BORESIDE_PROVIDER", value_name = "PROVIDER", value_parser = provider)]
+    pub provider: Option<inference::ProviderChoice>,
+    /// The ONNX Runtime library, or its folder [default: it is looked for]
+    #[arg(long, env = "BORESIDE_ONNXRUNTIME", value_name = "FILE|DIR")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Threads of one network [default: as many as there are cores]
+    #[arg(long, env = "BORESIDE_MODEL_THREADS", value_name = "N")]
+    pub model_threads: Option<usize>,
+    /// Run networks in this process, where one that crashes ends all scans
+    #[arg(long, env = "BORESIDE_MODELS_IN_PROCESS", num_args = 0..=1, default_missing_value = "true")]
+    pub models_in_process: Option<bool>,
+}
+
+/// A provider by its name.
+pub fn provider(text: &str) -> Result<inference::ProviderChoice, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| "auto, cuda, tensorrt, cpu and embedded are known".to_owned())
 }
 
 /// The folder for journals and saved data.

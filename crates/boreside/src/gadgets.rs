@@ -64,6 +64,7 @@ pub fn registry() -> Registry {
         .with::<image::Scale>()
         .with::<image::SortImages>()
         .with::<image::SplitSeries>()
+        .with::<model::ApplyModel>()
 }
 
 macro_rules! built_in {

@@ -25,6 +25,7 @@ mod inspect;
 mod journal;
 mod local;
 mod logging;
+mod models;
 mod noise;
 mod outcome;
 mod picture;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::Stream(options) => stream::run(&options),
         Command::Chains(options) => chains::run(&options),
         Command::Journal(options) => journal::run(&options),
+        Command::Models(options) => models::run(&options),
         Command::Demo(options) => demo::run(&options),
     };
     match result {

@@ -7,15 +7,15 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use ismrmrd::{Header, wire};
-use pipeline::Scan;
+use pipeline::{Scan, Services};
 use serde_json::Value;
 use server::ChainChoice;
 
-use crate::cli::{ChainFolder, DataFolder};
+use crate::cli::{ChainFolder, DataFolder, ModelOptions};
 use crate::noise::NoiseOptions;
 use crate::outcome::Outcome;
 use crate::recording::{self, Pace, Recording};
-use crate::{client, gadgets, local};
+use crate::{client, gadgets, local, models};
 
 #[derive(Args)]
 pub struct ReplayOptions {
@@ -53,6 +53,8 @@ pub struct ReplayOptions {
     #[command(flatten)]
     pub chains: ChainFolder,
     #[command(flatten)]
+    pub networks: ModelOptions,
+    #[command(flatten)]
     pub data: DataFolder,
 }
 
@@ -86,7 +88,7 @@ pub fn run(options: &ReplayOptions) -> Result<()> {
         }
         None => {
             let chain = chain_of(&config, parameters.as_deref(), &options.chains)?;
-            let scan = scan_of(header_text, &options.data, &options.noise)?;
+            let scan = scan_of(header_text, &options.data, &options.noise, &options.networks)?;
             let messages = with_progress(recording);
             let finished = local::run(&chain, &scan, messages, |message| outcome.take(message));
             if let (true, Ok(finished)) = (options.statistics, &finished) {
@@ -119,6 +121,7 @@ pub fn scan_of(
     header_text: Option<String>,
     data: &DataFolder,
     noise: &NoiseOptions,
+    networks: &ModelOptions,
 ) -> Result<Scan> {
     let header = header_text.as_deref().and_then(|text| match Header::from_xml(text) {
         Ok(header) => Some(header),
@@ -133,6 +136,7 @@ pub fn scan_of(
         header,
         save_dir: Some(data.path().join("saved")),
         noise: Some(noise.store(data)?),
+        services: Services::default().with(models::service(networks, data)),
     })
 }
 

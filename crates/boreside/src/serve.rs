@@ -1,16 +1,18 @@
 //! `boreside serve`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use pipeline::Services;
 use serde::Deserialize;
 use server::{JournalSettings, Server, Settings};
 
-use crate::cli::{ChainFolder, DataFolder};
-use crate::gadgets;
+use crate::cli::{ChainFolder, DataFolder, ModelOptions};
 use crate::noise::ARCHIVE;
+use crate::{gadgets, models};
 
 /// Settings come from flags, then from variables (BORESIDE_…), then from the settings file.
 #[derive(Args)]
@@ -35,6 +37,21 @@ pub struct ServeSettings {
     /// Folder of chain files; they go before the built-in ones
     #[arg(long, env = "BORESIDE_CHAINS", value_name = "DIR")]
     pub chains: Option<PathBuf>,
+    /// Folder of models (manifests and .onnx files); they go before the built-in ones
+    #[arg(long, env = "BORESIDE_MODELS", value_name = "DIR")]
+    pub models: Option<PathBuf>,
+    /// What networks run on: auto, cuda, tensorrt, cpu or embedded [default: auto]
+    #[arg(long, env = "BORESIDE_PROVIDER", value_name = "PROVIDER", value_parser = crate::cli::provider)]
+    pub provider: Option<inference::ProviderChoice>,
+    /// The ONNX Runtime library, or its folder [default: it is looked for]
+    #[arg(long, env = "BORESIDE_ONNXRUNTIME", value_name = "FILE|DIR")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Threads of one network [default: as many as there are cores]
+    #[arg(long, env = "BORESIDE_MODEL_THREADS", value_name = "N")]
+    pub model_threads: Option<usize>,
+    /// Run networks in this process, where one that crashes ends all scans
+    #[arg(long, env = "BORESIDE_MODELS_IN_PROCESS", num_args = 0..=1, default_missing_value = "true")]
+    pub models_in_process: Option<bool>,
     /// Keep no journal of what arrives
     #[arg(long, env = "BORESIDE_NO_JOURNAL", num_args = 0..=1, default_missing_value = "true")]
     pub no_journal: Option<bool>,
@@ -80,9 +97,20 @@ impl ServeSettings {
             ($($field:ident)*) => { Self { $($field: self.$field.or(file.$field),)* } };
         }
         first_of! {
-            listen data chains no_journal journal_gib journal_days noise_hours noise_mib max_sessions
+            listen data chains models provider onnxruntime model_threads models_in_process no_journal journal_gib journal_days noise_hours noise_mib max_sessions
             max_message_mib
             idle_timeout_s total_timeout_s write_timeout_s drain_timeout_s shutdown_timeout_s
+        }
+    }
+
+    /// The networks.
+    fn networks(&self) -> ModelOptions {
+        ModelOptions {
+            models: self.models.clone(),
+            provider: self.provider,
+            onnxruntime: self.onnxruntime.clone(),
+            model_threads: self.model_threads,
+            models_in_process: self.models_in_process,
         }
     }
 
@@ -171,7 +199,10 @@ pub fn run(options: ServeOptions) -> Result<()> {
     };
     let address = settings.listen.clone().unwrap_or_else(|| "0.0.0.0:9002".to_owned());
     let chains = gadgets::library(&ChainFolder { chains: settings.chains.clone() });
-    let settings = settings.resolve()?;
+    let networks =
+        models::service(&settings.networks(), &DataFolder { data: settings.data.clone() });
+    let mut settings = settings.resolve()?;
+    settings.services = Services::default().with(Arc::clone(&networks));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("sockets")
@@ -181,6 +212,8 @@ pub fn run(options: ServeOptions) -> Result<()> {
     let cut_off = runtime.block_on(async {
         let server = Server::bind(address, settings, chains).await?;
         outln!("listening on {}", server.local_addr()?);
+        // Scans may come while networks are loaded.
+        networks.warm_up();
         Ok::<_, anyhow::Error>(server.run(stop_signal()).await)
     })?;
     // Threads of a chain that hangs would keep the program from ending.

@@ -7,7 +7,7 @@ use clap::Args;
 use ismrmrd::wire::{self, Reader, Writer};
 use pipeline::Kinds;
 
-use crate::cli::{ChainFolder, DataFolder};
+use crate::cli::{ChainFolder, DataFolder, ModelOptions};
 use crate::noise::NoiseOptions;
 use crate::{local, replay};
 
@@ -29,6 +29,8 @@ pub struct StreamOptions {
     pub noise: NoiseOptions,
     #[command(flatten)]
     pub chains: ChainFolder,
+    #[command(flatten)]
+    pub networks: ModelOptions,
     #[command(flatten)]
     pub data: DataFolder,
 }
@@ -65,7 +67,7 @@ pub fn run(options: &StreamOptions) -> Result<()> {
     };
     writer.write(&wire::Message::Header(header_text.clone()))?;
     writer.flush()?;
-    let scan = replay::scan_of(Some(header_text), &options.data, &noise)?;
+    let scan = replay::scan_of(Some(header_text), &options.data, &noise, &options.networks)?;
     let messages = std::iter::from_fn(move || match reader.read() {
         Ok(Some(wire::Message::Close)) | Ok(None) => None,
         Ok(Some(message)) => Some(Ok(message)),

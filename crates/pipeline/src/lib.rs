@@ -19,6 +19,7 @@ pub mod properties;
 mod registry;
 mod runtime;
 mod scan;
+mod services;
 pub mod unprocessed;
 mod wire_form;
 
@@ -36,3 +37,4 @@ pub use parametric_map::{ParametricMap, Unit, Verdict};
 pub use registry::{GadgetEntry, Registry, nearest};
 pub use runtime::{Canceller, Fault, GadgetStatistics, Run, Severity, Statistics};
 pub use scan::{Scan, ScanError};
+pub use services::Services;

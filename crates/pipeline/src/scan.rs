@@ -7,6 +7,7 @@ use ismrmrd::Header;
 
 use crate::Remedy;
 use crate::noise::NoiseStore;
+use crate::services::Services;
 
 /// The scan behind a chain's data.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Scan {
     pub save_dir: Option<PathBuf>,
     /// Noise of earlier scans, and room for that of this one; [`None`] where none is kept.
     pub noise: Option<Arc<dyn NoiseStore>>,
+    /// What the program has for gadgets beside that, e.g. its networks.
+    pub services: Services,
 }
 
 /// The scan's header lacks what a gadget needs.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ismrmrd::wire::Limits;
+use pipeline::Services;
 use pipeline::noise::NoiseLimits;
 
 /// Settings of the server.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub save_dir: Option<PathBuf>,
     /// Noise that is kept for later scans.
     pub noise: NoiseSettings,
+    /// What gadgets are given beside their scan.
+    pub services: Services,
 }
 
 /// How long things may take.
@@ -67,6 +70,7 @@ impl Default for Settings {
             journal: None,
             save_dir: None,
             noise: NoiseSettings::default(),
+            services: Services::default(),
         }
     }
 }

@@ -70,6 +70,11 @@ fn generate(root: &Path, program: &Program) -> Result<Vec<Generated>> {
         path: root.join("config/chain.schema.json"),
         text: format!("{}\n", serde_json::to_string_pretty(&chain_schema)?),
     }];
+    let model_schema = program.json(&["models", "schema"])?;
+    files.push(Generated {
+        path: root.join("docs/model.schema.json"),
+        text: format!("{}\n", serde_json::to_string_pretty(&model_schema)?),
+    });
     // Where each gadget is described: the README seen from docs/, and the heading.
     let mut sections = BTreeMap::new();
     for family in workspace::families(root)? {

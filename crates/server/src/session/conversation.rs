@@ -240,6 +240,7 @@ impl Conversation {
             session: self.id,
             save_dir: self.shared.settings.save_dir.clone(),
             noise: Some(self.shared.noise.store()),
+            services: self.shared.settings.services.clone(),
             ..Scan::default()
         };
         let mut header_error = None;

@@ -1,0 +1,159 @@
+//! Why a network's result is not to be had.
+
+use std::path::PathBuf;
+
+use pipeline::Remedy;
+
+use crate::Provider;
+use crate::check::Difference;
+use crate::engine::EngineError;
+use crate::golden::GoldenError;
+use crate::guard::Breach;
+use crate::manifest::ManifestError;
+
+/// Why a network's result is not to be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InferenceError {
+    /// No networks at all.
+    #[error("model {0}: this program was started without a place for models")]
+    NoModels(String),
+    /// No such model.
+    #[error("there is no model {name}{}", known_text(.known))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A file that cannot be read.
+    #[error("model {model}: {} cannot be read: {reason}", .path.display())]
+    File {
+        /// The model.
+        model: String,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Its files were deleted while the program ran.
+    #[error("model {0} was deleted")]
+    Deleted(String),
+    /// The manifest.
+    #[error("model {model}, manifest: {error}")]
+    Manifest {
+        /// The model.
+        model: String,
+        /// What is wrong.
+        error: ManifestError,
+    },
+    /// Manifest and file differ.
+    #[error("model {model}: {difference}")]
+    Differs {
+        /// The model.
+        model: String,
+        /// How.
+        difference: Difference,
+    },
+    /// The runtime, or what it says.
+    #[error("model {model}: {error}")]
+    Engine {
+        /// The model.
+        model: String,
+        /// What is wrong.
+        error: EngineError,
+    },
+    /// Another provider is required.
+    #[error("model {model} runs on {found}, {required} is required")]
+    Required {
+        /// The model.
+        model: String,
+        /// What it runs on.
+        found: Provider,
+        /// What is required.
+        required: Provider,
+    },
+    /// The golden check.
+    #[error("model {model}, golden check on {provider}: {error}")]
+    Golden {
+        /// The model.
+        model: String,
+        /// What it ran on.
+        provider: Provider,
+        /// What is wrong.
+        error: GoldenError,
+    },
+    /// A guard.
+    #[error("model {model}: guard of the {breach}")]
+    Guard {
+        /// The model.
+        model: String,
+        /// What was found.
+        breach: Breach,
+    },
+    /// Too late.
+    #[error("model {model} did not answer within {time_ms:.0} ms")]
+    Late {
+        /// The model.
+        model: String,
+        /// Its time.
+        time_ms: u64,
+    },
+    /// The process that ran it has ended.
+    #[error("model {model}: its process ended: {how}")]
+    Crashed {
+        /// The model.
+        model: String,
+        /// How: signal or exit code.
+        how: String,
+    },
+    /// Too many wait.
+    #[error("model {model}: {n_waiting} requests wait already")]
+    Busy {
+        /// The model.
+        model: String,
+        /// How many.
+        n_waiting: usize,
+    },
+}
+
+fn known_text(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) }
+}
+
+impl Remedy for InferenceError {
+    fn remedy(&self) -> &str {
+        match self {
+            Self::NoModels(_) => "start it with a folder of models (`--models DIR`)",
+            Self::Unknown { .. } | Self::Deleted(_) => {
+                "put its manifest and its .onnx file into the folder of models; \
+                 `boreside models list` names what is there"
+            }
+            Self::File { .. } => "let the server's user read it",
+            Self::Manifest { .. } => "correct the manifest; `boreside models check` names faults",
+            Self::Differs { .. } => {
+                "put the file that the manifest is for beside it, or write a manifest for this file"
+            }
+            Self::Engine {
+                error: EngineError::NoRuntime | EngineError::Library { .. }, ..
+            } => "`boreside models runtime` says what was found and what to install",
+            Self::Engine { error: EngineError::Provider { .. }, .. } | Self::Required { .. } => {
+                "`boreside models runtime` says what this provider needs"
+            }
+            Self::Engine { error: EngineError::Model(_), .. } => {
+                "export the model for an opset and operators that the runtime has"
+            }
+            Self::Engine { error: EngineError::Call(_), .. } => {
+                "give it what its manifest describes; `boreside models check` tries it"
+            }
+            Self::Golden { .. } => "use another provider, and tell whoever made the model",
+            Self::Guard { .. } => {
+                "look at the image before trusting it; the model was not made for it"
+            }
+            Self::Late { .. } => "give it more time in its manifest, more threads, or a GPU",
+            Self::Crashed { .. } => {
+                "it is started again; if that goes on, take the model out and tell whoever made it"
+            }
+            Self::Busy { .. } => "run fewer scans at once, or the model on a GPU",
+        }
+    }
+}
