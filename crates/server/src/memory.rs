@@ -13,6 +13,10 @@ const KEPT_BLOCK_BYTES: libc::c_int = 32 << 20;
 #[cfg(target_env = "gnu")]
 const KEPT_BYTES: libc::c_int = 1 << 30;
 
+/// Size of a heap of a thread other than the first.
+#[cfg(target_env = "gnu")]
+const HEAP_BYTES: libc::c_int = 64 << 20;
+
 /// Makes the process keep freed memory until [`give_back_freed_memory`]. Without effect where
 /// the allocator is not glibc's.
 pub fn keep_freed_memory() {
@@ -22,6 +26,8 @@ pub fn keep_freed_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT_BLOCK_BYTES);
         libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
+        // Else the heaps of threads other than the first go as soon as they are empty.
+        libc::mallopt(libc::M_TOP_PAD, HEAP_BYTES);
     }
 }
 

@@ -37,7 +37,8 @@ pub struct Config {
     /// for the end of the scan. Calibration goes with every bucket that has none of its own.
     pub release_each: Option<Counter>,
     /// Whether calibration readouts are given once more by themselves, as soon as imaging goes on
-    /// after them. Coil maps and kernels are then ready before the last readout arrives.
+    /// after as many and the same as the release before had. `grappa` then has its kernel and coil
+    /// maps ready before the last readout arrives; other methods gain nothing.
     pub release_calibration_early: bool,
 }
 
@@ -50,7 +51,7 @@ impl Default for Config {
             n_acquisitions_before_ongoing_trigger: 40,
             release_early: true,
             release_each: None,
-            release_calibration_early: true,
+            release_calibration_early: false,
         }
     }
 }
@@ -101,11 +102,24 @@ pub struct CollectReadouts {
 /// When calibration is whole before its data are.
 #[derive(Default)]
 struct EarlyCalibration {
-    /// Calibration readouts of the last release that had any: before that many there are more to
-    /// come, of other slices.
-    n_expected: usize,
+    /// Which calibration readouts the last release that had any had.
+    expected: Vec<Line>,
     was_given: bool,
 }
+
+/// Which line a readout is: its counters but for repetition and trigger.
+type Line = [u16; LINE_COUNTERS.len()];
+
+const LINE_COUNTERS: [Counter; 8] = [
+    Counter::EncodingStep1,
+    Counter::EncodingStep2,
+    Counter::Average,
+    Counter::Slice,
+    Counter::Contrast,
+    Counter::Phase,
+    Counter::Set,
+    Counter::Segment,
+];
 
 /// What releases the buckets.
 enum Trigger {
@@ -232,16 +246,21 @@ impl CollectReadouts {
         place.put(readout, bucket);
     }
 
-    /// Gives the calibration that is there for the first time.
+    /// Gives the calibration that is there, if it is whole and has not been given.
     fn give_calibration(&mut self, out: &mut Sink<Self>) {
         let Some(early) = self.early_calibration.as_mut().filter(|early| !early.was_given) else {
             return;
         };
         let n_readouts: usize = self.buckets.values().map(|bucket| bucket.reference.len()).sum();
-        if n_readouts == 0 || n_readouts < early.n_expected {
+        if n_readouts == 0 || n_readouts != early.expected.len() {
             return;
         }
+        // Other lines than before may be fewer than there will be.
         early.was_given = true;
+        let trigger = self.trigger.counter();
+        if !calibration_lines(&self.buckets, trigger).eq(early.expected.iter().copied()) {
+            return;
+        }
         for bucket in self.buckets.values().filter(|bucket| !bucket.reference.is_empty()) {
             out.push(Bucket { reference: bucket.reference.clone(), ..Bucket::default() });
         }
@@ -261,8 +280,10 @@ impl CollectReadouts {
         }
         self.last_len = buckets.values().map(|bucket| bucket.data.len()).max().unwrap_or(0);
         if let Some(early) = &mut self.early_calibration {
-            let n_readouts: usize = buckets.values().map(|bucket| bucket.reference.len()).sum();
-            early.n_expected = if n_readouts > 0 { n_readouts } else { early.n_expected };
+            let lines: Vec<_> = calibration_lines(&buckets, self.trigger.counter()).collect();
+            if !lines.is_empty() {
+                early.expected = lines;
+            }
             early.was_given = false;
         }
         for (index, mut bucket) in buckets {
@@ -275,7 +296,27 @@ impl CollectReadouts {
     }
 }
 
+/// The calibration readouts of the buckets, one after the other.
+fn calibration_lines(
+    buckets: &BTreeMap<u16, Bucket>,
+    trigger: Option<Counter>,
+) -> impl Iterator<Item = Line> {
+    buckets.values().flat_map(|bucket| &bucket.reference).map(move |readout| {
+        LINE_COUNTERS.map(|counter| {
+            if trigger == Some(counter) { 0 } else { counter.of(&readout.header.idx) }
+        })
+    })
+}
+
 impl Trigger {
+    fn counter(&self) -> Option<Counter> {
+        match self {
+            Self::End | Self::Count { .. } => None,
+            Self::Counter(trigger) => Some(trigger.counter),
+            Self::Each(trigger) => Some(trigger.each.counter()),
+        }
+    }
+
     /// Whether the buckets are to be released before this readout, which has a place in them.
     fn before(&mut self, readout: &Acquisition, out: &mut Sink<CollectReadouts>) -> bool {
         let trigger = match self {

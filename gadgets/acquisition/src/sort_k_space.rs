@@ -152,7 +152,7 @@ impl Gadget for SortKSpace {
         if let Some(fault) = &self.fault {
             return Err(fault.clone().into());
         }
-        if bucket.data.is_empty() {
+        if bucket.data.is_empty() && !bucket.reference.is_empty() {
             // Calibration before its data: these are yet to come.
             self.spare.prepare();
         }

@@ -24,7 +24,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use acquisition::{CollectReadouts, RemoveOversampling, SortKSpace, collect_readouts};
+use acquisition::{CollectReadouts, RemoveOversampling, SortKSpace};
 use cartesian::{CompressCoils, Grappa, PrepareReference};
 use cartesian::{compress_coils, grappa, prepare_reference};
 use ndarray::{Array2, Array4, Axis, s};
@@ -110,11 +110,6 @@ fn setup(subject: Subject, acceleration: usize, calibration: CalibrationLines) -
     }
 }
 
-/// Calibration only with its data.
-fn together() -> collect_readouts::Config {
-    collect_readouts::Config { release_calibration_early: false, ..Default::default() }
-}
-
 /// What the channels show together without noise: `[y, x]`.
 fn truth(simulated: &SimulatedScan) -> Array2<f32> {
     simulated.coil_images(0).map_axis(Axis(0), |channels| {
@@ -143,7 +138,7 @@ fn sorted(simulated: &SimulatedScan) -> Result<(Scan, KSpace), Box<dyn Error>> {
         })
         .collect();
     let messages = step::<RemoveOversampling>(Default::default(), &scan, messages)?;
-    let messages = step::<CollectReadouts>(together(), &scan, messages)?;
+    let messages = step::<CollectReadouts>(Default::default(), &scan, messages)?;
     let messages = step::<SortKSpace>(Default::default(), &scan, messages)?;
     match messages.into_iter().next() {
         Some(Message::KSpace(k_space)) => Ok((scan, k_space)),

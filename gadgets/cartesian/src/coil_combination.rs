@@ -55,13 +55,19 @@ impl CoilMapOptions {
         let images = reference_images(samples, limits, matrix);
         let images = images.view();
         // Gadgetron's window is square in plane; `kernel_phase` is its size along z.
-        let window = [self.kernel_phase, self.kernel_readout, self.kernel_readout];
+        let along_z = match self.algorithm {
+            CoilMapAlgorithm::Walsh => self.kernel_readout,
+            CoilMapAlgorithm::Inati | CoilMapAlgorithm::InatiIter => self.kernel_phase,
+        };
+        let window = [along_z, self.kernel_readout, self.kernel_readout];
         let (_, n_e2, n_e1, n_readout) = samples.dim();
         let spacing = |axis: usize, n_samples: usize| {
+            // The window is not larger than the images.
+            if window[axis].min(matrix[axis]) < 5 {
+                return 1;
+            }
             // Products of images of few samples change slowly.
-            let smooth = (matrix[axis] / (2 * n_samples).max(1)).min(MAX_SPACING);
-            let within_window = if window[axis] >= 5 { 2 } else { 1 };
-            smooth.max(within_window)
+            (matrix[axis] / (2 * n_samples).max(1)).clamp(2, MAX_SPACING)
         };
         let spacing = [spacing(0, n_e2), spacing(1, n_e1), spacing(2, n_readout)];
         match self.algorithm {

@@ -219,13 +219,11 @@ impl Modes {
                 }
             }
             // Lines that were not read are 0 and stay so.
-            let lines = lines.into_par_iter().zip(read.as_slice().unwrap_or_default());
-            lines.filter(|(_, header)| was_read(header)).for_each_init(
-                Vec::new,
-                |workspace, (mut channels, _)| {
-                    compression.apply_in_place(&mut channels, workspace);
-                },
-            );
+            let lines: Vec<_> =
+                lines.into_iter().zip(read).filter(|(_, line)| was_read(line)).collect();
+            lines.into_par_iter().for_each_init(Vec::new, |workspace, (mut channels, _)| {
+                compression.apply_in_place(&mut channels, workspace);
+            });
             samples.copy_within(
                 number * image_len..number * image_len + modes_len,
                 number * modes_len,
@@ -233,7 +231,8 @@ impl Modes {
         }
         samples.truncate(shape.outer.iter().product::<usize>() * modes_len);
         let axes = [n_slices, n_s, n_n, self.n_modes, n_e2, n_e1, n_readout];
-        let data = ArrayD::from_shape_vec(IxDyn(&axes), samples).unwrap_or_default();
+        let data = ArrayD::from_shape_vec(IxDyn(&axes), samples)
+            .unwrap_or_else(|error| unreachable!("the vector was cut to this shape: {error}"));
         Ok(KSpaceBuffer { data, ..buffer })
     }
 }

@@ -63,13 +63,13 @@ impl Gadget for PseudoReplica {
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
-        let k_space_number = self.n_k_spaces;
-        self.n_k_spaces += 1;
         out.push(k_space.clone());
         if k_space.data.data.is_empty() {
             // Calibration lines only.
             return Ok(());
         }
+        let k_space_number = self.n_k_spaces;
+        self.n_k_spaces += 1;
         for repetition in 0..self.config.repetitions as u64 {
             let mut copy = k_space.clone();
             copy.waveforms.clear();

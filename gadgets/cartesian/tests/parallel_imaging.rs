@@ -1,6 +1,7 @@
 //! Parallel imaging on the simulated scanner, whose answers are known.
 
 use acquisition::{CollectReadouts, RemoveOversampling, SortKSpace, collect_readouts};
+use cartesian::prepare_reference;
 use cartesian::{CompressCoils, Grappa, PrepareReference, ReconstructCoils};
 use cartesian::{compress_coils, grappa, reconstruct_coils};
 use ismrmrd::xml::{
@@ -56,10 +57,46 @@ fn prepared(setup: Setup) -> (SimulatedScan, Scan, Vec<Message>) {
     let scan = Scan::with_header(simulated.header().clone());
     let messages = simulated.acquisitions().map(Message::from).collect();
     let messages = step::<RemoveOversampling>(Default::default(), &scan, messages);
-    let messages = step::<CollectReadouts>(together(), &scan, messages);
+    let messages = step::<CollectReadouts>(Default::default(), &scan, messages);
     let messages = step::<SortKSpace>(Default::default(), &scan, messages);
     let messages = step::<PrepareReference>(Default::default(), &scan, messages);
     (simulated, scan, messages)
+}
+
+#[test]
+fn calibration_that_is_given_early_changes_no_bit() {
+    let noise = Noise::Sd(0.01);
+    // Separate calibration comes once, so there is none that is like the one before.
+    for (calibration, prepare_ref_always, n_given_early) in [
+        (CalibrationLines::Embedded(24), true, 2),
+        (CalibrationLines::Embedded(24), false, 2),
+        (CalibrationLines::Separate(24), true, 0),
+    ] {
+        let setup = Setup { n_slices: 2, noise, ..setup(2, calibration) };
+        let sequence = GradientEcho { n_repetitions: 3, ..GradientEcho::default() };
+        let simulated = SimulatedScan::new(&sequence, setup).expect("the setup fits");
+        let scan = Scan::with_header(simulated.header().clone());
+        let images = |release_calibration_early: bool| {
+            let messages = simulated.acquisitions().map(Message::from).collect();
+            let messages = step::<RemoveOversampling>(Default::default(), &scan, messages);
+            let collect = collect_readouts::Config {
+                trigger_dimension: Some(collect_readouts::Dimension::Repetition),
+                release_calibration_early,
+                ..Default::default()
+            };
+            let messages = step::<CollectReadouts>(collect, &scan, messages);
+            let messages = step::<SortKSpace>(Default::default(), &scan, messages);
+            let prepare = prepare_reference::Config { prepare_ref_always, ..Default::default() };
+            let messages = step::<PrepareReference>(prepare, &scan, messages);
+            let messages = step::<CompressCoils>(Default::default(), &scan, messages);
+            let n_k_spaces = messages.len();
+            let images = series(step::<Grappa>(Default::default(), &scan, messages));
+            (n_k_spaces, images.into_iter().map(|series| series.data).collect::<Vec<_>>())
+        };
+        let ((n_together, together), (n_early, early)) = (images(false), images(true));
+        assert_eq!((n_together, n_early), (3, 3 + n_given_early), "{calibration:?}");
+        assert!(together == early, "{calibration:?}, prepare_ref_always {prepare_ref_always}");
+    }
 }
 
 fn series(messages: Vec<Message>) -> Vec<ImageSeries> {
@@ -78,11 +115,6 @@ fn one_k_space(messages: Vec<Message>) -> KSpace {
         (Some(Message::KSpace(k_space)), None) => k_space,
         _ => panic!("not one k-space"),
     }
-}
-
-/// Calibration only with its data.
-fn together() -> collect_readouts::Config {
-    collect_readouts::Config { release_calibration_early: false, ..Default::default() }
 }
 
 /// What the channels show together: `[y, x]`.
@@ -293,7 +325,7 @@ fn noise_keeps_its_deviation_and_grows_with_the_g_factor() {
             messages.push(readout.into());
         }
         let messages = step::<RemoveOversampling>(Default::default(), &scan, messages);
-        let messages = step::<CollectReadouts>(together(), &scan, messages);
+        let messages = step::<CollectReadouts>(Default::default(), &scan, messages);
         let messages = step::<SortKSpace>(Default::default(), &scan, messages);
         let messages = step::<PrepareReference>(Default::default(), &scan, messages);
         let messages = step::<CompressCoils>(Default::default(), &scan, messages);

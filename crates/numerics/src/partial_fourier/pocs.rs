@@ -135,7 +135,7 @@ impl Pocs {
     pub fn run(&self, mut image: ArrayViewMut3<'_, Complex32>) -> PocsOutcome {
         assert_eq!(image.shape(), self.acquired.map(Acquired::len), "shape of the image");
         if self.partial.is_empty() || self.options.n_iterations == 0 || image.is_empty() {
-            return PocsOutcome { n_iterations: 0, change: 0.0, misfit: 0.0, weight: 0.0 };
+            return PocsOutcome { n_iterations: 0, change: 0.0, misfit: 0.0, weight: 1.0 };
         }
         let phase = low_resolution_phase(image.view(), &self.phase_filters);
         let phase = self.rows(phase.view());

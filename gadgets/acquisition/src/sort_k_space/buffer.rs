@@ -36,7 +36,8 @@ impl Budget {
     }
 }
 
-/// Memory for the samples of the next buffer, cleared while there is time.
+/// Memory for the samples of the next buffer, cleared while there is time. Very large pieces come
+/// from the system without having been cleared, and gain nothing.
 #[derive(Default)]
 pub(super) struct Spare {
     /// Samples of the last buffer of data.

@@ -206,7 +206,7 @@ impl Between<'_> {
             }
         }
         for ((re, im), &square) in phase.re.iter_mut().zip(&mut phase.im).zip(&*square) {
-            let turn = unit(Complex32::new(*re, *im) * self.scale);
+            let turn = unit(Complex32::new(*re, *im));
             let scale = if square >= f32::MIN_POSITIVE { square.sqrt().recip() } else { 0.0 };
             (*re, *im) = (turn.re * scale, turn.im * scale);
         }
@@ -265,7 +265,7 @@ impl Between<'_> {
         middle.fill(Complex32::ZERO);
         for z in (z + n_z - half_z..=z + n_z + half_z).map(|z| z % n_z) {
             for y in (y + n_y - half_y..=y + n_y + half_y).map(|y| y % n_y) {
-                add(&image[(z * n_y + y) * n_x..][..n_x], middle);
+                add_scaled(&image[(z * n_y + y) * n_x..][..n_x], self.scale, middle);
             }
         }
         column_sums.copy_within(n_x..n_x + half_x, 0);
@@ -283,10 +283,10 @@ fn unit(value: Complex32) -> Complex32 {
     if square >= f32::MIN_POSITIVE { value / square.sqrt() } else { Complex32::ONE }
 }
 
-/// `sums` += `values`.
+/// `sums` += `values` · `scale`.
 #[multiversion::multiversion(targets("x86_64+avx2+fma", "x86_64+avx"))]
-fn add(values: &[Complex32], sums: &mut [Complex32]) {
-    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+fn add_scaled(values: &[Complex32], scale: f32, sums: &mut [Complex32]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * scale);
 }
 
 /// `sums` += `values`.

@@ -354,6 +354,7 @@ impl Entries<'_> {
         }
     }
 }
+
 /// Covariance times `vector`, with entries as in [`Workspace`].
 #[inline(always)]
 fn multiply<S: Simd>(
