@@ -145,6 +145,30 @@ mod tests {
     }
 
     #[test]
+    fn pixels_of_the_grid_are_those_of_the_definition_in_three_dimensions_too() {
+        for (shape, window, spacing) in [
+            ((3, 5, 9, 17), [3, 5, 7], [2, 4, 3]),
+            ((4, 2, 12, 20), [5, 7, 7], [1, 2, 2]),
+            // Wider than the images.
+            ((2, 1, 3, 5), [1, 3, 5], [4, 4, 8]),
+        ] {
+            let images = noise(shape) + Complex32::new(1.0, 0.5);
+            for phase in [Phase::WindowSum, Phase::ChannelSum] {
+                let truth = by_definition(images.view(), window, 3, phase);
+                let window = Window { size: window, spacing };
+                let maps = local_eigenvector(images.view(), window, 3, phase);
+                for ((_, z, y, x), map) in maps.indexed_iter() {
+                    assert!(map.is_finite(), "{shape:?} at {z}, {y}, {x}");
+                }
+                let on_grid = s![.., ..;spacing[0], ..;spacing[1], ..;spacing[2]];
+                let (found, truth) = (maps.slice(on_grid), truth.slice(on_grid));
+                let difference = largest_difference(&found.to_owned(), &truth.to_owned());
+                assert!(difference < 2e-5, "{shape:?} {spacing:?} {phase:?}: {difference}");
+            }
+        }
+    }
+
+    #[test]
     fn scale_does_not_matter_and_nothing_gives_nothing() {
         let (.., images) = scene(4, 12, 20);
         let options = InatiOptions::default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use inference::guard::ScanConditions;
 use inference::manifest::{InputRole, OutputKind};
-use inference::{InferenceError, Model, Models, Provenance, Provider, Request};
+use inference::{InferenceError, Manifest, Model, Models, Provenance, Provider, Request};
 use ismrmrd::{ImageHeader, ImageType, Meta, Pixels};
 use ndarray::{Array3, Array4};
 use num_complex::Complex32;
@@ -162,19 +162,14 @@ impl ApplyModel {
             spacing_mm: spacing_of(&image.header, [n_x, n_y]),
         };
         let model = self.open();
-        let outcome = model
-            .as_ref()
-            .map_err(Misfit::from)
-            .and_then(|model| self.run(model, &source, Vec::new()));
-        let Outcome { finished, provenance } = match outcome {
-            Ok(outcome) => outcome,
+        let done = self.try_run(&model, &source, Vec::new());
+        let (manifest, Outcome { finished, provenance }) = match done {
+            Ok(done) => done,
             Err(misfit) => {
                 self.fall_back(&mut [&mut image.meta], model.as_deref().ok(), &misfit, out);
                 return out.push(image);
             }
         };
-        let Ok(model) = &model else { return out.push(image) };
-        let manifest = model.manifest();
         let plain = image.meta.clone();
         let mut derived_images = Vec::new();
         for (place, part) in finished.iter().enumerate().filter(|(_, part)| part.output.is_sent) {
@@ -227,20 +222,16 @@ impl ApplyModel {
             spacing_mm: spacing_of(&map.header, [n_x, n_y]),
         };
         let model = self.open();
-        let outcome = model
-            .as_ref()
-            .map_err(Misfit::from)
-            .and_then(|model| self.run(model, &source, Vec::new()));
-        let Outcome { finished, provenance } = match outcome {
-            Ok(outcome) => outcome,
+        let done = self.try_run(&model, &source, Vec::new());
+        let (manifest, Outcome { finished, provenance }) = match done {
+            Ok(done) => done,
             Err(misfit) => {
                 self.fall_back(&mut [&mut map.meta], model.as_deref().ok(), &misfit, out);
                 return out.push(map);
             }
         };
-        let Ok(model) = &model else { return out.push(map) };
         let plain = map.meta.clone();
-        measure(model.manifest(), &finished, source.spacing_mm, &mut map.meta);
+        measure(manifest, &finished, source.spacing_mm, &mut map.meta);
         provenance.write(&mut map.meta);
         let header = map.header;
         for part in finished.iter().filter(|part| part.output.kind == OutputKind::Image) {
@@ -304,19 +295,15 @@ impl ApplyModel {
             spacing_mm: spacing_of(&first, [n_x, n_y]),
         };
         let times_ms = self.times_of(&series, n_frames);
-        let outcome = model
-            .as_ref()
-            .map_err(Misfit::from)
-            .and_then(|model| self.run(model, &source, times_ms));
-        let Outcome { finished, provenance } = match outcome {
-            Ok(outcome) => outcome,
+        let done = self.try_run(&model, &source, times_ms);
+        let (manifest, Outcome { finished, provenance }) = match done {
+            Ok(done) => done,
             Err(misfit) => {
                 let mut metas: Vec<&mut Meta> = series.meta.iter_mut().collect();
                 self.fall_back(&mut metas, model.as_deref().ok(), &misfit, out);
                 return out.push(series);
             }
         };
-        let Ok(model) = &model else { return out.push(series) };
         // One image of the result for each series of frames; its header is the first frame's.
         let headers: Vec<ImageHeader> = match (takes_frames, along_s) {
             (true, true) => {
@@ -329,7 +316,7 @@ impl ApplyModel {
         };
         let plain = series.meta.first().cloned().unwrap_or_default();
         if let Some(meta) = series.meta.first_mut() {
-            measure(model.manifest(), &finished, source.spacing_mm, meta);
+            measure(manifest, &finished, source.spacing_mm, meta);
         }
         for part in finished.iter().filter(|part| part.output.kind == OutputKind::Image) {
             let Some(planes) = part.planes.as_ref().filter(|p| p.values.len() == series.data.len())
@@ -367,6 +354,17 @@ impl ApplyModel {
         };
         let times: Option<Vec<f64>> = series.meta.iter().take(n_frames).map(time).collect();
         times.unwrap_or_else(|| self.inversion_times_ms.clone())
+    }
+
+    /// The results of a model that may not be there, with its manifest.
+    fn try_run<'a>(
+        &self,
+        model: &'a Result<Arc<Model>, InferenceError>,
+        source: &Source,
+        times_ms: Vec<f64>,
+    ) -> Result<(&'a Manifest, Outcome<'a>), Misfit> {
+        let model = model.as_ref().map_err(Misfit::from)?;
+        Ok((model.manifest(), self.run(model, source, times_ms)?))
     }
 
     fn run<'a>(

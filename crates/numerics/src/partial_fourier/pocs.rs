@@ -320,6 +320,18 @@ mod tests {
     }
 
     #[test]
+    fn without_iterations_nothing_changes_and_nothing_is_held_back() {
+        let acquired =
+            [Acquired::whole(1), Acquired::new(32, 8, 31).expect("a range"), Acquired::whole(16)];
+        let options = PocsOptions { n_iterations: 0, ..PocsOptions::default() };
+        let before = zero_fill(&Scene::new([1, 32, 16]).truth, acquired);
+        let mut image = before.clone();
+        let outcome = Pocs::new(acquired, options).run(image.view_mut());
+        assert_eq!((outcome.n_iterations, outcome.weight), (0, 1.0));
+        assert_eq!(image, before);
+    }
+
+    #[test]
     fn a_phase_that_is_not_smooth_leaves_the_image_as_it_was() {
         let acquired =
             [Acquired::whole(1), Acquired::new(96, 24, 95).expect("a range"), Acquired::whole(80)];
