@@ -16,6 +16,7 @@ mod models;
 pub mod onnx;
 mod provenance;
 pub mod runtime;
+mod shared_memory;
 mod tensor;
 mod turns;
 pub mod worker;

@@ -1,8 +1,9 @@
 //! A network in a process of its own: what crashes there, takes nothing else down, and what takes
 //! too long can be ended.
 //!
-//! The two processes speak through a socket that is the child's standard input: a length, a JSON
-//! text of that length, then the bytes of the arrays that it lists.
+//! The two processes speak through a socket that is the child's standard input: a length and a
+//! JSON text of that length. The arrays that it lists lie one behind the other in memory that both
+//! share, which the child gets as its standard output.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,12 +16,17 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, EngineError, EngineOptions, Placement};
+use crate::shared_memory::SharedMemory;
 use crate::{ElementType, Provider, Tensor};
 
 /// The JSON text of a message: more is a mistake.
 const MAX_TEXT_BYTES: usize = 1 << 20;
-/// Arrays of one message: more is a mistake.
-const MAX_ARRAY_BYTES: u64 = 4 << 30;
+/// A model: more is a mistake.
+const MAX_MODEL_BYTES: u64 = 4 << 30;
+/// Arrays of one message together: more is a mistake.
+const MAX_ARRAY_BYTES: usize = 4 << 30;
+/// Where each array begins: as wide as the widest vector.
+const ALIGNMENT_BYTES: usize = 64;
 /// For a child to end by itself once its socket is closed.
 const END_WITHIN: Duration = Duration::from_millis(200);
 
@@ -61,9 +67,12 @@ impl ArrayHead {
         Self { name: name.clone(), element_type, shape }
     }
 
-    fn n_bytes(&self) -> Option<u64> {
-        let n = crate::tensor::n_elements(&self.shape)?;
-        u64::try_from(n.checked_mul(self.element_type.size_bytes())?).ok()
+    fn n_bytes(&self) -> Option<usize> {
+        crate::tensor::n_elements(&self.shape)?.checked_mul(self.element_type.size_bytes())
+    }
+
+    fn is_of(&self, tensor: &Tensor) -> bool {
+        self.element_type == tensor.element_type() && self.shape == tensor.shape()
     }
 }
 
@@ -89,6 +98,7 @@ impl From<EngineError> for WorkerError {
 pub(crate) struct Worker {
     child: Child,
     socket: UnixStream,
+    memory: SharedMemory,
     pub provider: Provider,
     pub runtime: String,
 }
@@ -103,17 +113,20 @@ impl Worker {
         deadline: Instant,
     ) -> Result<Self, WorkerError> {
         let (socket, theirs) = UnixStream::pair().map_err(|error| not_started(&error))?;
+        let memory = SharedMemory::new().map_err(|error| not_started(&error))?;
+        let shared = memory.share().map_err(|error| not_started(&error))?;
         let child = Command::new(&program.path)
             .args(&program.arguments)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
+            .stdout(Stdio::from(shared))
             .spawn()
             .map_err(|error| not_started(&error))?;
         // The provider is known once it has loaded the model.
-        let mut worker = Self { child, socket, provider: Provider::Cpu, runtime: String::new() };
+        let (provider, runtime) = (Provider::Cpu, String::new());
+        let mut worker = Self { child, socket, memory, provider, runtime };
         let order =
             Order::Load { n_bytes: model.len() as u64, options: options.clone(), memory_mib };
-        match worker.ask(&order, &[model], deadline)?.0 {
+        match worker.ask(&order, model, deadline)? {
             Reply::Loaded { provider, runtime } => {
                 (worker.provider, worker.runtime) = (provider, runtime);
                 Ok(worker)
@@ -135,17 +148,26 @@ impl Worker {
         deadline: Instant,
     ) -> Result<(Vec<(String, Tensor)>, Duration), WorkerError> {
         let order = Order::Run { arrays: inputs.iter().map(ArrayHead::of).collect() };
-        let bytes: Vec<&[u8]> = inputs.iter().map(|(_, tensor)| tensor.bytes()).collect();
-        match self.ask(&order, &bytes, deadline)? {
-            (Reply::Done { time_us, .. }, arrays) => Ok((arrays, Duration::from_micros(time_us))),
-            (Reply::Failed(error), _) => Err(error.into()),
-            (other, _) => Err(WorkerError::Ended(format!("it answered {other:?}"))),
+        put_arrays(&mut self.memory, inputs).map_err(|error| {
+            let what = format!("the memory for its inputs cannot be had: {error}");
+            WorkerError::Engine(EngineError::Call(what))
+        })?;
+        match self.ask(&order, &[], deadline)? {
+            Reply::Done { arrays, time_us } => {
+                let outputs = take_arrays(&mut self.memory, &arrays).map_err(|error| {
+                    self.end();
+                    WorkerError::Ended(format!("its outputs cannot be read: {error}"))
+                })?;
+                Ok((outputs, Duration::from_micros(time_us)))
+            }
+            Reply::Failed(error) => Err(error.into()),
+            other => Err(WorkerError::Ended(format!("it answered {other:?}"))),
         }
     }
 
     /// On what the operators of the calls until now ran.
     pub fn placement(&mut self, deadline: Instant) -> Result<Placement, WorkerError> {
-        match self.ask(&Order::Placement, &[], deadline)?.0 {
+        match self.ask(&Order::Placement, &[], deadline)? {
             Reply::Placed(placement) => Ok(placement),
             Reply::Failed(error) => Err(error.into()),
             other => Err(WorkerError::Ended(format!("it answered {other:?}"))),
@@ -155,18 +177,13 @@ impl Worker {
     fn ask(
         &mut self,
         order: &Order,
-        bytes: &[&[u8]],
+        bytes: &[u8],
         deadline: Instant,
-    ) -> Result<(Reply, Vec<(String, Tensor)>), WorkerError> {
+    ) -> Result<Reply, WorkerError> {
         let asked = {
             let mut line = Line { socket: &self.socket, deadline };
             send(&mut line, order, bytes).and_then(|()| {
-                let reply: Reply = receive(&mut line)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-                let arrays = match &reply {
-                    Reply::Done { arrays, .. } => receive_arrays(&mut line, arrays)?,
-                    _ => Vec::new(),
-                };
-                Ok((reply, arrays))
+                Ok(receive::<Reply>(&mut line)?.ok_or(io::ErrorKind::UnexpectedEof)?)
             })
         };
         asked.map_err(|error| match error.kind() {
@@ -260,13 +277,13 @@ impl Write for Line<'_> {
     }
 }
 
-fn send(line: &mut impl Write, message: &impl Serialize, bytes: &[&[u8]]) -> io::Result<()> {
+fn send(line: &mut impl Write, message: &impl Serialize, bytes: &[u8]) -> io::Result<()> {
     let text = serde_json::to_vec(message)?;
     let mut head = Vec::with_capacity(4 + text.len());
     head.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
     head.extend_from_slice(&text);
     line.write_all(&head)?;
-    bytes.iter().try_for_each(|bytes| line.write_all(bytes))
+    line.write_all(bytes)
 }
 
 /// The next message; [`None`] where the other side has closed.
@@ -286,8 +303,8 @@ fn receive<T: serde::de::DeserializeOwned>(line: &mut impl Read) -> io::Result<O
 }
 
 fn receive_bytes(line: &mut impl Read, n_bytes: u64) -> io::Result<Vec<u8>> {
-    if n_bytes > MAX_ARRAY_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "an array is too large"));
+    if n_bytes > MAX_MODEL_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a model is too large"));
     }
     let mut bytes = Vec::new();
     let len = usize::try_from(n_bytes).unwrap_or(usize::MAX);
@@ -299,19 +316,66 @@ fn receive_bytes(line: &mut impl Read, n_bytes: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn receive_arrays(line: &mut impl Read, heads: &[ArrayHead]) -> io::Result<Vec<(String, Tensor)>> {
-    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-    let mut arrays = Vec::with_capacity(heads.len().min(64));
-    for head in heads {
-        if head.n_bytes().is_none_or(|n_bytes| n_bytes > MAX_ARRAY_BYTES) {
-            return Err(invalid("an array is too large".to_owned()));
-        }
-        let tensor = Tensor::zeros(head.element_type, &head.shape);
-        let mut tensor = tensor.map_err(|error| invalid(error.to_string()))?;
-        line.read_exact(tensor.bytes_mut())?;
-        arrays.push((head.name.clone(), tensor));
+/// Puts arrays one behind the other into the memory.
+fn put_arrays(memory: &mut SharedMemory, arrays: &[(String, Tensor)]) -> io::Result<()> {
+    let heads: Vec<ArrayHead> = arrays.iter().map(ArrayHead::of).collect();
+    let (offsets, n_bytes) = places(&heads)?;
+    memory.reserve(n_bytes)?;
+    for ((_, tensor), offset) in arrays.iter().zip(offsets) {
+        memory.write(offset, tensor.bytes())?;
     }
+    Ok(())
+}
+
+/// Arrays out of the memory.
+fn take_arrays(
+    memory: &mut SharedMemory,
+    heads: &[ArrayHead],
+) -> io::Result<Vec<(String, Tensor)>> {
+    let mut arrays = Vec::new();
+    take_arrays_into(memory, heads, &mut arrays)?;
     Ok(arrays)
+}
+
+/// Arrays out of the memory into those of the call before, where these are as large.
+fn take_arrays_into(
+    memory: &mut SharedMemory,
+    heads: &[ArrayHead],
+    arrays: &mut Vec<(String, Tensor)>,
+) -> io::Result<()> {
+    let (offsets, n_bytes) = places(heads)?;
+    memory.reserve(n_bytes)?;
+    arrays.truncate(heads.len());
+    for (index, (head, offset)) in heads.iter().zip(offsets).enumerate() {
+        if !arrays.get(index).is_some_and(|(name, old)| *name == head.name && head.is_of(old)) {
+            let tensor = Tensor::zeros(head.element_type, &head.shape).map_err(invalid)?;
+            arrays.truncate(index);
+            arrays.push((head.name.clone(), tensor));
+        }
+        if let Some((_, tensor)) = arrays.get_mut(index) {
+            memory.read(offset, tensor.bytes_mut())?;
+        }
+    }
+    Ok(())
+}
+
+/// Where arrays lie in the memory, and its length.
+fn places(heads: &[ArrayHead]) -> io::Result<(Vec<usize>, usize)> {
+    let mut end = 0_usize;
+    let mut offsets = Vec::with_capacity(heads.len());
+    for head in heads {
+        offsets.push(end);
+        end = head
+            .n_bytes()
+            .and_then(|n_bytes| end.checked_add(n_bytes)?.checked_next_multiple_of(ALIGNMENT_BYTES))
+            .filter(|end| *end <= MAX_ARRAY_BYTES)
+            .ok_or_else(|| invalid("the arrays are too large"))?;
+    }
+    Ok((offsets, end))
+}
+
+fn invalid(what: impl ToString) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 
 /// The child's side: serves the process at the other end of standard input until that closes.
@@ -323,6 +387,10 @@ pub fn serve_stdin() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut memory = SharedMemory::of(io::stdout().as_fd().try_clone_to_owned()?);
+    // What a runtime prints must not land in the memory.
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    let mut inputs = Vec::new();
     let mut engine: Option<Engine> = None;
     let profiles = ProfileFolder::new();
     let mut run_options = None;
@@ -347,7 +415,7 @@ pub fn serve_stdin() -> io::Result<()> {
                 send(&mut socket, &reply, &[])?;
             }
             Order::Run { arrays } => {
-                let inputs = receive_arrays(&mut socket, &arrays)?;
+                take_arrays_into(&mut memory, &arrays, &mut inputs)?;
                 let start = Instant::now();
                 let done = (|| {
                     let engine = engine.as_mut().ok_or(EngineError::NoRuntime)?;
@@ -360,9 +428,8 @@ pub fn serve_stdin() -> io::Result<()> {
                 match done {
                     Ok(outputs) => {
                         let arrays = outputs.iter().map(ArrayHead::of).collect();
-                        let bytes: Vec<&[u8]> =
-                            outputs.iter().map(|(_, tensor)| tensor.bytes()).collect();
-                        send(&mut socket, &Reply::Done { arrays, time_us }, &bytes)?;
+                        put_arrays(&mut memory, &outputs)?;
+                        send(&mut socket, &Reply::Done { arrays, time_us }, &[])?;
                     }
                     Err(error) => send(&mut socket, &Reply::Failed(error), &[])?,
                 }
@@ -422,27 +489,44 @@ impl Drop for ProfileFolder {
 mod tests {
     use super::*;
 
+    fn head(shape: Vec<usize>) -> ArrayHead {
+        ArrayHead { name: "x".to_owned(), element_type: ElementType::F32, shape }
+    }
+
     #[test]
-    fn messages_and_arrays_cross_the_socket() {
+    fn messages_cross_the_socket() {
         let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");
-        let array =
-            ("x".to_owned(), Tensor::from_f32(&[1, 2], vec![1.0, 2.0]).expect("two elements"));
-        let order = Order::Run { arrays: vec![ArrayHead::of(&array)] };
-        send(&mut ours, &order, &[array.1.bytes()]).expect("sent");
+        send(&mut ours, &Order::Run { arrays: vec![head(vec![1, 2])] }, &[]).expect("sent");
         drop(ours);
         let Ok(Some(Order::Run { arrays })) = receive(&mut theirs) else { panic!("an order") };
-        assert_eq!(receive_arrays(&mut theirs, &arrays).expect("received"), [array]);
+        assert_eq!(arrays[0].shape, [1, 2]);
         assert!(receive::<Order>(&mut theirs).expect("an end").is_none());
     }
 
     #[test]
-    fn sizes_are_checked_before_memory_is_asked_for() {
-        let head = ArrayHead {
-            name: "x".to_owned(),
-            element_type: ElementType::F32,
-            shape: vec![1 << 40],
+    fn arrays_cross_the_shared_memory() {
+        let array = |name: &str, shape: &[usize], values: &[f32]| {
+            (name.to_owned(), Tensor::from_f32(shape, values.to_vec()).expect("as many elements"))
         };
-        assert!(receive_arrays(&mut io::empty(), &[head]).is_err());
+        let arrays = [array("x", &[1, 3], &[1.0, 2.0, 3.0]), array("y", &[2], &[4.0, 5.0])];
+        let heads: Vec<_> = arrays.iter().map(ArrayHead::of).collect();
+        let mut ours = SharedMemory::new().expect("memory");
+        let mut theirs = SharedMemory::of(ours.share().expect("a copy"));
+        put_arrays(&mut ours, &arrays).expect("put");
+        assert_eq!(take_arrays(&mut theirs, &heads).expect("taken"), arrays);
+        // One that is as large is used again, another is not.
+        let mut others = vec![array("x", &[1, 3], &[0.0; 3]), array("y", &[3], &[0.0; 3])];
+        let first = others[0].1.bytes().as_ptr();
+        take_arrays_into(&mut theirs, &heads, &mut others).expect("taken");
+        assert_eq!(others, arrays);
+        assert_eq!(others[0].1.bytes().as_ptr(), first);
+    }
+
+    #[test]
+    fn sizes_are_checked_before_memory_is_asked_for() {
+        let mut memory = SharedMemory::new().expect("memory");
+        assert!(take_arrays(&mut memory, &[head(vec![1 << 40])]).is_err());
+        assert!(take_arrays(&mut memory, &[head(vec![usize::MAX, 2])]).is_err());
         assert!(receive::<Order>(&mut &[0xff, 0xff, 0xff, 0xff][..]).is_err());
     }
 }

@@ -32,7 +32,8 @@ pub struct BenchOptions {
     at: Place,
 }
 
-/// Times of calls in turn: the bare runtime in this process, and the model as gadgets ask it.
+/// Times of calls in turn: the bare runtime in this process, and the model as gadgets ask it. What
+/// is around a call is all that is not the runtime's own time for it.
 pub fn run(options: &BenchOptions) -> Result<()> {
     let (y, x) = options.size.split_once('x').context("--size: write YxX")?;
     let size: [usize; 2] = [y.parse()?, x.parse()?];
@@ -71,9 +72,7 @@ pub fn run(options: &BenchOptions) -> Result<()> {
                         .bare
                         .first()
                         .map_or("-".to_owned(), |_| format!("{:.3}", median(&times.bare))),
-                    times.bare.first().map_or("-".to_owned(), |_| {
-                        format!("{:+.3} ms", median(&times.difference()))
-                    }),
+                    format!("{:+.3} ms", median(&times.around)),
                 );
             }
         }
@@ -89,14 +88,9 @@ fn bare_engine(models: &inference::Models, name: &str, options: &EngineOptions) 
 #[derive(Default)]
 struct Times {
     whole: Vec<f64>,
+    /// Of it, what the runtime did not need.
+    around: Vec<f64>,
     bare: Vec<f64>,
-}
-
-impl Times {
-    /// Of each call the model asked after the same call of the bare runtime.
-    fn difference(&self) -> Vec<f64> {
-        self.whole.iter().zip(&self.bare).map(|(whole, bare)| whole - bare).collect()
-    }
 }
 
 fn time(
@@ -119,11 +113,12 @@ fn time(
         let request =
             Request { inputs: inputs.to_vec(), session: 0, time: Some(Duration::from_secs(60)) };
         let start = Instant::now();
-        model.run(request)?;
+        let answer = model.run(request)?;
         let whole_ms = start.elapsed().as_secs_f64() * 1e3;
         // The first calls find nothing in the caches.
         if call >= 3 {
             times.whole.push(whole_ms);
+            times.around.push(whole_ms - answer.provenance.time_ms);
             times.bare.extend(bare_ms);
         }
     }
