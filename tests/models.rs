@@ -9,60 +9,12 @@ use inference::onnx::write_tensor;
 use ismrmrd::wire::Message;
 use ismrmrd::{Image, Pixels};
 use pipeline::unprocessed;
+use support::networks::{apply, has_runtime, pixels, send, serve, untouched};
 use support::onnx::{self, Folder};
 use support::{
-    Client, TestServer, boreside, hearts, images, relative_error, run, run_well, small_scan, texts,
+    Client, TestServer, boreside, hearts, images, relative_error, run, run_well, skipped,
+    small_scan, texts,
 };
-
-/// Whether there is a runtime; where none can be had, a word.
-fn has_runtime() -> bool {
-    let found = run(&["models", "runtime", "--no-models"]);
-    if !found.status.success() {
-        println!("skipped: {}", String::from_utf8_lossy(&found.stdout));
-    }
-    found.status.success()
-}
-
-/// A chain of magnitude images with this behind them.
-fn chain(last: &str) -> String {
-    format!(
-        "[[gadget]]\nuse = \"remove_oversampling\"\n[[gadget]]\nuse = \"collect_readouts\"\n\
-         trigger_dimension = \"repetition\"\n[[gadget]]\nuse = \"sort_k_space\"\n[[gadget]]\n\
-         use = \"reconstruct_fft\"\n[[gadget]]\nuse = \"split_series\"\n[[gadget]]\nuse = \"extract\"\n\
-         {last}"
-    )
-}
-
-fn apply(model: &str) -> String {
-    chain(&format!("[[gadget]]\nuse = \"apply_model\"\nmodel = \"{model}\"\n"))
-}
-
-fn send(server: &TestServer, chain: &str, n_repetitions: usize) -> Vec<Message> {
-    let scan = small_scan(n_repetitions);
-    let mut client = Client::open_with(server, chain, &scan.header().to_xml());
-    for readout in scan.acquisitions() {
-        client.send(readout);
-    }
-    client.send(Message::Close);
-    client.read_to_close()
-}
-
-fn pixels(image: &Image) -> Vec<f32> {
-    let Pixels::F32(pixels) = &image.pixels else { panic!("floats were expected") };
-    pixels.iter().copied().collect()
-}
-
-/// What a scan gives without any network.
-fn untouched(server: &TestServer) -> Vec<f32> {
-    let images = images(send(server, &chain(""), 1));
-    assert_eq!(images.len(), 1);
-    pixels(&images[0])
-}
-
-/// A server with a folder of models.
-fn serve(folder: &Folder, more: &[&str]) -> TestServer {
-    TestServer::start(&[&["--models", folder.text()], more].concat())
-}
 
 /// The answer holds the scan's images, untouched and marked, and text and log say why.
 fn assert_fell_back(server: &TestServer, answer: Vec<Message>, original: &[f32], word: &str) {
@@ -216,7 +168,7 @@ fn a_runtime_that_crashes_takes_no_session_down() {
     let compiled =
         Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
     if !compiled.is_ok_and(|status| status.success()) {
-        println!("skipped: there is no C compiler");
+        skipped("there is no C compiler");
         return;
     }
     let server = serve(&folder, &["--onnxruntime", library.to_str().expect("UTF-8")]);

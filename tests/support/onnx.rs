@@ -25,8 +25,19 @@ fn value(name: &str, shape: &[&str]) -> Writer {
 /// An operator: its name, its domain, inputs and an output.
 pub struct Node(pub &'static str, pub &'static str, pub Vec<String>, pub String);
 
-/// A model from `image` to `result`, with constants by name.
+/// A model from `image` to `result` of the same shape, with constants by name.
 pub fn model(opset: u64, shape: &[&str], nodes: &[Node], constants: &[(&str, Tensor)]) -> Vec<u8> {
+    model_of(opset, &[("image", shape)], shape, nodes, constants)
+}
+
+/// A model from inputs of these shapes to a `result`, with constants by name.
+fn model_of(
+    opset: u64,
+    inputs: &[(&str, &[&str])],
+    result: &[&str],
+    nodes: &[Node],
+    constants: &[(&str, Tensor)],
+) -> Vec<u8> {
     let mut graph = Writer::new();
     for Node(operator, domain, inputs, output) in nodes {
         let mut node = Writer::new();
@@ -43,7 +54,10 @@ pub fn model(opset: u64, shape: &[&str], nodes: &[Node], constants: &[(&str, Ten
     for (name, tensor) in constants {
         graph = graph.bytes(5, write_tensor(name, tensor));
     }
-    graph = graph.message(11, value("image", shape)).message(12, value("result", shape));
+    for (name, shape) in inputs {
+        graph = graph.message(11, value(name, shape));
+    }
+    graph = graph.message(12, value("result", result));
     let set = |domain: &str, version| Writer::new().bytes(1, domain).number(2, version);
     Writer::new()
         .number(1, 8)
@@ -57,6 +71,24 @@ pub fn model(opset: u64, shape: &[&str], nodes: &[Node], constants: &[(&str, Ten
 /// The image twice as bright.
 pub fn doubling() -> Vec<u8> {
     model(17, IMAGE, &[node("Mul", &["image", "two"], "result")], &[("two", Tensor::scalar(2.0))])
+}
+
+/// The sum of the images of a series, each multiplied with its time: inputs `image` and `times`.
+pub fn sum_over_times() -> Vec<u8> {
+    let axis = Tensor::new(&[1], Elements::I64(vec![1])).expect("one axis");
+    let inputs: [(&str, &[&str]); 2] =
+        [("image", &["n", "frames", "height", "width"]), ("times", &["frames", "1", "1"])];
+    let nodes = [
+        node("Mul", &["image", "times"], "weighted"),
+        node("ReduceSum", &["weighted", "axis"], "result"),
+    ];
+    model_of(17, &inputs, IMAGE, &nodes, &[("axis", axis)])
+}
+
+/// The sum of an image and its `companion`.
+pub fn sum_of_two() -> Vec<u8> {
+    let inputs: [(&str, &[&str]); 2] = [("image", IMAGE), ("companion", IMAGE)];
+    model_of(17, &inputs, IMAGE, &[node("Add", &["image", "companion"], "result")], &[])
 }
 
 /// One of the standard operators.

@@ -4,11 +4,12 @@ use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use inference::Models;
 use pipeline::Chain;
 use pipeline::chain::{ChainFile, chain_schema};
 
-use crate::cli::ChainFolder;
-use crate::gadgets;
+use crate::cli::{ChainFolder, DataFolder, ModelOptions};
+use crate::{gadgets, models};
 
 #[derive(Args)]
 pub struct ChainsOptions {
@@ -36,6 +37,15 @@ enum ChainsCommand {
         names: Vec<String>,
         #[command(flatten)]
         folder: ChainFolder,
+        #[command(flatten)]
+        networks: ModelOptions,
+    },
+    /// Print the text of a chain, e.g. to change a copy of it
+    Show {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        folder: ChainFolder,
     },
     /// Print the JSON Schema of chain files, or of one gadget's properties
     Schema {
@@ -49,7 +59,12 @@ pub fn run(options: &ChainsOptions) -> Result<()> {
     match &options.command {
         ChainsCommand::List { gadgets: true, json, .. } => list_gadgets(*json),
         ChainsCommand::List { folder, json, .. } => list_chains(folder, *json),
-        ChainsCommand::Check { names, folder } => check(names, folder),
+        ChainsCommand::Check { names, folder, networks } => check(names, folder, networks),
+        ChainsCommand::Show { name, folder } => {
+            let (_, text) = gadgets::library(folder).read(name)?;
+            outln!("{}", text.trim_end());
+            Ok(())
+        }
         ChainsCommand::Schema { gadget } => schema(gadget.as_deref()),
     }
 }
@@ -110,8 +125,27 @@ fn list_gadgets(json: bool) -> Result<()> {
     Ok(())
 }
 
-fn check(chains: &[String], folder: &ChainFolder) -> Result<()> {
+/// Whether there are the models that a chain names. One that is missing does not keep the chain
+/// from running, but is hardly what was meant.
+fn check_models(file: &ChainFile, models: &Models) -> Result<()> {
+    let known = models.names();
+    for value in file.values_of("model") {
+        let Some(name) = value.as_str().filter(|name| !known.iter().any(|known| known == name))
+        else {
+            continue;
+        };
+        let remedy = match pipeline::nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "`boreside models list` names all; `--models DIR` adds a folder".to_owned(),
+        };
+        bail!("chain {}: there is no model {name}\n  {remedy}", file.name);
+    }
+    Ok(())
+}
+
+fn check(chains: &[String], folder: &ChainFolder, networks: &ModelOptions) -> Result<()> {
     let library = gadgets::library(folder);
+    let models = models::service(networks, &DataFolder::default());
     let mut n_faulty = 0;
     for name in chains {
         let text = match name.as_str() {
@@ -125,12 +159,15 @@ fn check(chains: &[String], folder: &ChainFolder) -> Result<()> {
             }
             _ => None,
         };
-        let checked = match text {
-            Some(text) => ChainFile::parse(name, &text)
-                .and_then(|file| library.check(&file))
-                .map_err(anyhow::Error::from),
-            None => library.load(name).map_err(anyhow::Error::from),
+        let parsed = match text {
+            Some(text) => ChainFile::parse(name, &text).map_err(anyhow::Error::from),
+            None => library.find(name).map_err(anyhow::Error::from),
         };
+        let checked = parsed.and_then(|file| {
+            let chain = library.check(&file)?;
+            check_models(&file, &models)?;
+            Ok(chain)
+        });
         match checked {
             Ok(chain) => outln!("{name}: good: {}", chain.gadget_names().join(" > ")),
             Err(error) => {

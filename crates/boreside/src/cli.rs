@@ -72,15 +72,32 @@ pub enum Command {
 #[derive(Args, Clone, Debug, Default)]
 pub struct ChainFolder {
     /// Folder of chain files; they go before the built-in ones.
-    #[arg(long, env = "BORESIDE_CHAINS", value_name = "DIR")]
+    #[arg(long, env = "BORESIDE_CHAINS", value_name = "DIR", value_parser = folder)]
     pub chains: Option<PathBuf>,
+}
+
+/// A folder that is there.
+pub fn folder(path: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(path);
+    if path.is_dir() { Ok(path) } else { Err("there is no such folder".to_owned()) }
+}
+
+/// A file that a picture is written to.
+pub fn png_file(path: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(path);
+    let is_png = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+    if is_png {
+        Ok(path)
+    } else {
+        Err("pictures are PNG: give a name that ends in .png".to_owned())
+    }
 }
 
 /// Where networks are, and what they run on.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ModelOptions {
     /// Folder of models (manifests and .onnx files); they go before the built-in ones
-    #[arg(long, env = "BORESIDE_MODELS", value_name = "DIR")]
+    #[arg(long, env = "BORESIDE_MODELS", value_name = "DIR", value_parser = folder)]
     pub models: Option<PathBuf>,
     /// What networks run on: auto, cuda, tensorrt, cpu or embedded [default: auto]
     #[arg(long, env = "BORESIDE_PROVIDER", value_name = "PROVIDER", value_parser = provider)]
@@ -118,6 +135,11 @@ impl DataFolder {
         self.data.clone().unwrap_or_else(|| {
             state().unwrap_or_else(|| PathBuf::from("/var/lib")).join("boreside")
         })
+    }
+
+    /// The folder, and the user's state folder: what was fetched into that serves all.
+    pub fn with_default(&self) -> Vec<PathBuf> {
+        vec![self.path(), Self::default().path()]
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{gadgets, simulate};
 #[derive(Args)]
 pub struct DemoOptions {
     /// Where the picture goes
-    #[arg(long, default_value = "boreside-demo.png", value_name = "FILE")]
+    #[arg(long, default_value = "boreside-demo.png", value_name = "FILE", value_parser = crate::cli::png_file)]
     pub png: PathBuf,
     /// Stream at the pace of the sequence, as a scanner does
     #[arg(long)]

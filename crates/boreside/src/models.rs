@@ -110,13 +110,14 @@ pub fn run(options: &ModelsOptions) -> Result<()> {
 
 /// The networks of a program with these options.
 pub fn service(options: &ModelOptions, data: &DataFolder) -> Arc<Models> {
+    let data_folders = data.with_default();
     let data = data.path();
     Arc::new(Models::new(ModelSettings {
         folder: Some(options.models.clone().unwrap_or_else(|| data.join("models"))),
         built_in: built_in::BUILT_IN,
         provider: options.provider.unwrap_or_default(),
         library: options.onnxruntime.clone(),
-        data: Some(data),
+        data: data_folders,
         n_threads: options.model_threads,
         worker: if options.models_in_process == Some(true) { None } else { worker() },
     }))

@@ -37,7 +37,7 @@ pub struct ReplayOptions {
     #[arg(long, value_enum, default_value_t)]
     pub pace: Pace,
     /// Contact sheet of the images
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = crate::cli::png_file)]
     pub png: Option<PathBuf>,
     /// Group of an HDF5 file
     #[arg(long, default_value = "dataset")]
@@ -87,7 +87,8 @@ pub fn run(options: &ReplayOptions) -> Result<()> {
                 .map(|finished| finished.n_errors)
         }
         None => {
-            let chain = chain_of(&config, parameters.as_deref(), &options.chains)?;
+            let own = !options.parameters.is_empty();
+            let chain = chain_of(&config, parameters.as_deref(), own, &options.chains)?;
             let scan = scan_of(header_text, &options.data, &options.noise, &options.networks)?;
             let messages = with_progress(recording);
             let finished = local::run(&chain, &scan, messages, |message| outcome.take(message));
@@ -159,14 +160,17 @@ pub fn chain_of_options(
     parameters: &[String],
     folder: &ChainFolder,
 ) -> Result<pipeline::Chain> {
+    let own = !parameters.is_empty();
     let parameters = merged(None, parameters, true)?;
-    chain_of(&config_of(chain)?, parameters.as_deref(), folder)
+    chain_of(&config_of(chain)?, parameters.as_deref(), own, folder)
 }
 
-/// The chain for a run in this process.
+/// The chain for a run in this process. Parameters that it does not have are a mistake where they
+/// were `own` ones of the command line; a scanner may send more than one chain needs.
 fn chain_of(
     config: &wire::Message,
     parameters: Option<&str>,
+    own: bool,
     folder: &ChainFolder,
 ) -> Result<pipeline::Chain> {
     let choice = match config {
@@ -179,7 +183,11 @@ fn chain_of(
         .resolve(parameters.as_ref(), &gadgets::library(folder))
         .map_err(anyhow::Error::msg)?;
     if !unused.is_empty() {
-        tracing::warn!("parameters that no gadget of the chain has: {}", unused.join(", "));
+        let text = format!("parameters that no gadget of the chain has: {}", unused.join(", "));
+        if own {
+            bail!("{text}\n  `boreside chains schema GADGET` lists those of a gadget");
+        }
+        tracing::warn!("{text}");
     }
     Ok(chain)
 }

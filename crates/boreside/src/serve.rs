@@ -35,10 +35,10 @@ pub struct ServeSettings {
     #[arg(long, env = "BORESIDE_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Folder of chain files; they go before the built-in ones
-    #[arg(long, env = "BORESIDE_CHAINS", value_name = "DIR")]
+    #[arg(long, env = "BORESIDE_CHAINS", value_name = "DIR", value_parser = crate::cli::folder)]
     pub chains: Option<PathBuf>,
     /// Folder of models (manifests and .onnx files); they go before the built-in ones
-    #[arg(long, env = "BORESIDE_MODELS", value_name = "DIR")]
+    #[arg(long, env = "BORESIDE_MODELS", value_name = "DIR", value_parser = crate::cli::folder)]
     pub models: Option<PathBuf>,
     /// What networks run on: auto, cuda, tensorrt, cpu or embedded [default: auto]
     #[arg(long, env = "BORESIDE_PROVIDER", value_name = "PROVIDER", value_parser = crate::cli::provider)]
@@ -197,6 +197,12 @@ pub fn run(options: ServeOptions) -> Result<()> {
         Some(path) => options.settings.or(read_settings(path)?),
         None => options.settings,
     };
+    // Those of a settings file were not looked at yet.
+    for folder in [&settings.chains, &settings.models].into_iter().flatten() {
+        if !folder.is_dir() {
+            bail!("there is no folder {}", folder.display());
+        }
+    }
     let address = settings.listen.clone().unwrap_or_else(|| "0.0.0.0:9002".to_owned());
     let chains = gadgets::library(&ChainFolder { chains: settings.chains.clone() });
     let networks =

@@ -278,6 +278,10 @@ fn prepared(
     let n_threads = options.n_threads.max(1);
     let mut builder =
         builder.with_intra_threads(n_threads).map_err(|error| error.message().to_owned())?;
+    // Threads that wait for more work would take the processor from the reconstruction.
+    builder = builder
+        .with_config_entry("session.force_spinning_stop", "1")
+        .map_err(|error| error.message().to_owned())?;
     if let Some(path) = profile {
         builder = builder.with_profiling(path).map_err(|error| error.message().to_owned())?;
     }

@@ -43,8 +43,8 @@ pub struct ModelSettings {
     pub provider: ProviderChoice,
     /// The ONNX Runtime library, or its folder.
     pub library: Option<PathBuf>,
-    /// The data folder, which a library may lie in.
-    pub data: Option<PathBuf>,
+    /// Data folders, which a library may lie in.
+    pub data: Vec<PathBuf>,
     /// Threads of one call [default: as many as there are cores].
     pub n_threads: Option<usize>,
     /// The program that runs each model in a process of its own; [`None`]: in this one.
@@ -111,7 +111,7 @@ pub struct Listing {
 impl Models {
     /// Models as set. Nothing is loaded yet.
     pub fn new(settings: ModelSettings) -> Self {
-        let libraries = find_libraries(settings.library.as_deref(), settings.data.as_deref());
+        let libraries = find_libraries(settings.library.as_deref(), &settings.data);
         let wants_gpu = matches!(
             settings.provider,
             ProviderChoice::Cuda | ProviderChoice::Tensorrt | ProviderChoice::Auto
@@ -211,13 +211,14 @@ impl Models {
         Ok(model)
     }
 
-    /// The file of a model, which is the one that its manifest is for.
+    /// The manifest and the file of a model, which is the one that the manifest is for.
     ///
     /// # Errors
     /// [`InferenceError`]: no such model, or another file.
-    pub fn model_bytes(&self, name: &str) -> Result<Cow<'static, [u8]>, InferenceError> {
+    pub fn files(&self, name: &str) -> Result<(Manifest, Cow<'static, [u8]>), InferenceError> {
         let (manifest, source) = self.read(name)?;
-        source.read(&manifest)
+        let bytes = source.read(&manifest)?;
+        Ok((manifest, bytes))
     }
 
     /// Loads all models in the background, one after the other. Faults are logged.

@@ -85,10 +85,10 @@ pub struct FoundLibrary {
 /// folder, in the `target/onnxruntime` that the program was built in, in an installed Python.
 ///
 /// * `setting`: the library or its folder.
-/// * `data`: the data folder.
+/// * `data`: data folders, the first one first.
 ///
 /// Gives all that were found, the one to use first.
-pub fn find_libraries(setting: Option<&Path>, data: Option<&Path>) -> Vec<FoundLibrary> {
+pub fn find_libraries(setting: Option<&Path>, data: &[PathBuf]) -> Vec<FoundLibrary> {
     let mut found: Vec<FoundLibrary> = Vec::new();
     let mut look = |place, path: &Path| {
         let path = if path.is_dir() { library_in(path) } else { Some(path.to_owned()) };
@@ -112,7 +112,7 @@ pub fn find_libraries(setting: Option<&Path>, data: Option<&Path>) -> Vec<FoundL
         look("beside the program", &folder);
         look("beside the program", &folder.join("onnxruntime"));
     }
-    if let Some(data) = data {
+    for data in data {
         look("data folder", &data.join("onnxruntime"));
     }
     if let Some(folder) = target_folder() {
@@ -192,11 +192,11 @@ mod tests {
         for name in ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.32.0", "other.so"] {
             std::fs::write(folder.path().join(name), "").expect("written");
         }
-        let found = find_libraries(Some(folder.path()), None);
+        let found = find_libraries(Some(folder.path()), &[]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, folder.path().join("libonnxruntime.so.1.32.0"));
         assert!(!found[0].has_cuda);
-        let none = find_libraries(Some(Path::new("/nowhere")), Some(folder.path()));
+        let none = find_libraries(Some(Path::new("/nowhere")), &[folder.path().to_owned()]);
         assert!(none.is_empty(), "what was set is not replaced");
     }
 }

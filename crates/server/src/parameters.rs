@@ -35,7 +35,7 @@ pub fn chain_name(parameters: &Map<String, Value>) -> Option<&str> {
 }
 
 /// Sets the properties that the parameters name, as `property` wherever a gadget has it, or as
-/// `gadget.property`. Gives the names that fit nothing.
+/// `gadget.property`. Gives the names that fit nothing, each with the one that may be meant.
 pub fn apply(
     parameters: &Map<String, Value>,
     file: &mut ChainFile,
@@ -45,7 +45,10 @@ pub fn apply(
     for (name, value) in parameters {
         let is_other = !CHAIN_KEYS.contains(&name.as_str()) && name != "version";
         if is_other && !file.set_property(name, value, registry) {
-            unused.push(name.clone());
+            unused.push(match file.nearest_property(name, registry) {
+                Some(near) => format!("{name} (did you mean {near}?)"),
+                None => name.clone(),
+            });
         }
     }
     unused

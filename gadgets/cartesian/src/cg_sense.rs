@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::coil_combination::{CoilMapAlgorithm, CoilMapOptions};
+use crate::suitability::{Suitability, Takes};
 pub use crate::unaliasing::Error;
 use crate::unaliasing::{Kept, Unaliasing, empty_images, scale, slice_of};
 
@@ -81,6 +82,7 @@ pub struct CgSense {
     unaliasing: Unaliasing,
     /// `[channel, z, y, x]`.
     maps: Kept<Array4<Complex32>>,
+    suitability: Suitability,
 }
 
 impl Gadget for CgSense {
@@ -102,10 +104,13 @@ impl Gadget for CgSense {
             }
         }
         let unaliasing = Unaliasing::new(scan, config.coil_maps(), config.image_series);
-        Ok(Self { config, unaliasing, maps: Kept::default() })
+        let takes = Takes { undersampled: true, echo_planar: true };
+        let suitability = Suitability::of(scan, takes);
+        Ok(Self { config, unaliasing, maps: Kept::default(), suitability })
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
+        self.suitability.tell(out);
         let Some(mut job) = self.unaliasing.begin(k_space)? else { return Ok(()) };
         let options = SenseOptions {
             regularisation: self.config.regularisation,

@@ -75,7 +75,8 @@ impl Remedy for EpiHeaderError {
                 "convert the scan with the parameter map for echo-planar imaging, which writes \
                  the times of the readout gradient into the header"
             }
-            Self::NoDescription(_) => "use a chain made for such scans, e.g. `default.xml`",
+            Self::NoDescription(Trajectory::Cartesian) => "use `default.xml`",
+            Self::NoDescription(_) => "there is no chain for such scans yet",
         }
     }
 }

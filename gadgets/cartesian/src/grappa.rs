@@ -23,6 +23,7 @@ use crate::coil_combination::{
 };
 use crate::lines::{BackwardLines, BufferShape, into_standard_layout, lines_read};
 use crate::series::Describer;
+use crate::suitability::{Suitability, Takes};
 use calibration::{Calibration, Calibrations, Method, Source};
 pub use error::Error;
 use lattice::{Lattice, examine};
@@ -173,6 +174,7 @@ pub struct Grappa {
     filled: Array4<Complex32>,
     told_gaps: bool,
     backward: BackwardLines,
+    suitability: Suitability,
 }
 
 impl Gadget for Grappa {
@@ -197,6 +199,8 @@ impl Gadget for Grappa {
             });
             factors.collect()
         });
+        let takes = Takes { undersampled: true, echo_planar: true };
+        let suitability = Suitability::of(scan, takes);
         Ok(Self {
             method: config.method(),
             config,
@@ -207,6 +211,7 @@ impl Gadget for Grappa {
             filled: Array4::default((0, 0, 0, 0)),
             told_gaps: false,
             backward: BackwardLines::default(),
+            suitability,
         })
     }
 
@@ -222,6 +227,7 @@ impl Gadget for Grappa {
             }
             return Ok(());
         }
+        self.suitability.tell(out);
         let shape = BufferShape::of(&buffer)?;
         if let Some((what, remedy)) = self.backward.complaint(&buffer) {
             out.warn(what, remedy);

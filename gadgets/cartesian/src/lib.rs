@@ -30,6 +30,7 @@ pub mod scale_series;
 mod series;
 pub mod spirit;
 pub mod spirit_non_linear;
+mod suitability;
 pub mod transform_k_space;
 pub mod transform_readout;
 mod unaliasing;

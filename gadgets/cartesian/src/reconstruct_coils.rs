@@ -15,6 +15,7 @@ use crate::coil_combination::{
 };
 use crate::lines::{BackwardLines, BufferShape, BufferShapeError, into_standard_layout};
 use crate::series::Describer;
+use crate::suitability::{Suitability, Takes};
 
 /// Inverse Fourier transform and combination of the channels.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -77,6 +78,7 @@ pub struct ReconstructCoils {
     maps: BTreeMap<Key, (MadeOf, Array4<Complex32>)>,
     plan: Option<Plan>,
     backward: BackwardLines,
+    suitability: Suitability,
 }
 
 impl Gadget for ReconstructCoils {
@@ -106,7 +108,9 @@ impl Gadget for ReconstructCoils {
         };
         let describer = Describer::new(scan);
         let backward = BackwardLines::default();
-        Ok(Self { config, options, describer, maps: BTreeMap::new(), plan: None, backward })
+        let suitability = Suitability::of(scan, Takes::default());
+        let maps = BTreeMap::new();
+        Ok(Self { config, options, describer, maps, plan: None, backward, suitability })
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
@@ -114,6 +118,7 @@ impl Gadget for ReconstructCoils {
         if buffer.data.is_empty() {
             return Ok(());
         }
+        self.suitability.tell(out);
         let shape = BufferShape::of(&buffer)?;
         if let Some((what, remedy)) = self.backward.complaint(&buffer) {
             out.warn(what, remedy);

@@ -2,7 +2,6 @@
 
 mod combine;
 
-use ismrmrd::xml::Trajectory;
 use ismrmrd::{ImageHeader, KSpaceBuffer, Meta, SamplingDescription};
 use ndarray::{Array3, ArrayD, Axis};
 use num_complex::Complex32;
@@ -12,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::image_headers::{central_line, image_header};
+use crate::suitability::{Suitability, Takes};
 use combine::combine;
 
 /// Inverse Fourier transform and root sum of squares over the channels.
@@ -38,8 +38,7 @@ pub struct ReconstructFft {
     plan: Option<Plan>,
     /// Images so far, for their numbers.
     n_images: u64,
-    /// What the header calls a scan that is not Cartesian, until that was told.
-    unsuited: Option<Trajectory>,
+    suitability: Suitability,
 }
 
 /// Axes of the buffer: `[slice, s, n, channel, z, y, x]`.
@@ -60,21 +59,12 @@ impl Gadget for ReconstructFft {
     type Error = Error;
 
     fn new(config: Config, scan: &Scan) -> Result<Self, Error> {
-        let trajectory = scan.encoding(0).ok().map(|encoding| encoding.trajectory);
-        let unsuited = trajectory.filter(|trajectory| *trajectory != Trajectory::Cartesian);
-        Ok(Self { config, plan: None, n_images: 0, unsuited })
+        let suitability = Suitability::of(scan, Takes::default());
+        Ok(Self { config, plan: None, n_images: 0, suitability })
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
-        if let Some(trajectory) = self.unsuited.take() {
-            out.warn(
-                format!(
-                    "the scan is {}, and this chain takes it as Cartesian",
-                    trajectory.as_str()
-                ),
-                "do not trust these images: use a chain made for such scans",
-            );
-        }
+        self.suitability.tell(out);
         let KSpace { s, n, data: mut buffer, waveforms, .. } = k_space;
         if buffer.data.is_empty() {
             // Calibration lines only.

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::coil_combination::{CoilMapAlgorithm, CoilMapOptions};
+use crate::suitability::{Suitability, Takes};
 pub use crate::unaliasing::Error;
 use crate::unaliasing::{IntensityScale, Kept, Unaliasing, slice_of};
 pub(crate) use method::LinearMethod;
@@ -128,6 +129,7 @@ pub struct Spirit {
     method: LinearMethod,
     unaliasing: Unaliasing,
     calibrations: Kept<Calibration>,
+    suitability: Suitability,
 }
 
 /// What is made of calibration lines.
@@ -153,10 +155,13 @@ impl Gadget for Spirit {
         method.check()?;
         let unaliasing =
             Unaliasing::new(scan, coil_maps, config.image_series).with_scale(config.scale);
-        Ok(Self { config, method, unaliasing, calibrations: Kept::default() })
+        let takes = Takes { undersampled: true, echo_planar: true };
+        let suitability = Suitability::of(scan, takes);
+        Ok(Self { config, method, unaliasing, calibrations: Kept::default(), suitability })
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
+        self.suitability.tell(out);
         let Some(mut job) = self.unaliasing.begin(k_space)? else { return Ok(()) };
         let mut maps = Vec::with_capacity(job.groups.len());
         for group in job.groups.clone() {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::coil_combination::{CoilMapAlgorithm, CoilMapOptions};
 use crate::spirit::LinearMethod;
+use crate::suitability::{Suitability, Takes};
 pub use crate::unaliasing::Error;
 use crate::unaliasing::{IntensityScale, Kept, Unaliasing, slice_of};
 
@@ -272,6 +273,7 @@ pub struct SpiritNonLinear {
     method: LinearMethod,
     unaliasing: Unaliasing,
     calibrations: Kept<Calibration>,
+    suitability: Suitability,
 }
 
 /// What is made of calibration lines.
@@ -295,10 +297,14 @@ impl Gadget for SpiritNonLinear {
         config.check()?;
         let unaliasing =
             Unaliasing::new(scan, config.coil_maps(), config.image_series).with_scale(config.scale);
-        Ok(Self { method: config.method(), config, unaliasing, calibrations: Kept::default() })
+        let takes = Takes { undersampled: true, echo_planar: true };
+        let suitability = Suitability::of(scan, takes);
+        let (method, calibrations) = (config.method(), Kept::default());
+        Ok(Self { method, config, unaliasing, calibrations, suitability })
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
+        self.suitability.tell(out);
         let Some(mut job) = self.unaliasing.begin(k_space)? else { return Ok(()) };
         let [n_e2, n_e1, n_readout] = job.shape.k_space;
         if n_e2 > 1 {

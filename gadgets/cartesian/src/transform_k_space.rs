@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::image_headers::{central_line, image_header};
 use crate::lines::{BackwardLines, BufferShape, BufferShapeError, into_standard_layout};
+use crate::suitability::{Suitability, Takes};
 
 /// Inverse Fourier transform of each channel.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -23,6 +24,7 @@ pub struct TransformKSpace {
     /// Images so far, for their numbers.
     n_images: u64,
     backward: BackwardLines,
+    suitability: Suitability,
 }
 
 impl Gadget for TransformKSpace {
@@ -34,8 +36,10 @@ impl Gadget for TransformKSpace {
     type Output = Image; // [channel, z, y, x]
     type Error = Error;
 
-    fn new(_config: Config, _scan: &Scan) -> Result<Self, Error> {
-        Ok(Self { plan: None, n_images: 0, backward: BackwardLines::default() })
+    fn new(_config: Config, scan: &Scan) -> Result<Self, Error> {
+        let takes = Takes { echo_planar: true, ..Takes::default() };
+        let suitability = Suitability::of(scan, takes);
+        Ok(Self { plan: None, n_images: 0, backward: BackwardLines::default(), suitability })
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
@@ -44,6 +48,7 @@ impl Gadget for TransformKSpace {
             // Calibration lines only.
             return Ok(());
         }
+        self.suitability.tell(out);
         let shape = BufferShape::of(&buffer)?;
         if let Some((what, remedy)) = self.backward.complaint(&buffer) {
             out.warn(what, remedy);

@@ -318,11 +318,14 @@ impl ApplyModel {
         if let Some(meta) = series.meta.first_mut() {
             measure(manifest, &finished, source.spacing_mm, meta);
         }
-        for part in finished.iter().filter(|part| part.output.kind == OutputKind::Image) {
-            let Some(planes) = part.planes.as_ref().filter(|p| p.values.len() == series.data.len())
-            else {
-                continue;
-            };
+        // Images for the series' own take their place; one made of several images is beside them.
+        let n_values = series.data.len();
+        let replaces = |part: &Finished| {
+            let len = part.planes.as_ref().map(|planes| planes.values.len());
+            part.output.kind == OutputKind::Image && len == Some(n_values)
+        };
+        for part in finished.iter().filter(|part| replaces(part)) {
+            let Some(planes) = part.planes.as_ref() else { continue };
             // The new magnitude with the phase that was.
             let permuted = series.data.view_mut().permuted_axes(order.as_slice());
             for (pixel, magnitude) in permuted.into_iter().zip(&planes.values) {
@@ -337,7 +340,7 @@ impl ApplyModel {
         series.meta.iter_mut().for_each(|meta| provenance.write(meta));
         out.push(series);
         for (place, part) in finished.iter().enumerate() {
-            if part.output.is_sent && part.output.kind != OutputKind::Image {
+            if part.output.is_sent && !replaces(part) {
                 for image in derived(part, place, &headers, &plain, [channels, z], &provenance) {
                     out.push(image);
                 }

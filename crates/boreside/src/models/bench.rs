@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use inference::manifest::{Axis, Length};
-use inference::{Engine, EngineOptions, Manifest, Model, ProviderChoice, Request, Tensor};
+use inference::{Engine, Manifest, Model, ProviderChoice, Request, Tensor};
 
 use super::{Place, service};
 
@@ -32,8 +32,8 @@ pub struct BenchOptions {
     at: Place,
 }
 
-/// Times of calls in turn: the bare runtime in this process, and the model as gadgets ask it. What
-/// is around a call is all that is not the runtime's own time for it.
+/// Times of calls of the bare runtime in this process, then of the model as gadgets ask it. What is
+/// around a call is all that is not the runtime's own time for it.
 pub fn run(options: &BenchOptions) -> Result<()> {
     let (y, x) = options.size.split_once('x').context("--size: write YxX")?;
     let size: [usize; 2] = [y.parse()?, x.parse()?];
@@ -53,25 +53,22 @@ pub fn run(options: &BenchOptions) -> Result<()> {
             networks.provider = Some(*provider);
             networks.model_threads = Some(*n_threads);
             let models = service(&networks, &options.at.data);
+            // The bare runtime goes before the model comes: their threads would wait for each other.
+            let bare = bare_times(&models, options, size);
             let model = models.open(&options.name)?;
             let runs_on = model.wait_until_ready()?;
             // One runtime for each process: the embedded one is timed in the worker only.
-            let bare = (runs_on != inference::Provider::Embedded)
-                .then(|| bare_engine(&models, &options.name, models.options()))
-                .transpose()?;
-            let mut bare = bare;
-            for batch in &options.batch {
+            let bare = if runs_on == inference::Provider::Embedded { Vec::new() } else { bare? };
+            for (place, batch) in options.batch.iter().enumerate() {
                 let Some(inputs) = inputs(model.manifest(), *batch, size) else { continue };
-                let times = time(&model, bare.as_mut(), &inputs, options.calls)?;
+                let times = time(&model, &inputs, options.calls)?;
+                let bare = bare.get(place).and_then(Option::as_ref);
                 outln!(
                     "{:<10} {n_threads:>7} {batch:>5}  {:>10.3} {:>10.3} {:>10}  {:>9}",
                     runs_on.name(),
                     median(&times.whole),
                     times.whole.iter().copied().fold(f64::MAX, f64::min),
-                    times
-                        .bare
-                        .first()
-                        .map_or("-".to_owned(), |_| format!("{:.3}", median(&times.bare))),
+                    bare.map_or("-".to_owned(), |bare| format!("{:.3}", median(bare))),
                     format!("{:+.3} ms", median(&times.around)),
                 );
             }
@@ -80,9 +77,28 @@ pub fn run(options: &BenchOptions) -> Result<()> {
     Ok(())
 }
 
-fn bare_engine(models: &inference::Models, name: &str, options: &EngineOptions) -> Result<Engine> {
-    let bytes = models.model_bytes(name)?;
-    Ok(Engine::load(&bytes, options, None)?)
+/// Calls that find nothing in the caches, and are not counted.
+const N_FIRST: usize = 3;
+
+/// Times of the runtime alone for each batch; [`None`] where the model has no such batch.
+fn bare_times(
+    models: &inference::Models,
+    options: &BenchOptions,
+    size: [usize; 2],
+) -> Result<Vec<Option<Vec<f64>>>> {
+    let (manifest, bytes) = models.files(&options.name)?;
+    let mut engine = Engine::load(&bytes, models.options(), None)?;
+    let times = options.batch.iter().map(|batch| {
+        let Some(inputs) = inputs(&manifest, *batch, size) else { return Ok(None) };
+        let mut times = Vec::new();
+        for _ in 0..options.calls + N_FIRST {
+            let start = Instant::now();
+            engine.run(&inputs, None)?;
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        Ok(Some(times.split_off(N_FIRST)))
+    });
+    times.collect()
 }
 
 #[derive(Default)]
@@ -90,36 +106,19 @@ struct Times {
     whole: Vec<f64>,
     /// Of it, what the runtime did not need.
     around: Vec<f64>,
-    bare: Vec<f64>,
 }
 
-fn time(
-    model: &Model,
-    mut bare: Option<&mut Engine>,
-    inputs: &[(String, Tensor)],
-    n_calls: usize,
-) -> Result<Times> {
+fn time(model: &Model, inputs: &[(String, Tensor)], n_calls: usize) -> Result<Times> {
     let mut times = Times::default();
-    for call in 0..n_calls + 3 {
-        // Both in turn, so that whatever else the machine does is the same for both.
-        let bare_ms = match &mut bare {
-            Some(engine) => {
-                let start = Instant::now();
-                engine.run(inputs, None)?;
-                Some(start.elapsed().as_secs_f64() * 1e3)
-            }
-            None => None,
-        };
+    for call in 0..n_calls + N_FIRST {
         let request =
             Request { inputs: inputs.to_vec(), session: 0, time: Some(Duration::from_secs(60)) };
         let start = Instant::now();
         let answer = model.run(request)?;
         let whole_ms = start.elapsed().as_secs_f64() * 1e3;
-        // The first calls find nothing in the caches.
-        if call >= 3 {
+        if call >= N_FIRST {
             times.whole.push(whole_ms);
             times.around.push(whole_ms - answer.provenance.time_ms);
-            times.bare.extend(bare_ms);
         }
     }
     Ok(times)

@@ -36,7 +36,8 @@ pub struct RuntimeOptions {
 /// Says what was found, after fetching it where that is wanted.
 pub fn run(options: &RuntimeOptions) -> Result<()> {
     let data = options.at.data.path();
-    let find = || find_libraries(options.at.networks.onnxruntime.as_deref(), Some(&data));
+    let folders = options.at.data.with_default();
+    let find = || find_libraries(options.at.networks.onnxruntime.as_deref(), &folders);
     if options.fetch && (options.again || find().is_empty()) {
         let own = || target_folder().map(|target| target.join("onnxruntime"));
         let folder = options.to.clone().or_else(own).unwrap_or_else(|| data.join("onnxruntime"));

@@ -1,10 +1,12 @@
 //! A chain file as it was written, before anything in it is looked up.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::chain::{ChainError, gadgetron_xml, native_toml};
 use crate::properties::Property;
-use crate::{Kinds, Registry};
+use crate::{Kinds, Registry, nearest};
 
 /// A chain file, parsed but not checked.
 #[derive(Clone, Debug)]
@@ -114,6 +116,30 @@ impl ChainFile {
             step.properties.push(new.clone());
         });
         found
+    }
+
+    /// The values of a property, by its name, in all gadgets that set it.
+    pub fn values_of(&self, property: &str) -> Vec<Value> {
+        let mut values = Vec::new();
+        for_each_gadget(&mut self.steps.clone(), &mut |step| {
+            let set = step.properties.iter().filter(|known| known.name == property);
+            values.extend(set.map(|known| known.value.clone()));
+        });
+        values
+    }
+
+    /// The property of some gadget of the chain whose name is most like this one, if one is near
+    /// enough to be meant.
+    pub fn nearest_property(&mut self, parameter: &str, registry: &Registry) -> Option<String> {
+        let property = parameter.rsplit_once('.').map_or(parameter, |(_, property)| property);
+        let mut names = BTreeSet::new();
+        for_each_gadget(&mut self.steps, &mut |step| {
+            let schema = registry.get(&step.gadget).map(|entry| entry.schema_value());
+            let properties = schema.as_ref().and_then(|schema| schema.get("properties"));
+            let properties = properties.and_then(Value::as_object).into_iter().flatten();
+            names.extend(properties.map(|(name, _)| name.clone()));
+        });
+        nearest(property, names.iter().map(String::as_str)).map(str::to_owned)
     }
 }
 

@@ -83,6 +83,15 @@ impl ChainLibrary {
     /// # Errors
     /// [`LibraryError`]: the name, the file or its form is wrong.
     pub fn find(&self, name: &str) -> Result<ChainFile, LibraryError> {
+        let (name, text) = self.read(name)?;
+        Ok(ChainFile::parse(&name, &text)?)
+    }
+
+    /// File name and text of the chain of this name, with or without ending.
+    ///
+    /// # Errors
+    /// [`LibraryError`]: there is none, or it cannot be read.
+    pub fn read(&self, name: &str) -> Result<(String, String), LibraryError> {
         if !is_safe(name) {
             return Err(LibraryError::BadName(name.chars().take(80).collect()));
         }
@@ -90,7 +99,7 @@ impl ChainLibrary {
             .chain(ENDINGS.iter().map(|ending| format!("{name}{ending}")));
         for name in names {
             if let Some(text) = self.text(&name)? {
-                return Ok(ChainFile::parse(&name, &text)?);
+                return Ok((name, text));
             }
         }
         let known = self.names();

@@ -233,9 +233,6 @@ impl Conversation {
             }
             Err(error) => return self.fail_with(&error).await,
         };
-        if !unused.is_empty() {
-            tracing::info!("parameters that no gadget of the chain has: {}", unused.join(", "));
-        }
         let mut scan = Scan {
             session: self.id,
             save_dir: self.shared.settings.save_dir.clone(),
@@ -267,6 +264,15 @@ impl Conversation {
             Ok(Ok((input, run))) => {
                 if let Some(error) = header_error {
                     self.say("WARNING", &format!("header: {error}")).await;
+                }
+                if !unused.is_empty() {
+                    let names = unused.join(", ");
+                    let text = format!("parameters that no gadget of the chain has: {names}");
+                    tracing::info!("{text}");
+                    // A scanner sends its own ones as well; one that is nearly right is a mistake.
+                    if text.contains("did you mean") {
+                        self.say("WARNING", &text).await;
+                    }
                 }
                 self.phase = Phase::Streaming(input);
                 self.run = Some(run);
