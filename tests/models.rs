@@ -267,6 +267,30 @@ fn ten_sessions_share_one_model_and_get_what_one_gets() {
 }
 
 #[test]
+fn models_keep_within_their_memory_and_make_room_for_each_other() {
+    if !has_runtime() {
+        return;
+    }
+    let folder = Folder::new();
+    for name in ["first", "second"] {
+        folder.put(name, &onnx::doubling(), |manifest| manifest);
+    }
+    let server = serve(&folder, &["--models-mib", "1500"]);
+    for name in ["first", "second", "first"] {
+        let answer = send(&server, &apply(name), 1);
+        assert!(texts(&answer).is_empty(), "{name}: {:?}", texts(&answer));
+    }
+    server.wait_for_log("model first makes room for second");
+    server.wait_for_log("model second makes room for first");
+    server.stop();
+    let server = serve(&folder, &["--models-mib", "100"]);
+    let original = untouched(&server);
+    let answer = send(&server, &apply("first"), 1);
+    assert_fell_back(&server, answer, &original, "model first needs 1024 MiB");
+    server.stop();
+}
+
+#[test]
 fn a_model_that_disagrees_with_its_golden_arrays_is_refused() {
     if !has_runtime() {
         return;

@@ -108,6 +108,9 @@ pub struct ModelOptions {
     /// Threads of one network [default: as many as there are cores]
     #[arg(long, env = "BORESIDE_MODEL_THREADS", value_name = "N")]
     pub model_threads: Option<usize>,
+    /// Memory of all networks together, by their manifests, in MiB [default: half of the machine's]
+    #[arg(long, env = "BORESIDE_MODELS_MIB", value_name = "N")]
+    pub models_mib: Option<usize>,
     /// Run networks in this process, where one that crashes ends all scans
     #[arg(long, env = "BORESIDE_MODELS_IN_PROCESS", num_args = 0..=1, default_missing_value = "true")]
     pub models_in_process: Option<bool>,

@@ -109,6 +109,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "gtquery.xml"
     "invertcontrast.toml"
     "isalive.xml"
+    "lv_segmentation.toml"
     "null.toml"
     "parallel_bypass_example.xml"
     "pseudoreplica.xml"

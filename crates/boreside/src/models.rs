@@ -119,6 +119,7 @@ pub fn service(options: &ModelOptions, data: &DataFolder) -> Arc<Models> {
         library: options.onnxruntime.clone(),
         data: data_folders,
         n_threads: options.model_threads,
+        memory_mib: options.models_mib,
         worker: if options.models_in_process == Some(true) { None } else { worker() },
     }))
 }

@@ -49,6 +49,9 @@ pub struct ServeSettings {
     /// Threads of one network [default: as many as there are cores]
     #[arg(long, env = "BORESIDE_MODEL_THREADS", value_name = "N")]
     pub model_threads: Option<usize>,
+    /// Memory of all networks together, by their manifests, in MiB [default: half of the machine's]
+    #[arg(long, env = "BORESIDE_MODELS_MIB", value_name = "N")]
+    pub models_mib: Option<usize>,
     /// Run networks in this process, where one that crashes ends all scans
     #[arg(long, env = "BORESIDE_MODELS_IN_PROCESS", num_args = 0..=1, default_missing_value = "true")]
     pub models_in_process: Option<bool>,
@@ -97,7 +100,7 @@ impl ServeSettings {
             ($($field:ident)*) => { Self { $($field: self.$field.or(file.$field),)* } };
         }
         first_of! {
-            listen data chains models provider onnxruntime model_threads models_in_process no_journal journal_gib journal_days noise_hours noise_mib max_sessions
+            listen data chains models provider onnxruntime model_threads models_mib models_in_process no_journal journal_gib journal_days noise_hours noise_mib max_sessions
             max_message_mib
             idle_timeout_s total_timeout_s write_timeout_s drain_timeout_s shutdown_timeout_s
         }
@@ -110,6 +113,7 @@ impl ServeSettings {
             provider: self.provider,
             onnxruntime: self.onnxruntime.clone(),
             model_threads: self.model_threads,
+            models_mib: self.models_mib,
             models_in_process: self.models_in_process,
         }
     }

@@ -106,6 +106,20 @@ pub enum InferenceError {
         /// How: signal or exit code.
         how: String,
     },
+    /// The models that are in use take what they may.
+    #[error(
+        "model {model} needs {needed_mib} MiB; those in use have {used_mib} of {limit_mib} MiB"
+    )]
+    Memory {
+        /// The model.
+        model: String,
+        /// What its manifest says.
+        needed_mib: usize,
+        /// What those of others say.
+        used_mib: usize,
+        /// What all may have.
+        limit_mib: usize,
+    },
     /// Too many wait.
     #[error("model {model}: {n_waiting} requests wait already")]
     Busy {
@@ -153,6 +167,7 @@ impl Remedy for InferenceError {
             Self::Crashed { .. } => {
                 "it is started again; if that goes on, take the model out and tell whoever made it"
             }
+            Self::Memory { .. } => "give models more (`--models-mib`), or use fewer at once",
             Self::Busy { .. } => "run fewer scans at once, or the model on a GPU",
         }
     }

@@ -1,7 +1,6 @@
 //! One model at work: a thread that loads it, checks it, and answers requests in a fair order.
 
-use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,13 +9,12 @@ use ort::session::RunOptions;
 
 use crate::engine::{Engine, EngineOptions, Placement};
 use crate::golden::GoldenSet;
-use crate::manifest::{Axis, Manifest};
+use crate::manifest::Manifest;
+use crate::queue::{Queue, Waiting, can_batch, parted, stacked};
 use crate::turns::Turns;
 use crate::worker::{Worker, WorkerError, WorkerProgram};
 use crate::{InferenceError, Provenance, Provider, Tensor};
 
-/// Requests of one model that may wait.
-const MAX_WAITING: usize = 64;
 /// Times in a row that a model may take its process down before it is not started again.
 const MAX_CRASHES: usize = 3;
 /// For a call that was ended to come back, in this process.
@@ -82,18 +80,10 @@ pub(crate) struct Ready {
     pub process: Option<u32>,
 }
 
-struct Waiting {
-    request: Request,
-    since: Instant,
-    deadline: Instant,
-    reply: SyncSender<Result<Answer, InferenceError>>,
-}
-
 struct Shared {
     state: State,
-    /// Waiting requests by session, the session whose turn it is first.
-    queues: VecDeque<(u64, VecDeque<Waiting>)>,
-    n_waiting: usize,
+    queue: Queue,
+    is_answering: bool,
     is_closed: bool,
     /// Ends the call that runs in this process.
     running: Option<Arc<RunOptions>>,
@@ -115,8 +105,8 @@ impl Lane {
         let shared = Arc::new((
             Mutex::new(Shared {
                 state: State::Loading,
-                queues: VecDeque::new(),
-                n_waiting: 0,
+                queue: Queue::default(),
+                is_answering: false,
                 is_closed: false,
                 running: None,
             }),
@@ -138,6 +128,12 @@ impl Lane {
     /// How it is now.
     pub fn state(&self) -> State {
         lock(&self.shared.0).state.clone()
+    }
+
+    /// Whether nobody waits for it.
+    pub fn is_idle(&self) -> bool {
+        let shared = lock(&self.shared.0);
+        !shared.is_answering && shared.queue.is_empty()
     }
 
     /// Waits until it is loaded.
@@ -175,16 +171,9 @@ impl Lane {
             if let State::Refused(error) = &shared.state {
                 return Err(error.clone());
             }
-            if shared.n_waiting >= MAX_WAITING {
-                let (model, n_waiting) = (self.manifest.name.clone(), shared.n_waiting);
-                return Err(InferenceError::Busy { model, n_waiting });
-            }
-            shared.n_waiting += 1;
-            let session = request.session;
             let waiting = Waiting { request, since, deadline, reply };
-            match shared.queues.iter_mut().find(|(known, _)| *known == session) {
-                Some((_, queue)) => queue.push_back(waiting),
-                None => shared.queues.push_back((session, VecDeque::from([waiting]))),
+            if let Err(n_waiting) = shared.queue.push(waiting) {
+                return Err(InferenceError::Busy { model: self.manifest.name.clone(), n_waiting });
             }
         }
         self.shared.1.notify_all();
@@ -305,13 +294,9 @@ impl Executor {
     }
 
     fn refuse_all(&self, error: &InferenceError) {
-        let mut shared = lock(&self.shared.0);
-        shared.n_waiting = 0;
-        for (_, queue) in shared.queues.drain(..) {
-            for waiting in queue {
-                // Whoever asked may have gone.
-                let _ = waiting.reply.send(Err(error.clone()));
-            }
+        for waiting in lock(&self.shared.0).queue.take_all() {
+            // Whoever asked may have gone.
+            let _ = waiting.reply.send(Err(error.clone()));
         }
     }
 
@@ -423,13 +408,14 @@ impl Executor {
     fn next(&self) -> Option<Vec<Waiting>> {
         let (mutex, changed) = &*self.shared;
         let mut shared = lock(mutex);
+        shared.is_answering = false;
         loop {
-            if let Some(first) = take_next(&mut shared) {
-                let mut batch = vec![first];
-                let max_batch = self.plan.manifest.budget.max_batch;
-                if max_batch > 1 && can_batch(&self.plan.manifest) {
-                    fill_batch(&mut shared, &mut batch, max_batch);
-                }
+            let max_batch = match can_batch(&self.plan.manifest) {
+                true => self.plan.manifest.budget.max_batch,
+                false => 1,
+            };
+            if let Some(batch) = shared.queue.next(max_batch) {
+                shared.is_answering = true;
                 return Some(batch);
             }
             if shared.is_closed {
@@ -542,91 +528,4 @@ impl Ready {
         }
         text
     }
-}
-
-/// The oldest request of the session whose turn it is; the session goes to the end.
-fn take_next(shared: &mut Shared) -> Option<Waiting> {
-    let (session, mut queue) = shared.queues.pop_front()?;
-    let waiting = queue.pop_front();
-    if !queue.is_empty() {
-        shared.queues.push_back((session, queue));
-    }
-    if waiting.is_some() {
-        shared.n_waiting = shared.n_waiting.saturating_sub(1);
-    }
-    waiting
-}
-
-/// Whether all inputs and outputs have independent images along their first axis.
-fn can_batch(manifest: &Manifest) -> bool {
-    manifest.inputs.iter().all(|input| input.axes.first() == Some(&Axis::Batch))
-        && manifest.outputs.iter().all(|output| output.axes.first() == Some(&Axis::Batch))
-}
-
-/// Adds waiting requests of the same shape, session by session.
-fn fill_batch(shared: &mut Shared, batch: &mut Vec<Waiting>, max_batch: usize) {
-    let images = |waiting: &Waiting| {
-        waiting.request.inputs.first().and_then(|(_, tensor)| tensor.shape().first().copied())
-    };
-    let mut n = batch.first().and_then(images).unwrap_or(max_batch);
-    for _ in 0..shared.queues.len() {
-        let Some((_, queue)) = shared.queues.front() else { return };
-        let fits = match (queue.front(), batch.first()) {
-            (Some(next), Some(first)) => {
-                let added = images(next).unwrap_or(max_batch);
-                let is_room = n + added <= max_batch;
-                let is_alike = is_alike(&next.request.inputs, &first.request.inputs);
-                if is_room && is_alike {
-                    n += added;
-                }
-                is_room && is_alike
-            }
-            _ => false,
-        };
-        if !fits {
-            return;
-        }
-        batch.extend(take_next(shared));
-    }
-}
-
-fn is_alike(a: &[(String, Tensor)], b: &[(String, Tensor)]) -> bool {
-    a.len() == b.len()
-        && a.iter().zip(b).all(|((name_a, a), (name_b, b))| {
-            name_a == name_b
-                && a.element_type() == b.element_type()
-                && a.shape().get(1..) == b.shape().get(1..)
-        })
-}
-
-/// The inputs of several requests in one; [`None`] for a single one.
-fn stacked(batch: &[Waiting]) -> Option<Vec<(String, Tensor)>> {
-    let first = batch.first().filter(|_| batch.len() > 1)?;
-    let input = |index: usize, name: &str| {
-        let parts: Option<Vec<&Tensor>> =
-            batch.iter().map(|waiting| Some(&waiting.request.inputs.get(index)?.1)).collect();
-        Some((name.to_owned(), Tensor::stack(&parts?)?))
-    };
-    first.request.inputs.iter().enumerate().map(|(index, (name, _))| input(index, name)).collect()
-}
-
-/// The outputs of one call for each of its requests.
-fn parted(batch: &[Waiting], outputs: Vec<(String, Tensor)>) -> Vec<Vec<(String, Tensor)>> {
-    if batch.len() <= 1 {
-        return vec![outputs];
-    }
-    let mut start = 0;
-    batch
-        .iter()
-        .map(|waiting| {
-            let first = waiting.request.inputs.first();
-            let len = first.and_then(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(0);
-            let part = |(name, tensor): &(String, Tensor)| {
-                Some((name.clone(), tensor.part(start, start + len)?))
-            };
-            let parts = outputs.iter().filter_map(part).collect();
-            start += len;
-            parts
-        })
-        .collect()
 }

@@ -15,6 +15,7 @@ pub mod manifest;
 mod models;
 pub mod onnx;
 mod provenance;
+mod queue;
 pub mod runtime;
 mod shared_memory;
 mod tensor;

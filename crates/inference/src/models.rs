@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -47,6 +48,9 @@ pub struct ModelSettings {
     pub data: Vec<PathBuf>,
     /// Threads of one call [default: as many as there are cores].
     pub n_threads: Option<usize>,
+    /// What the models that are loaded may take together, by their manifests, in MiB
+    /// [default: half of the machine's memory].
+    pub memory_mib: Option<usize>,
     /// The program that runs each model in a process of its own; [`None`]: in this one.
     pub worker: Option<WorkerProgram>,
 }
@@ -57,6 +61,7 @@ pub struct Models {
     options: EngineOptions,
     turns: Arc<Turns>,
     open: Mutex<BTreeMap<String, Arc<Model>>>,
+    n_openings: AtomicU64,
 }
 
 impl std::fmt::Debug for Models {
@@ -70,6 +75,8 @@ pub struct Model {
     manifest: Arc<Manifest>,
     source: Source,
     lane: Lane,
+    /// When it was last opened, in number of openings.
+    opened: AtomicU64,
 }
 
 /// A file as it was when it was read.
@@ -108,6 +115,14 @@ pub struct Listing {
     pub health: Health,
 }
 
+/// Half of what the machine has; 4 GiB where it does not say.
+fn half_of_memory_mib() -> usize {
+    let about = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = about.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let total_kib = total.and_then(|text| text.split_whitespace().next()?.parse::<usize>().ok());
+    total_kib.map_or(4096, |kib| kib / 2048)
+}
+
 impl Models {
     /// Models as set. Nothing is loaded yet.
     pub fn new(settings: ModelSettings) -> Self {
@@ -125,7 +140,8 @@ impl Models {
             ..EngineOptions::default()
         };
         let options = options.with_library(with_gpu.or(libraries.first()));
-        Self { settings, options, turns: Arc::default(), open: Mutex::default() }
+        let n_openings = AtomicU64::new(0);
+        Self { settings, options, turns: Arc::default(), open: Mutex::default(), n_openings }
     }
 
     /// What networks are run with.
@@ -182,8 +198,10 @@ impl Models {
     /// knows is said by [`Model::wait_until_ready`].
     pub fn open(&self, name: &str) -> Result<Arc<Model>, InferenceError> {
         let mut open = self.lock();
+        let opening = self.n_openings.fetch_add(1, Ordering::Relaxed);
         if let Some(model) = open.get(name) {
             if model.source.is_unchanged() {
+                model.opened.store(opening, Ordering::Relaxed);
                 return Ok(Arc::clone(model));
             }
             let was_deleted = model.source.is_deleted();
@@ -197,6 +215,7 @@ impl Models {
         let golden = self.golden(&manifest, &source)?;
         // The file is read twice: now, so that faults are told at once, and to load it.
         source.read(&manifest)?;
+        self.make_room(&mut open, &manifest)?;
         let (own, own_manifest) = (source.clone(), Arc::clone(&manifest));
         let lane = Lane::start(Plan {
             manifest: Arc::clone(&manifest),
@@ -206,9 +225,35 @@ impl Models {
             read: Box::new(move || own.read(&own_manifest)),
             turns: Arc::clone(&self.turns),
         });
-        let model = Arc::new(Model { manifest, source, lane });
+        let opened = AtomicU64::new(opening);
+        let model = Arc::new(Model { manifest, source, lane, opened });
         open.insert(name.to_owned(), Arc::clone(&model));
         Ok(model)
+    }
+
+    /// Puts models away that nobody uses, the longest unused first, until there is memory for
+    /// another.
+    fn make_room(
+        &self,
+        open: &mut BTreeMap<String, Arc<Model>>,
+        manifest: &Manifest,
+    ) -> Result<(), InferenceError> {
+        let limit_mib = self.settings.memory_mib.unwrap_or_else(half_of_memory_mib);
+        let needed_mib = manifest.budget.memory_mib;
+        loop {
+            let used_mib: usize = open.values().map(|model| model.manifest.budget.memory_mib).sum();
+            if used_mib.saturating_add(needed_mib) <= limit_mib {
+                return Ok(());
+            }
+            let unused = open.iter().filter(|(_, model)| model.lane.is_idle());
+            let oldest = unused.min_by_key(|(_, model)| model.opened.load(Ordering::Relaxed));
+            let Some(name) = oldest.map(|(name, _)| name.clone()) else {
+                let model = manifest.name.clone();
+                return Err(InferenceError::Memory { model, needed_mib, used_mib, limit_mib });
+            };
+            tracing::info!("model {name} makes room for {}", manifest.name);
+            open.remove(&name);
+        }
     }
 
     /// The manifest and the file of a model, which is the one that the manifest is for.
@@ -221,11 +266,16 @@ impl Models {
         Ok((manifest, bytes))
     }
 
-    /// Loads all models in the background, one after the other. Faults are logged.
+    /// Loads all models in the background, one after the other, as long as there is memory for
+    /// them. Faults are logged.
     pub fn warm_up(self: &Arc<Self>) {
         let models = Arc::clone(self);
         let warm_up = move || {
             for name in models.names() {
+                if !models.has_room_for(&name) {
+                    tracing::info!("model {name} is loaded when it is wanted: memory");
+                    continue;
+                }
                 let loaded = models.open(&name).and_then(|model| model.wait_until_ready());
                 if let Err(error) = loaded {
                     tracing::warn!("{error}: chains with this model use their fallback");
@@ -235,6 +285,13 @@ impl Models {
         if let Err(error) = std::thread::Builder::new().name("models".to_owned()).spawn(warm_up) {
             tracing::warn!("models are loaded when they are wanted only: {error}");
         }
+    }
+
+    fn has_room_for(&self, name: &str) -> bool {
+        let Ok((manifest, _)) = self.read(name) else { return true };
+        let used: usize = self.lock().values().map(|open| open.manifest.budget.memory_mib).sum();
+        let limit_mib = self.settings.memory_mib.unwrap_or_else(half_of_memory_mib);
+        used.saturating_add(manifest.budget.memory_mib) <= limit_mib
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Model>>> {

@@ -224,7 +224,8 @@ pub(crate) fn measure(
                 if let Some(planes) = &part.planes {
                     let n = planes.values.len().max(1) as f64;
                     let mean = planes.values.iter().map(|value| f64::from(*value)).sum::<f64>() / n;
-                    measured.insert("mean_uncertainty".to_owned(), json!(mean));
+                    let mean = json!({ "value": mean, "unit": part.output.unit });
+                    measured.insert("mean_uncertainty".to_owned(), mean);
                 }
             }
             _ => {}

@@ -111,7 +111,7 @@ fn scale(meta: &mut Meta) {
     if let (Some(slope), None) = (slope, meta.get("GADGETRON_ScaleRatio")) {
         let intercept = meta.get_f64("RescaleIntercept").unwrap_or(0.0);
         meta.set("GADGETRON_ScaleRatio", 1.0 / slope);
-        meta.set("GADGETRON_ScaleOffset", -intercept / slope);
+        meta.set("GADGETRON_ScaleOffset", (0.0 - intercept) / slope);
     }
 }
 
