@@ -16,6 +16,8 @@ pub enum ImageRole {
     Uncorrected,
     /// An image after motion correction.
     MotionCorrected,
+    /// A real image with the signs of an inversion recovery.
+    Psir,
     /// Noise amplification of parallel imaging, 1 or more.
     GFactor,
     /// Signal in multiples of the noise's standard deviation.
@@ -28,7 +30,8 @@ pub enum ImageRole {
 const UNCORRECTED: &str = "BoresideUncorrected";
 
 impl ImageRole {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
+        Self::Psir,
         Self::Image,
         Self::Retro,
         Self::Uncorrected,
@@ -44,6 +47,7 @@ impl ImageRole {
             Self::Image | Self::Uncorrected => "Image",
             Self::Retro => "ImageRetro",
             Self::MotionCorrected => "ImageMoCo",
+            Self::Psir => "PSIR",
             Self::GFactor => "Gfactor",
             Self::SnrMap => "SNR_MAP",
             Self::NoiseSd => "STD_MAP",
@@ -54,7 +58,9 @@ impl ImageRole {
     /// one it leaves alone.
     pub fn fire_name(self) -> &'static str {
         match self {
-            Self::Image | Self::Retro | Self::Uncorrected | Self::MotionCorrected => "Image",
+            Self::Image | Self::Retro | Self::Uncorrected | Self::MotionCorrected | Self::Psir => {
+                "Image"
+            }
             Self::GFactor | Self::SnrMap | Self::NoiseSd => "Quantitative",
         }
     }

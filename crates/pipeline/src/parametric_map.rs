@@ -57,6 +57,8 @@ pub struct View {
     pub color_map: Option<&'static str>,
     /// Series of its images; [`None`]: that of the header, and those after it.
     pub series_index: Option<u16>,
+    /// What values are multiplied by where they become integers, if not [`Unit::integer_scale`].
+    pub integer_scale: Option<f32>,
 }
 
 /// How a map's images are shown.
@@ -157,7 +159,8 @@ impl ParametricMap {
         let image = |role: String, unit: Unit, values: Array3<f32>, view: View, series_after| {
             let mut meta = meta.clone();
             let is_float = matches!(pixels, DataType::F32 | DataType::F64);
-            let scale = if is_float { 1.0 } else { unit.integer_scale() };
+            let of_unit = || unit.integer_scale();
+            let scale = if is_float { 1.0 } else { view.integer_scale.unwrap_or_else(of_unit) };
             meta.set("DataRole", "Quantitative");
             meta.set("GADGETRON_DataRole", role.clone());
             meta.set("RescaleSlope", 1.0 / f64::from(scale));
