@@ -10,8 +10,14 @@ pub enum ImageRole {
     Image,
     /// An image after retrospective gating.
     Retro,
+    /// An image that is still to be seen as it was measured, while a motion-corrected one follows:
+    /// `correct_motion` gives its originals this role. Gadgets that make maps pass such series on
+    /// and make no map of them. Clients see an ordinary image, with a mark of its own.
+    Uncorrected,
     /// An image after motion correction.
     MotionCorrected,
+    /// A real image with the signs of an inversion recovery.
+    Psir,
     /// Noise amplification of parallel imaging, 1 or more.
     GFactor,
     /// Signal in multiples of the noise's standard deviation.
@@ -20,10 +26,15 @@ pub enum ImageRole {
     NoiseSd,
 }
 
+/// Meta attribute of an image that a motion-corrected one follows.
+const UNCORRECTED: &str = "BoresideUncorrected";
+
 impl ImageRole {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
+        Self::Psir,
         Self::Image,
         Self::Retro,
+        Self::Uncorrected,
         Self::MotionCorrected,
         Self::GFactor,
         Self::SnrMap,
@@ -33,9 +44,10 @@ impl ImageRole {
     /// The value of `GADGETRON_DataRole`.
     pub fn gadgetron_name(self) -> &'static str {
         match self {
-            Self::Image => "Image",
+            Self::Image | Self::Uncorrected => "Image",
             Self::Retro => "ImageRetro",
             Self::MotionCorrected => "ImageMoCo",
+            Self::Psir => "PSIR",
             Self::GFactor => "Gfactor",
             Self::SnrMap => "SNR_MAP",
             Self::NoiseSd => "STD_MAP",
@@ -46,7 +58,9 @@ impl ImageRole {
     /// one it leaves alone.
     pub fn fire_name(self) -> &'static str {
         match self {
-            Self::Image | Self::Retro | Self::MotionCorrected => "Image",
+            Self::Image | Self::Retro | Self::Uncorrected | Self::MotionCorrected | Self::Psir => {
+                "Image"
+            }
             Self::GFactor | Self::SnrMap | Self::NoiseSd => "Quantitative",
         }
     }
@@ -58,6 +72,9 @@ impl ImageRole {
 
     /// The role that meta attributes name, if they do.
     pub fn of(meta: &Meta) -> Option<Self> {
+        if meta.get(UNCORRECTED).is_some() {
+            return Some(Self::Uncorrected);
+        }
         let name = meta.get("GADGETRON_DataRole").or_else(|| meta.get("DataRole"))?;
         Self::ALL.into_iter().find(|role| role.gadgetron_name() == name)
     }
@@ -66,6 +83,11 @@ impl ImageRole {
     pub fn write(self, meta: &mut Meta) {
         meta.set("DataRole", self.fire_name());
         meta.set("GADGETRON_DataRole", self.gadgetron_name());
+        if self == Self::Uncorrected {
+            meta.set(UNCORRECTED, 1);
+        } else {
+            meta.remove(UNCORRECTED);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Values with a unit: T1, T2, T2* and their like.
 
-use ismrmrd::{Image, ImageHeader, ImageType, Meta};
+use ismrmrd::{DataType, Image, ImageHeader, ImageType, Meta};
 use ndarray::Array3;
 
 use crate::unprocessed;
@@ -34,7 +34,67 @@ impl Unit {
             Self::Ratio => "",
         }
     }
+
+    /// What values are multiplied by where they become integers: milliseconds go as they are, so
+    /// that a pixel can be read without a slope.
+    pub fn integer_scale(self) -> f32 {
+        match self {
+            Self::Ms => 1.0,
+            Self::Percent | Self::Snr | Self::Deg => 10.0,
+            Self::MicrometerSquaredPerMs | Self::Ratio => 1000.0,
+        }
+    }
 }
+
+/// How one of a map's images is shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct View {
+    /// Centre and width of the window, in the map's unit.
+    pub window: Option<[f64; 2]>,
+    /// Name of the palette file on the scanner, e.g. `GadgetronT1_IR_1_5T.pal`.
+    pub palette_file: Option<String>,
+    /// The colour map that is recommended for the quantity: `lipari` or `navia`.
+    pub color_map: Option<&'static str>,
+    /// Series of its images; [`None`]: that of the header, and those after it.
+    pub series_index: Option<u16>,
+    /// What values are multiplied by where they become integers, if not [`Unit::integer_scale`].
+    pub integer_scale: Option<f32>,
+}
+
+/// How a map's images are shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Presentation {
+    /// The values.
+    pub values: View,
+    /// Their standard deviations.
+    pub sd: View,
+    /// The goodness of fit.
+    pub r_squared: View,
+}
+
+impl View {
+    fn write(&self, meta: &mut Meta) {
+        // Those of the source images are for other values.
+        for key in WINDOW_KEYS.into_iter().chain(["LUTFileName", "GADGETRON_ColorMap"]) {
+            meta.remove(key);
+        }
+        if let Some([center, width]) = self.window {
+            for (key, value) in WINDOW_KEYS.into_iter().zip([center, width, center, width]) {
+                meta.set(key, value.round());
+            }
+        }
+        if let Some(file) = &self.palette_file {
+            meta.set("LUTFileName", file.as_str());
+            meta.set("GADGETRON_ColorMap", file.as_str());
+        }
+        if let Some(name) = self.color_map {
+            meta.set("BoresideColorMap", name);
+        }
+    }
+}
+
+const WINDOW_KEYS: [&str; 4] =
+    ["WindowCenter", "WindowWidth", "GADGETRON_WindowCenter", "GADGETRON_WindowWidth"];
 
 /// Whether a map can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,51 +122,100 @@ pub struct ParametricMap {
     pub values: Array3<f32>,
     /// Standard deviation of each value: `[z, y, x]`, 0 is invalid.
     pub sd: Option<Array3<f32>>,
+    /// R² of each fit: `[z, y, x]`. It is sent only where it is given.
+    pub r_squared: Option<Array3<f32>>,
     /// Whether it can be used, and why not.
     pub verdict: Option<Verdict>,
+    /// How it is shown.
+    pub presentation: Presentation,
 }
 
 impl ParametricMap {
-    /// The values as an image of 32-bit floats, with role, unit and verdict in its meta
-    /// attributes in both vocabularies; and where there are standard deviations, these as a
-    /// second one in the series after the map's.
+    /// The values as an image of 32-bit floats, with role, unit, window and verdict in its meta
+    /// attributes in both vocabularies; and where there are standard deviations or R², these as
+    /// images of series of their own.
     pub fn into_images(self) -> Vec<Image> {
-        let Self { quantity, unit, mut header, mut meta, values, sd, verdict } = self;
+        self.into_images_as(DataType::F32, u16::MAX.into())
+    }
+
+    /// The same with the pixel type that a chain promises. Integers are values times
+    /// [`Unit::integer_scale`], with the slope that leads back to them; a value above `max_stored`
+    /// becomes 0, invalid, and never another value.
+    pub fn into_images_as(self, pixels: DataType, max_stored: i64) -> Vec<Image> {
+        let Self { quantity, unit, mut header, mut meta, values, sd, r_squared, .. } = self;
+        let Presentation { values: view, sd: sd_view, r_squared: r_squared_view } =
+            self.presentation;
         header.image_type = ImageType::Magnitude as u16;
-        match &verdict {
-            Some(Verdict::Accept) => meta.set("BoresideVerdict", "accept"),
-            Some(Verdict::Check(reason)) => meta.set("BoresideVerdict", format!("check: {reason}")),
-            Some(Verdict::Repeat(reason)) => {
-                meta.set("BoresideVerdict", format!("repeat: {reason}"));
-            }
-            None => {}
+        let remark = match &self.verdict {
+            Some(Verdict::Accept) => Some("accept".to_owned()),
+            Some(Verdict::Check(reason)) => Some(format!("check: {reason}")),
+            Some(Verdict::Repeat(reason)) => Some(format!("repeat: {reason}")),
+            None => None,
+        };
+        if let Some(remark) = &remark {
+            meta.set("BoresideVerdict", remark.as_str());
         }
-        let image = |role: String, values: Array3<f32>, header: ImageHeader| {
+        let first_series = view.series_index.unwrap_or({ header.image_series_index });
+        let image = |role: String, unit: Unit, values: Array3<f32>, view: View, series_after| {
             let mut meta = meta.clone();
+            let is_float = matches!(pixels, DataType::F32 | DataType::F64);
+            let of_unit = || unit.integer_scale();
+            let scale = if is_float { 1.0 } else { view.integer_scale.unwrap_or_else(of_unit) };
             meta.set("DataRole", "Quantitative");
             meta.set("GADGETRON_DataRole", role.clone());
-            meta.set("RescaleSlope", "1");
-            meta.set("RescaleIntercept", "0");
-            let comment = format!("{role} x1 {}", unit.symbol());
+            meta.set("RescaleSlope", 1.0 / f64::from(scale));
+            meta.set("RescaleIntercept", 0);
+            meta.set("GADGETRON_ScaleRatio", scale);
+            meta.set("GADGETRON_ScaleOffset", 0);
+            meta.set("BoresideUnit", unit.symbol());
+            view.write(&mut meta);
+            for key in ["SequenceDescriptionAdditional", "GADGETRON_SeqDescription"] {
+                meta.set(key, role.as_str());
+            }
+            let comment = format!("{role} x{scale} {}", unit.symbol()).trim_end().to_owned();
             // That a gadget was left out is said as well.
             let is_marked = unprocessed::is_marked(&meta);
             for key in ["ImageComments", "GADGETRON_ImageComment"] {
                 let before = meta.remove(key).filter(|_| is_marked).unwrap_or_default();
-                meta.set_all(key, std::iter::once(comment.trim_end().to_owned()).chain(before));
+                let comments = std::iter::once(comment.clone()).chain(remark.clone());
+                meta.set_all(key, comments.chain(before));
             }
-            Image::new(header, meta, values.insert_axis(ndarray::Axis(0)))
+            let image_series_index =
+                view.series_index.unwrap_or(first_series.wrapping_add(series_after));
+            let header = ImageHeader { image_series_index, ..header };
+            let values = values.insert_axis(ndarray::Axis(0));
+            let stored = |value: f32| {
+                let stored = (value * scale).round();
+                if stored >= 0.0 && stored <= max_stored as f32 { stored } else { 0.0 }
+            };
+            match pixels {
+                DataType::U16 => {
+                    Image::new(header, meta, values.mapv(|value| stored(value) as u16))
+                }
+                DataType::I16 => {
+                    Image::new(header, meta, values.mapv(|value| stored(value) as i16))
+                }
+                DataType::U32 => {
+                    Image::new(header, meta, values.mapv(|value| stored(value) as u32))
+                }
+                DataType::I32 => {
+                    Image::new(header, meta, values.mapv(|value| stored(value) as i32))
+                }
+                _ => Image::new(header, meta, values),
+            }
         };
-        // A series holds images of one kind.
-        let image_series_index = header.image_series_index.wrapping_add(1);
-        let sd_header = ImageHeader { image_series_index, ..header };
-        let sd = sd.map(|sd| image(format!("{quantity}SD"), sd, sd_header));
-        std::iter::once(image(quantity, values, header)).chain(sd).collect()
+        let sd = sd.map(|sd| image(format!("{quantity}SD"), unit, sd, sd_view, 1));
+        let r_squared = r_squared.map(|r_squared| {
+            image(format!("{quantity}R2"), Unit::Ratio, r_squared, r_squared_view, 2)
+        });
+        std::iter::once(image(quantity, unit, values, view, 0)).chain(sd).chain(r_squared).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ismrmrd::Pixels;
 
     #[test]
     fn the_images_of_a_map_say_what_they_are_and_in_which_unit() {
@@ -117,7 +226,9 @@ mod tests {
             meta: Meta::default(),
             values: Array3::from_elem((1, 2, 3), 1200.0),
             sd: Some(Array3::from_elem((1, 2, 3), 20.0)),
+            r_squared: None,
             verdict: Some(Verdict::Check("motion of 4 px".to_owned())),
+            presentation: Presentation::default(),
         };
         let images = map.into_images();
         assert_eq!(images.len(), 2);
@@ -129,5 +240,40 @@ mod tests {
         assert_eq!({ images[1].header.slice }, 3);
         let series = [&images[0], &images[1]].map(|image| image.header.image_series_index);
         assert_eq!(series, [0, 1]);
+    }
+
+    #[test]
+    fn integers_lead_back_to_values_and_none_is_cut_to_another() {
+        let map = ParametricMap {
+            quantity: "ECV".to_owned(),
+            unit: Unit::Percent,
+            header: ImageHeader::default(),
+            meta: Meta::from_iter([("WindowCenter", "7")]),
+            values: Array3::from_shape_fn((1, 1, 3), |(.., x)| [26.34, 500.0, f32::NAN][x]),
+            sd: None,
+            r_squared: Some(Array3::from_elem((1, 1, 3), 0.987)),
+            verdict: Some(Verdict::Accept),
+            presentation: Presentation {
+                values: View {
+                    window: Some([40.0, 80.0]),
+                    series_index: Some(7),
+                    ..View::default()
+                },
+                ..Presentation::default()
+            },
+        };
+        let images = map.into_images_as(DataType::U16, 4095);
+        let Pixels::U16(pixels) = &images[0].pixels else { panic!("u16 was asked for") };
+        assert_eq!(pixels.iter().copied().collect::<Vec<_>>(), [263, 0, 0]);
+        assert_eq!(
+            images[0].meta.get_f64("RescaleSlope").map(|slope| (1.0 / slope).round()),
+            Some(10.0)
+        );
+        assert_eq!(images[0].meta.get("WindowCenter"), Some("40"));
+        assert_eq!(images[1].meta.get("WindowCenter"), None, "a window of the source images");
+        assert_eq!({ images[0].header.image_series_index }, 7);
+        assert_eq!({ images[1].header.image_series_index }, 9);
+        assert_eq!(images[1].meta.get("GADGETRON_DataRole"), Some("ECVR2"));
+        assert_eq!(images[0].meta.values("ImageComments"), ["ECV x10 %", "accept"]);
     }
 }

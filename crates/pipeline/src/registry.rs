@@ -16,6 +16,7 @@ use crate::{Accept, Gadget, Give, Kinds, Remedy, Scan};
 pub struct Registry {
     gadgets: BTreeMap<&'static str, GadgetEntry>,
     aliases: BTreeMap<&'static str, &'static str>,
+    chains: BTreeMap<&'static str, &'static [&'static str]>,
 }
 
 /// A gadget's properties, read and ready to make gadgets for scans.
@@ -116,6 +117,36 @@ impl Registry {
         self
     }
 
+    /// This registry and a name that stands for several gadgets, one behind the other: a class of
+    /// Gadgetron that does what several of ours do. Each property goes to those that have it.
+    ///
+    /// # Panics
+    /// If the name is taken or one of the gadgets is not there: a bug of the program that makes the
+    /// list.
+    #[must_use]
+    pub fn with_chain(mut self, name: &'static str, gadgets: &'static [&'static str]) -> Self {
+        assert!(self.get(name).is_none(), "two gadgets are called {name}");
+        for gadget in gadgets {
+            assert!(
+                self.gadgets.contains_key(gadget),
+                "{name} stands for {gadget}, which is not there"
+            );
+        }
+        let before = self.chains.insert(name, gadgets);
+        assert!(before.is_none(), "two gadgets are called {name}");
+        self
+    }
+
+    /// The gadgets that a name of [`Registry::with_chain`] stands for.
+    pub fn chain(&self, name: &str) -> Option<&'static [&'static str]> {
+        self.chains.get(name).copied()
+    }
+
+    /// Names that stand for several gadgets, with these.
+    pub fn chains(&self) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+        self.chains.iter().map(|(name, gadgets)| (*name, *gadgets))
+    }
+
     /// The gadget of this name or alias.
     pub fn get(&self, name: &str) -> Option<&GadgetEntry> {
         let name = self.aliases.get(name).copied().unwrap_or(name);
@@ -125,7 +156,10 @@ impl Registry {
     /// The name of a gadget's property, found by its name or an alias; [`None`] where the gadget
     /// has no such property.
     pub(crate) fn canonical_property(&self, gadget: &str, property: &Property) -> Option<String> {
-        self.get(gadget).and_then(|entry| (entry.canonical)(property))
+        let one = [gadget];
+        let gadgets = self.chain(gadget).unwrap_or(&one).iter();
+        let mut entries = gadgets.filter_map(|gadget| self.get(gadget));
+        entries.find_map(|entry| (entry.canonical)(property))
     }
 
     /// All gadgets in order of their names.
@@ -135,7 +169,8 @@ impl Registry {
 
     /// The name or alias most like `name`, for error messages.
     pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
-        nearest(name, self.gadgets.keys().chain(self.aliases.keys()).copied())
+        let names = self.gadgets.keys().chain(self.aliases.keys()).chain(self.chains.keys());
+        nearest(name, names.copied())
     }
 }
 

@@ -8,6 +8,7 @@ use ismrmrd::DataType;
 use crate::Kinds;
 use crate::chain::file::{ChainFile, GadgetStep, Step};
 use crate::chain::{ChainError, ChainFault, absent};
+use crate::properties::Property;
 use crate::registry::{Configured, GadgetEntry, Registry, nearest};
 use crate::runtime::{Branch, Merge};
 
@@ -132,7 +133,10 @@ impl Check<'_> {
     /// Readouts and waveforms, or images for a chain that begins with them.
     fn default_input(&self, steps: &[Step]) -> Kinds {
         let first = steps.iter().find_map(|step| match step {
-            Step::Gadget(step) => self.registry.get(&step.gadget),
+            Step::Gadget(step) => {
+                let first = self.registry.chain(&step.gadget).and_then(|gadgets| gadgets.first());
+                self.registry.get(first.copied().unwrap_or(&step.gadget))
+            }
             _ => None,
         });
         match first {
@@ -174,7 +178,39 @@ impl Check<'_> {
     }
 
     fn steps(&mut self, steps: &[Step], flow: &mut Flow) -> Vec<Planned> {
-        steps.iter().filter_map(|step| self.step(step, flow)).collect()
+        let mut planned = Vec::with_capacity(steps.len());
+        for step in steps {
+            match step {
+                Step::Gadget(gadget) if let Some(parts) = self.parts_of(gadget) => {
+                    let parts = parts.iter().filter_map(|part| self.gadget(part, flow));
+                    planned.extend(parts.map(Planned::Gadget));
+                }
+                step => planned.extend(self.step(step, flow)),
+            }
+        }
+        planned
+    }
+
+    /// The steps that a name for several gadgets stands for.
+    fn parts_of(&self, step: &GadgetStep) -> Option<Vec<GadgetStep>> {
+        let gadgets = self.registry.chain(&step.gadget)?;
+        let has = |gadget: &str, property: &Property| {
+            self.registry.canonical_property(gadget, property).is_some()
+        };
+        let parts = gadgets.iter().enumerate().map(|(place, gadget)| {
+            let properties = step.properties.iter().filter(|property| {
+                // What none of them has, the first one complains of.
+                let nobody = place == 0 && !gadgets.iter().any(|gadget| has(gadget, property));
+                has(gadget, property) || nobody
+            });
+            GadgetStep {
+                line: step.line,
+                gadget: (*gadget).to_owned(),
+                name: None,
+                properties: properties.cloned().collect(),
+            }
+        });
+        Some(parts.collect())
     }
 
     fn step(&mut self, step: &Step, flow: &mut Flow) -> Option<Planned> {

@@ -98,7 +98,8 @@ impl ScannerContract {
                 }
                 Message::Image(image) => vec![self.checked(image, &mut found)],
                 Message::ParametricMap(map) => {
-                    let images = map.into_images().into_iter();
+                    let pixels = self.pixels.unwrap_or(DataType::F32);
+                    let images = map.into_images_as(pixels, self.max_stored).into_iter();
                     images.map(|image| self.checked(image, &mut found)).collect()
                 }
                 other => other.into_wire().collect(),

@@ -1,0 +1,126 @@
+//! How maps are shown: windows, palettes, series.
+
+use ndarray::Array3;
+use pipeline::{Presentation, Scan, View};
+
+use crate::assess::median;
+
+/// Field strengths within this of 1.5 T have the palettes for it.
+const FIELD_MARGIN_T: f64 = 0.1;
+
+/// Field strength of the scanner, where the header says it.
+pub(crate) fn field_strength_t(scan: &Scan) -> Option<f64> {
+    let system = scan.header.as_ref()?.acquisition_system_information.as_ref()?;
+    system.system_field_strength_t.map(f64::from)
+}
+
+/// Whether the scanner has 1.5 T, as far as palettes go: also where nobody says.
+pub(crate) fn is_near_1_5_t(scan: &Scan) -> bool {
+    field_strength_t(scan).is_none_or(|field| (field - 1.5).abs() < FIELD_MARGIN_T)
+}
+
+/// Centre and width of the window of T1 before and after contrast agent, ms.
+const NATIVE: [f64; 2] = [1300.0, 1300.0];
+const POST_CONTRAST: [f64; 2] = [400.0, 300.0];
+
+/// The window of a T1 map: by a word in the protocol's name, `pre`, `native` or `post`; else by
+/// the values themselves.
+pub(crate) fn t1_window(scan: &Scan, values: &Array3<f32>) -> [f64; 2] {
+    let measurement =
+        scan.header.as_ref().and_then(|header| header.measurement_information.as_ref());
+    let name = measurement.and_then(|about| about.protocol_name.clone()).unwrap_or_default();
+    let has = |wanted: &str| {
+        name.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case(wanted))
+    };
+    if has("post") {
+        return POST_CONTRAST;
+    }
+    if has("pre") || has("native") {
+        return NATIVE;
+    }
+    // Muscle and heart are most of what is not fat; after contrast agent all is below 700 ms.
+    let typical = f64::from(median(values.iter().copied()));
+    if typical > 0.0 && typical < 700.0 { POST_CONTRAST } else { NATIVE }
+}
+
+/// Presentation of a T1 map, with series as Gadgetron numbers them.
+pub(crate) fn of_t1(
+    scan: &Scan,
+    values: &Array3<f32>,
+    kind: &str,
+    series: [u16; 3],
+) -> Presentation {
+    let field = if is_near_1_5_t(scan) { "1_5T" } else { "3T" };
+    let [map, sd, r_squared] = series;
+    Presentation {
+        values: View {
+            window: Some(t1_window(scan, values)),
+            palette_file: Some(format!("GadgetronT1_{kind}_{field}.pal")),
+            color_map: Some("lipari"),
+            series_index: Some(map),
+            integer_scale: None,
+        },
+        sd: View {
+            window: Some([200.0, 400.0]),
+            palette_file: Some("GadgetronT1_SD.pal".to_owned()),
+            color_map: Some("lipari"),
+            series_index: Some(sd),
+            integer_scale: None,
+        },
+        r_squared: View { series_index: Some(r_squared), ..View::default() },
+    }
+}
+
+/// Presentation of maps in the colours for T2.
+pub(crate) fn of_t2(scan: &Scan, window: [f64; 2], series: [u16; 3]) -> Presentation {
+    let field = if is_near_1_5_t(scan) { "" } else { "_3T" };
+    let [map, sd, r_squared] = series;
+    Presentation {
+        values: View {
+            window: Some(window),
+            palette_file: Some(format!("GadgetronParametricMap{field}.pal")),
+            color_map: Some("navia"),
+            series_index: Some(map),
+            integer_scale: None,
+        },
+        sd: View {
+            window: Some([window[0] / 10.0, window[1] / 10.0]),
+            palette_file: Some("GadgetronParametricSDMap.pal".to_owned()),
+            color_map: Some("navia"),
+            series_index: Some(sd),
+            integer_scale: None,
+        },
+        r_squared: View { series_index: Some(r_squared), ..View::default() },
+    }
+}
+
+/// What properties say against the usual presentation.
+pub(crate) struct Overrides<'a> {
+    /// At 1.5 T, and at others.
+    pub palette_files: [&'a Option<String>; 2],
+    pub centers: [Option<f64>; 2],
+    pub widths: [Option<f64>; 2],
+    pub scale: f32,
+    pub sd_palette_file: &'a Option<String>,
+    /// Centre and width.
+    pub sd_window: [Option<f64>; 2],
+    pub sd_scale: f32,
+}
+
+impl Overrides<'_> {
+    pub fn apply(&self, scan: &Scan, presentation: &mut Presentation) {
+        let field = usize::from(!is_near_1_5_t(scan));
+        let replace = |view: &mut View, file: &Option<String>, window: [Option<f64>; 2], scale| {
+            if let Some(file) = file {
+                view.palette_file = Some(file.clone());
+            }
+            if let Some([center, width]) = view.window {
+                view.window = Some([window[0].unwrap_or(center), window[1].unwrap_or(width)]);
+            }
+            view.integer_scale = Some(scale);
+        };
+        let window = [self.centers[field], self.widths[field]];
+        replace(&mut presentation.values, self.palette_files[field], window, self.scale);
+        replace(&mut presentation.sd, self.sd_palette_file, self.sd_window, self.sd_scale);
+    }
+}

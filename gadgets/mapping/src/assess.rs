@@ -1,0 +1,228 @@
+//! Which pixels are tissue, how much noise there is, and whether a map can be used.
+
+use ndarray::{Array2, ArrayView2};
+use numerics::relaxation::RelaxationFit;
+use pipeline::Verdict;
+
+/// Pixels whose signal is below this share of the brightest ones' are background, whatever the
+/// noise.
+const LEAST_SHARE: f32 = 0.02;
+/// Median R² of tissue below which a map is to be looked at, and below which it is of no use.
+const R_SQUARED: [f32; 2] = [0.95, 0.85];
+/// Median of standard deviation over value, likewise.
+const RELATIVE_SD: [f32; 2] = [0.15, 0.30];
+/// Share of the tissue without a value, likewise.
+const WITHOUT_VALUE: [f64; 2] = [0.3, 0.6];
+/// Corrected displacement in px from which a map is to be looked at.
+const MOTION_PX: f64 = 8.0;
+/// With fewer pixels of tissue there is no patient in the image.
+const LEAST_TISSUE: usize = 16;
+
+/// The median of the numbers above 0, 0 where there is none.
+pub(crate) fn median(values: impl Iterator<Item = f32>) -> f32 {
+    let mut values: Vec<f32> = values.filter(|value| *value > 0.0 && value.is_finite()).collect();
+    if values.is_empty() {
+        return 0.0;
+    }
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f32::total_cmp).1
+}
+
+/// Standard deviation of the noise in a sample, from what fits leave: most pixels of an image are
+/// fitted as well as noise lets them be. 0 where no fit leaves anything.
+pub(crate) fn noise_sd(fit: &RelaxationFit) -> f32 {
+    median(fit.residual_sd.iter().copied())
+}
+
+/// Pixels with signal.
+///
+/// * `brightest`: magnitude of the image with the most signal.
+/// * `n_sds`: at least that many standard deviations of the noise.
+pub(crate) fn tissue(brightest: ArrayView2<'_, f32>, noise_sd: f32, n_sds: f32) -> Array2<bool> {
+    let mut sorted: Vec<f32> = brightest.iter().map(|value| value.abs()).collect();
+    let place = (sorted.len() * 99 / 100).min(sorted.len().saturating_sub(1));
+    let bright = if sorted.is_empty() {
+        0.0
+    } else {
+        *sorted.select_nth_unstable_by(place, f32::total_cmp).1
+    };
+    let limit = (n_sds * noise_sd).max(LEAST_SHARE * bright);
+    brightest.mapv(|value| value.abs() > limit)
+}
+
+/// Takes the values that nobody should read out of a fit: background, values above the longest,
+/// and those less certain than their own size.
+pub(crate) fn clear(fit: &mut RelaxationFit, tissue: &Array2<bool>, longest_ms: f32) {
+    let is_invalid = Array2::from_shape_fn(tissue.dim(), |place| {
+        let (value, sd) = (fit.value_ms[place], fit.sd_ms[place]);
+        !tissue[place] || value > longest_ms || sd > value
+    });
+    fit.clear(|y, x| is_invalid[[y, x]]);
+}
+
+/// Gives holes in the tissue, of at most so many pixels, the mean of the valid pixels around them,
+/// from the edge inwards.
+pub(crate) fn fill_holes(fit: &mut RelaxationFit, tissue: &Array2<bool>, largest: usize) {
+    let (height, width) = tissue.dim();
+    let is_hole =
+        Array2::from_shape_fn((height, width), |place| tissue[place] && fit.value_ms[place] <= 0.0);
+    let mut seen = Array2::from_elem((height, width), false);
+    let around = |(y, x): (usize, usize)| {
+        let rows = y.saturating_sub(1)..=(y + 1).min(height - 1);
+        let columns = x.saturating_sub(1)..=(x + 1).min(width - 1);
+        rows.flat_map(move |row| columns.clone().map(move |column| (row, column)))
+            .filter(move |place| *place != (y, x))
+    };
+    for start in ndarray::indices((height, width)) {
+        if !is_hole[start] || seen[start] {
+            continue;
+        }
+        let mut hole = vec![start];
+        seen[start] = true;
+        let mut next = 0;
+        while let Some(&place) = hole.get(next) {
+            next += 1;
+            for neighbour in around(place) {
+                if is_hole[neighbour] && !std::mem::replace(&mut seen[neighbour], true) {
+                    hole.push(neighbour);
+                }
+            }
+        }
+        if hole.len() > largest {
+            continue;
+        }
+        while !hole.is_empty() {
+            let before = hole.len();
+            let filled: Vec<_> = hole
+                .iter()
+                .filter_map(|&place| {
+                    let valid = || around(place).filter(|at| fit.value_ms[*at] > 0.0);
+                    let n = valid().count() as f32;
+                    let mean = |map: &Array2<f32>| valid().map(|at| map[at]).sum::<f32>() / n;
+                    (n > 0.0).then(|| (place, [mean(&fit.value_ms), mean(&fit.sd_ms)]))
+                })
+                .collect();
+            for &(place, [value, sd]) in &filled {
+                fit.value_ms[place] = value;
+                fit.sd_ms[place] = sd;
+            }
+            hole.retain(|place| fit.value_ms[*place] <= 0.0);
+            if hole.len() == before {
+                break;
+            }
+        }
+    }
+}
+
+/// What a verdict is made of, over all planes of a map.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Quality {
+    r_squared: Vec<f32>,
+    relative_sd: Vec<f32>,
+    n_tissue: usize,
+    n_valid: usize,
+    /// A fit with as many parameters as images says nothing of how good it is.
+    is_exact: bool,
+}
+
+impl Quality {
+    /// Adds a plane.
+    pub fn add(&mut self, fit: &RelaxationFit, tissue: &Array2<bool>, is_exact: bool) {
+        self.is_exact |= is_exact;
+        for (place, _) in tissue.indexed_iter().filter(|(_, is_tissue)| **is_tissue) {
+            self.n_tissue += 1;
+            let value = fit.value_ms[place];
+            if value > 0.0 {
+                self.n_valid += 1;
+                self.r_squared.push(fit.r_squared[place]);
+                self.relative_sd.push(fit.sd_ms[place] / value);
+            }
+        }
+    }
+
+    /// Whether the map can be used, and the worst reason why not.
+    pub fn verdict(&self, problem: Option<&str>, motion_px: Option<f64>) -> Verdict {
+        if self.n_tissue < LEAST_TISSUE {
+            return Verdict::Repeat("there is no signal in the images".to_owned());
+        }
+        let without = 1.0 - self.n_valid as f64 / self.n_tissue as f64;
+        let r_squared = if self.is_exact { 1.0 } else { median(self.r_squared.iter().copied()) };
+        let relative_sd = median(self.relative_sd.iter().copied());
+        let bad_fit = format!(
+            "the images do not follow the model (median R² {r_squared:.2}): motion, or wrong times"
+        );
+        let no_value = format!("{:.0} % of the tissue has no value", 100.0 * without);
+        let uncertain =
+            format!("values are uncertain by {:.0} %: too much noise", 100.0 * relative_sd);
+        if without > WITHOUT_VALUE[1] {
+            return Verdict::Repeat(format!("{no_value}: motion, or wrong times"));
+        }
+        if r_squared < R_SQUARED[1] {
+            return Verdict::Repeat(bad_fit);
+        }
+        if relative_sd > RELATIVE_SD[1] {
+            return Verdict::Repeat(uncertain);
+        }
+        if let Some(problem) = problem {
+            return Verdict::Check(problem.to_owned());
+        }
+        if r_squared < R_SQUARED[0] {
+            return Verdict::Check(bad_fit);
+        }
+        if without > WITHOUT_VALUE[0] {
+            return Verdict::Check(no_value);
+        }
+        if relative_sd > RELATIVE_SD[0] {
+            return Verdict::Check(uncertain);
+        }
+        match motion_px.filter(|motion| *motion > MOTION_PX) {
+            Some(motion) => {
+                Verdict::Check(format!("motion of {motion:.0} px was corrected: look at the edges"))
+            }
+            None => Verdict::Accept,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn background_is_below_the_noise_or_far_below_the_brightest() {
+        let brightest = Array2::from_shape_fn((10, 10), |(y, _)| [0.1, 1.0, 2.9, 3.1, 50.0][y / 2]);
+        assert_eq!(tissue(brightest.view(), 1.0, 3.0).iter().filter(|is| **is).count(), 40);
+        assert_eq!(tissue(brightest.view(), 0.0, 3.0).iter().filter(|is| **is).count(), 60);
+    }
+
+    #[test]
+    fn the_verdict_names_the_worst_reason() {
+        let quality = |r_squared, relative_sd, n_valid| Quality {
+            r_squared: vec![r_squared; 100],
+            relative_sd: vec![relative_sd; 100],
+            n_tissue: 100,
+            n_valid,
+            is_exact: false,
+        };
+        assert_eq!(quality(0.99, 0.03, 98).verdict(None, Some(3.0)), Verdict::Accept);
+        let reason = |verdict| match verdict {
+            Verdict::Accept => panic!("accepted"),
+            Verdict::Check(reason) => format!("check: {reason}"),
+            Verdict::Repeat(reason) => format!("repeat: {reason}"),
+        };
+        for (quality, problem, motion, expected) in [
+            (Quality::default(), None, None, "repeat: there is no signal"),
+            (quality(0.5, 0.03, 98), Some("x"), None, "repeat: the images do not follow the model"),
+            (quality(0.9, 0.03, 98), None, None, "check: the images do not follow the model"),
+            (quality(0.99, 0.5, 98), None, None, "repeat: values are uncertain by 50 %"),
+            (quality(0.99, 0.2, 98), None, None, "check: values are uncertain by 20 %"),
+            (quality(0.99, 0.03, 20), None, None, "repeat: 80 % of the tissue has no value"),
+            (quality(0.99, 0.03, 60), None, None, "check: 40 % of the tissue has no value"),
+            (quality(0.99, 0.03, 98), Some("image 3 of 8"), None, "check: image 3 of 8"),
+            (quality(0.99, 0.03, 98), None, Some(12.0), "check: motion of 12 px"),
+        ] {
+            let text = reason(quality.verdict(problem, motion));
+            assert!(text.starts_with(expected), "{text}");
+        }
+    }
+}

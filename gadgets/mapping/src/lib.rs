@@ -1,0 +1,19 @@
+//! Maps of T1, T2, T2* and extracellular volume, each with its uncertainty and a verdict.
+
+mod appearance;
+mod assess;
+mod error;
+mod map_t1;
+mod map_t1_saturation;
+mod map_t2;
+mod map_t2_star;
+mod results;
+mod source;
+#[cfg(test)]
+mod testing;
+
+pub use error::Error;
+pub use map_t1::{Config as MapT1Config, MapT1};
+pub use map_t1_saturation::{Config as MapT1SaturationConfig, MapT1Saturation};
+pub use map_t2::{Config as MapT2Config, MapT2};
+pub use map_t2_star::{Config as MapT2StarConfig, MapT2Star};

@@ -1,0 +1,333 @@
+//! T1 map of a series after inversions: MOLLI, ShMOLLI, inversion recovery.
+
+use ismrmrd::ImageType;
+use ndarray::{Array3, Axis};
+use num_complex::Complex32;
+use numerics::relaxation::{
+    Conditional, ConditionalRule, FitOptions, Model, Plan, RelaxationFit, SearchRange,
+};
+use pipeline::times::{Preparation, TimesFrom};
+use pipeline::{Gadget, ImageRole, ImageSeries, ParametricMap, Scan, Sink};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::Error;
+use crate::appearance::of_t1;
+use crate::error::positive;
+use crate::results::{Finish, Planes};
+use crate::source::{Reference, Signs, Source, is_mapped, sources};
+
+/// What the images recover by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Recovery {
+    /// Several images after each inversion, which hold the recovery back: T1* is corrected to T1
+    /// (MOLLI, ShMOLLI).
+    #[default]
+    LookLocker,
+    /// One image after each inversion.
+    Plain,
+}
+
+/// When images after later inversions count only where T1 is short against the heart's period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShMolli {
+    /// Where the second inversion is followed by one image only.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never: all images count.
+    Off,
+}
+
+/// Makes a T1 map of the images after inversions.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What the images recover by.
+    pub recovery: Recovery,
+    /// ShMOLLI's rule: later inversions only for short T1.
+    pub shmolli: ShMolli,
+    /// T1 is multiplied by this: 1 over the inversion factor, with which an inversion leaves
+    /// -factor times the magnetisation before it. Gadgetron's and Siemens' is 1.0365.
+    pub correction_factor: f64,
+    /// How signs are found.
+    pub signs: Signs,
+    /// A pixel with a longer T1 is invalid (0 in the map), ms.
+    pub max_t1_ms: f64,
+    /// A pixel is background where its signal is below this many standard deviations of the noise.
+    pub mask_noise_sds: f64,
+    /// Standard deviation of the noise in a pixel, in the images' unit. Where it is not given, each
+    /// pixel's own residuals say it.
+    pub noise_sd: Option<f64>,
+    /// Where the inversion times are taken from.
+    pub times_from: TimesFrom,
+    /// Whether the images are sent on, in the order of their times.
+    pub send_images: bool,
+    /// Whether the images are sent with their signs, as a series of real images.
+    pub send_psir: bool,
+    /// What is added to these, so that integers can hold them.
+    pub psir_offset: f32,
+    /// Whether the map of standard deviations is sent.
+    pub send_sd_map: bool,
+    /// Whether the map of R² is sent.
+    pub send_r_squared_map: bool,
+    /// Series with this meta attribute pass.
+    pub skip_processing_meta_field: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            recovery: Recovery::LookLocker,
+            shmolli: ShMolli::Auto,
+            correction_factor: 1.0365,
+            signs: Signs::Auto,
+            max_t1_ms: 4000.0,
+            mask_noise_sds: 3.0,
+            noise_sd: None,
+            times_from: TimesFrom::Auto,
+            send_images: true,
+            send_psir: true,
+            psir_offset: 4096.0,
+            send_sd_map: true,
+            send_r_squared_map: false,
+            skip_processing_meta_field: "Skip_processing_after_recon".to_owned(),
+        }
+    }
+}
+
+pipeline::message_set! {
+    /// Images that pass, and their map.
+    pub enum SeriesAndMap { ImageSeries, ParametricMap }
+}
+
+/// Series of PSIR images, map, standard deviation and R², as Gadgetron's MOLLI chain numbers them.
+const PSIR_SERIES: u16 = 3;
+const SERIES: [u16; 3] = [5, 4, 6];
+
+/// Makes a T1 map of the images after inversions.
+pub struct MapT1 {
+    config: Config,
+    scan: Scan,
+    finish: Finish,
+}
+
+impl Gadget for MapT1 {
+    const NAME: &str = "map_t1";
+    const HEAVY: bool = true;
+    type Config = Config;
+    type Input = ImageSeries; // [slice, s, n, 1, z, y, x]
+    type Output = SeriesAndMap;
+    type Error = Error;
+
+    fn new(config: Config, scan: &Scan) -> Result<Self, Error> {
+        positive("correction_factor", config.correction_factor)?;
+        positive("max_t1_ms", config.max_t1_ms)?;
+        let finish = Finish {
+            quantity: "T1",
+            mask_noise_sds: Some(config.mask_noise_sds as f32),
+            longest_ms: config.max_t1_ms as f32,
+            noise_sd: config.noise_sd.map(|sd| sd as f32),
+            largest_hole: 0,
+            send_sd_map: config.send_sd_map,
+            send_r_squared_map: config.send_r_squared_map,
+            n_sent: 0,
+        };
+        Ok(Self { config, scan: scan.clone(), finish })
+    }
+
+    fn process(&mut self, mut series: ImageSeries, out: &mut Sink<Self>) -> Result<(), Error> {
+        if !is_mapped(&series, &self.config.skip_processing_meta_field) {
+            out.push(series);
+            return Ok(());
+        }
+        let from = self.config.times_from;
+        let (sources, notes) =
+            sources(&mut series, &self.scan, Preparation::Inversion, from, Reference::Longest)?;
+        let mut maps = Vec::with_capacity(sources.len());
+        let mut signed = Vec::with_capacity(sources.len());
+        for source in sources {
+            let (map, images) = self.map(source)?;
+            maps.push(map);
+            signed.push(images);
+        }
+        notes.into_iter().for_each(|note| out.inform(note));
+        let psir = self.config.send_psir.then(|| self.psir(&series, &signed)).flatten();
+        if self.config.send_images {
+            out.push(series);
+        }
+        psir.into_iter().for_each(|psir| out.push(psir));
+        maps.into_iter().for_each(|map| out.push(map));
+        Ok(())
+    }
+}
+
+impl MapT1 {
+    /// The map of a slice, and its images with signs, plane by plane.
+    fn map(&mut self, source: Source) -> Result<(ParametricMap, Vec<Array3<f32>>), Error> {
+        let model = match self.config.recovery {
+            Recovery::LookLocker => {
+                Model::LookLocker { inversion_factor: 1.0 / self.config.correction_factor }
+            }
+            Recovery::Plain => Model::Recovery,
+        };
+        let fitting = self.fitting(model, &source)?;
+        let mut planes = Planes::default();
+        let mut signed = Vec::new();
+        for z in 0..source.shape().0 {
+            let (images, polarity) = source.recovering(z, self.config.signs);
+            let brightest =
+                source.magnitudes(z).index_axis_move(Axis(0), source.times_ms.len() - 1);
+            let fit = |mut options: FitOptions<'_>| {
+                options.polarity = polarity;
+                let mut fit = match &fitting {
+                    Fitting::All(plan) => plan.fit(images.view(), &options),
+                    Fitting::Conditional(plan) => plan.fit(images.view(), &options),
+                };
+                self.correct(&mut fit);
+                fit
+            };
+            let freedom = source.times_ms.len().saturating_sub(model.n_parameters());
+            let fit = self.finish.plane(fit, brightest.view(), freedom, &mut planes);
+            signed.push(with_signs(images, &fit));
+        }
+        let names = match (&fitting, self.config.recovery) {
+            (Fitting::Conditional(_), _) => "ShMOLLI, conditional",
+            (_, Recovery::LookLocker) => "MOLLI, Look-Locker corrected",
+            (_, Recovery::Plain) => "inversion recovery",
+        };
+        let method = format!(
+            "T1: {names}, 3 parameters, {} images, correction factor {}",
+            source.times_ms.len(),
+            self.config.correction_factor
+        );
+        let mut map = self.finish.map(source, planes, &method);
+        map.presentation = of_t1(&self.scan, &map.values, "IR", SERIES);
+        Ok((map, signed))
+    }
+
+    /// A plain recovery has no factor of its own to divide by.
+    fn correct(&self, fit: &mut RelaxationFit) {
+        if self.config.recovery == Recovery::Plain && self.config.correction_factor != 1.0 {
+            let factor = self.config.correction_factor as f32;
+            fit.value_ms.mapv_inplace(|value| factor * value);
+            fit.sd_ms.mapv_inplace(|sd| factor * sd);
+        }
+    }
+
+    fn fitting(&self, model: Model, source: &Source) -> Result<Fitting, Error> {
+        let usual = model.usual_range();
+        // T1* is shorter than T1; what lies beyond the longest is told from what does not fit.
+        let longest_ms = usual.longest_ms.max(1.5 * self.config.max_t1_ms);
+        let range = SearchRange { longest_ms, ..usual };
+        let times = &source.times_ms;
+        if self.is_conditional(source) {
+            let rr_interval_ms = period_ms(source);
+            let rule = ConditionalRule::default();
+            let inversions = &source.inversions;
+            return Ok(Fitting::Conditional(Conditional::new(
+                model,
+                times,
+                inversions,
+                rr_interval_ms,
+                range,
+                rule,
+            )?));
+        }
+        Ok(Fitting::All(Plan::new(model, times, range)?))
+    }
+
+    fn is_conditional(&self, source: &Source) -> bool {
+        let count = |wanted: i32| source.inversions.iter().filter(|n| **n == wanted).count();
+        match self.config.shmolli {
+            ShMolli::On => true,
+            ShMolli::Off => false,
+            // 5(1)1(1)1.
+            ShMolli::Auto => {
+                self.config.recovery == Recovery::LookLocker && count(0) >= 4 && count(1) == 1
+            }
+        }
+    }
+
+    /// The images with signs as a series of real ones.
+    fn psir(&self, series: &ImageSeries, signed: &[Vec<Array3<f32>>]) -> Option<ImageSeries> {
+        let mut psir = ImageSeries { role: ImageRole::Psir, ..series.clone() };
+        let stacks = psir.stacks().ok()?;
+        for (stack, planes) in stacks.iter().zip(signed) {
+            // Images that were left out of the fit have no place in it.
+            let n_kept = planes.first().map_or(0, |plane| plane.len_of(Axis(0)));
+            if n_kept != stack.n_frames {
+                return None;
+            }
+            for frame in 0..n_kept {
+                let [slice, s, n] = stack.place(frame);
+                for (z, plane) in planes.iter().enumerate() {
+                    let mut target = psir
+                        .data
+                        .slice_mut(ndarray::s![slice, s, n, 0, z, .., ..])
+                        .into_dimensionality::<ndarray::Ix2>()
+                        .ok()?;
+                    let values = plane.index_axis(Axis(0), frame);
+                    target.zip_mut_with(&values, |target, value| {
+                        *target = Complex32::from(value + self.config.psir_offset);
+                    });
+                }
+            }
+        }
+        let has_offset = self.config.psir_offset != 0.0;
+        let image_type = if has_offset { ImageType::Magnitude } else { ImageType::Real };
+        for header in &mut psir.headers {
+            header.image_type = image_type as u16;
+            header.image_series_index = PSIR_SERIES;
+        }
+        for meta in &mut psir.meta {
+            ImageRole::Psir.write(meta);
+            for key in ["SequenceDescriptionAdditional", "GADGETRON_SeqDescription"] {
+                meta.set(key, "PSIR");
+            }
+            meta.set("GADGETRON_ScaleOffset", self.config.psir_offset);
+            for key in ["ImageComments", "GADGETRON_ImageComment"] {
+                meta.append(key, "PSIR");
+                if has_offset {
+                    meta.append(key, format!("+{}", self.config.psir_offset));
+                }
+            }
+        }
+        Some(psir)
+    }
+}
+
+enum Fitting {
+    All(Plan),
+    Conditional(Conditional),
+}
+
+/// The images with the signs that the fit has found.
+fn with_signs(mut images: Array3<f32>, fit: &RelaxationFit) -> Array3<f32> {
+    for (frame, mut image) in images.axis_iter_mut(Axis(0)).enumerate() {
+        image.zip_mut_with(&fit.n_negated, |value, n_negated| {
+            if frame < usize::from(*n_negated) {
+                *value = -*value;
+            }
+        });
+    }
+    images
+}
+
+/// Time between two images after the first inversion.
+fn period_ms(source: &Source) -> f64 {
+    let mut first: Vec<f64> = source
+        .times_ms
+        .iter()
+        .zip(&source.inversions)
+        .filter(|(_, inversion)| **inversion == 0)
+        .map(|(time_ms, _)| *time_ms)
+        .collect();
+    first.sort_by(f64::total_cmp);
+    let mut steps: Vec<f64> = first.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    steps.sort_by(f64::total_cmp);
+    steps.get(steps.len() / 2).copied().unwrap_or(1000.0)
+}

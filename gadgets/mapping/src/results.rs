@@ -1,0 +1,105 @@
+//! From fits to a map.
+
+use ndarray::{Array2, Array3, ArrayView2, Axis};
+use numerics::relaxation::{FitOptions, Noise, RelaxationFit};
+use pipeline::{ParametricMap, Presentation, Unit};
+
+use crate::assess::{Quality, clear, fill_holes, noise_sd, tissue};
+use crate::source::Source;
+
+/// A fit of so many samples and parameters knows its own noise too badly: that of all pixels counts.
+const FEW_DEGREES_OF_FREEDOM: usize = 3;
+
+/// What all maps have in common.
+pub(crate) struct Finish {
+    pub quantity: &'static str,
+    /// [`None`]: background counts as tissue.
+    pub mask_noise_sds: Option<f32>,
+    pub longest_ms: f32,
+    pub noise_sd: Option<f32>,
+    /// Pixels of the largest hole that is filled.
+    pub largest_hole: usize,
+    pub send_sd_map: bool,
+    pub send_r_squared_map: bool,
+    /// Maps so far: their numbers in their series.
+    pub n_sent: u16,
+}
+
+/// The fitted planes of a map.
+#[derive(Default)]
+pub(crate) struct Planes {
+    values: Vec<Array2<f32>>,
+    sd: Vec<Array2<f32>>,
+    r_squared: Vec<Array2<f32>>,
+    quality: Quality,
+}
+
+impl Finish {
+    /// Fits a plane and leaves out what is no tissue. `fit` is called with where noise is known
+    /// from.
+    pub fn plane(
+        &self,
+        fit: impl Fn(FitOptions<'_>) -> RelaxationFit,
+        brightest: ArrayView2<'_, f32>,
+        degrees_of_freedom: usize,
+        planes: &mut Planes,
+    ) -> RelaxationFit {
+        let options = |noise| FitOptions { noise, ..FitOptions::default() };
+        let known = self.noise_sd.filter(|sd| *sd > 0.0);
+        let mut fitted = match known {
+            Some(sd) => fit(options(Noise::Known(sd))),
+            None => fit(options(Noise::Residuals)),
+        };
+        let noise = known.unwrap_or_else(|| noise_sd(&fitted));
+        if known.is_none() && degrees_of_freedom < FEW_DEGREES_OF_FREEDOM && noise > 0.0 {
+            fitted = fit(options(Noise::Known(noise)));
+        }
+        let tissue = match self.mask_noise_sds {
+            Some(n_sds) => tissue(brightest, noise, n_sds),
+            None => Array2::from_elem(brightest.dim(), true),
+        };
+        clear(&mut fitted, &tissue, self.longest_ms);
+        planes.quality.add(&fitted, &tissue, degrees_of_freedom == 0);
+        if self.largest_hole > 0 {
+            fill_holes(&mut fitted, &tissue, self.largest_hole);
+        }
+        planes.values.push(fitted.value_ms.clone());
+        planes.sd.push(fitted.sd_ms.clone());
+        planes.r_squared.push(fitted.r_squared.clone());
+        fitted
+    }
+
+    /// The map of these planes.
+    pub fn map(&mut self, source: Source, planes: Planes, method: &str) -> ParametricMap {
+        let Planes { values, sd, r_squared, quality } = planes;
+        let verdict = quality.verdict(source.problem.as_deref(), source.motion_px);
+        let Source { mut header, mut meta, times_from, times_ms, .. } = source;
+        self.n_sent = self.n_sent.saturating_add(1);
+        header.image_index = self.n_sent;
+        meta.set("BoresideMethod", method);
+        meta.set("BoresideVersion", env!("CARGO_PKG_VERSION"));
+        meta.set("BoresideTimesFrom", format!("{times_from:?}"));
+        let times = times_ms.iter().map(|time| format!("{time:.1}")).collect::<Vec<_>>();
+        meta.set("BoresideTimesMs", times.join(" "));
+        for key in ["ImageProcessingHistory", "GADGETRON_ImageProcessingHistory"] {
+            meta.append(key, self.quantity);
+        }
+        ParametricMap {
+            quantity: self.quantity.to_owned(),
+            unit: Unit::Ms,
+            header,
+            meta,
+            values: stacked(values),
+            sd: self.send_sd_map.then(|| stacked(sd)),
+            r_squared: self.send_r_squared_map.then(|| stacked(r_squared)),
+            verdict: Some(verdict),
+            presentation: Presentation::default(),
+        }
+    }
+}
+
+/// Planes as `[z, y, x]`.
+fn stacked(planes: Vec<Array2<f32>>) -> Array3<f32> {
+    let views: Vec<_> = planes.iter().map(|plane| plane.view()).collect();
+    ndarray::stack(Axis(0), &views).unwrap_or_else(|_| Array3::zeros((0, 0, 0)))
+}
