@@ -9,6 +9,7 @@ use inference::{InferenceError, Manifest, Model, Models, Provenance, Provider, R
 use ismrmrd::{ImageHeader, ImageType, Meta, Pixels};
 use ndarray::{Array3, Array4};
 use num_complex::Complex32;
+use pipeline::times::{Preparation, TimesFrom, preparation_times};
 use pipeline::{
     Gadget, Image, ImageRole, ImageSeries, ParametricMap, Remedy, Scan, Sink, unprocessed,
 };
@@ -52,7 +53,7 @@ pub struct ApplyModel {
     models: Option<Arc<Models>>,
     session: u64,
     conditions: ScanConditions,
-    inversion_times_ms: Vec<f64>,
+    scan: Scan,
     companions: Companions,
 }
 
@@ -93,13 +94,11 @@ impl Gadget for ApplyModel {
             sequence_names: names.into_iter().flatten().flatten().collect(),
             ..ScanConditions::default()
         };
-        let parameters = header.and_then(|header| header.sequence_parameters.as_ref());
-        let times = parameters.map(|parameters| parameters.ti.clone()).unwrap_or_default();
         let mut gadget = Self {
             models,
             session: scan.session,
             conditions,
-            inversion_times_ms: times.into_iter().map(f64::from).collect(),
+            scan: scan.clone(),
             companions: Companions::default(),
             config,
         };
@@ -348,15 +347,22 @@ impl ApplyModel {
         }
     }
 
-    /// Times of the frames: those of the images' meta attributes, else the header's.
+    /// Times of the frames after whatever preparation they have; empty where none is known.
     fn times_of(&self, series: &ImageSeries, n_frames: usize) -> Vec<f64> {
-        let time = |meta: &Meta| {
-            ["InversionTime", "GADGETRON_TI", "GADGETRON_TS", "EchoTime", "GADGETRON_TE"]
-                .iter()
-                .find_map(|key| meta.get_f64(key))
+        let Some(stack) = series.stacks().ok().and_then(|stacks| stacks.into_iter().next()) else {
+            return Vec::new();
         };
-        let times: Option<Vec<f64>> = series.meta.iter().take(n_frames).map(time).collect();
-        times.unwrap_or_else(|| self.inversion_times_ms.clone())
+        let preparations = [
+            Preparation::Inversion,
+            Preparation::Saturation { anchor: None },
+            Preparation::T2Preparation,
+            Preparation::Echo,
+        ];
+        let times = preparations.into_iter().find_map(|preparation| {
+            preparation_times(series, &stack, &self.scan, preparation, TimesFrom::Auto).ok()
+        });
+        let times_ms = times.map(|times| times.times_ms).unwrap_or_default();
+        if times_ms.len() == n_frames { times_ms } else { Vec::new() }
     }
 
     /// The results of a model that may not be there, with its manifest.
