@@ -4,6 +4,7 @@
 //! shape is a plan that is built once and shared; results are the same bit for bit however
 //! many threads compute them.
 
+pub mod aha_segments;
 mod binary_exponent;
 pub mod bloch;
 pub mod cholesky;

@@ -96,6 +96,9 @@ impl View {
 const WINDOW_KEYS: [&str; 4] =
     ["WindowCenter", "WindowWidth", "GADGETRON_WindowCenter", "GADGETRON_WindowWidth"];
 
+/// Meta attribute: what else is to be said of a map, for its comment.
+pub const REMARK_KEY: &str = "BoresideRemark";
+
 /// Whether a map can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -155,7 +158,7 @@ impl ParametricMap {
         if let Some(remark) = &remark {
             meta.set("BoresideVerdict", remark.as_str());
         }
-        let first_series = view.series_index.unwrap_or({ header.image_series_index });
+        let first_series = view.series_index.unwrap_or(header.image_series_index);
         let image = |role: String, unit: Unit, values: Array3<f32>, view: View, series_after| {
             let mut meta = meta.clone();
             let is_float = matches!(pixels, DataType::F32 | DataType::F64);
@@ -178,7 +181,10 @@ impl ParametricMap {
             for key in ["ImageComments", "GADGETRON_ImageComment"] {
                 let before = meta.remove(key).filter(|_| is_marked).unwrap_or_default();
                 let comments = std::iter::once(comment.clone()).chain(remark.clone());
-                meta.set_all(key, comments.chain(before));
+                // Remarks are about the values.
+                let remarks =
+                    if series_after == 0 { meta.values(REMARK_KEY).to_vec() } else { Vec::new() };
+                meta.set_all(key, comments.chain(remarks).chain(before));
             }
             let image_series_index =
                 view.series_index.unwrap_or(first_series.wrapping_add(series_after));

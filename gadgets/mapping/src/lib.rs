@@ -7,6 +7,7 @@ mod map_t1;
 mod map_t1_saturation;
 mod map_t2;
 mod map_t2_star;
+mod report_myocardium;
 mod results;
 mod source;
 #[cfg(test)]
@@ -17,3 +18,6 @@ pub use map_t1::{Config as MapT1Config, MapT1};
 pub use map_t1_saturation::{Config as MapT1SaturationConfig, MapT1Saturation};
 pub use map_t2::{Config as MapT2Config, MapT2};
 pub use map_t2_star::{Config as MapT2StarConfig, MapT2Star};
+pub use report_myocardium::{
+    Config as ReportMyocardiumConfig, Error as ReportMyocardiumError, ReportMyocardium,
+};
