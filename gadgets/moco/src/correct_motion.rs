@@ -1,0 +1,411 @@
+//! Images of a series as if nothing had moved between them.
+
+mod choice;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use inference::{InferenceError, Model, Models, Provenance};
+use ismrmrd::Meta;
+use ndarray::{Array3, Axis};
+use num_complex::Complex32;
+use numerics::registration::TwinModel;
+use pipeline::times::{Preparation, TimesFrom, preparation_times};
+use pipeline::{
+    Gadget, ImageRole, ImageSeries, Remedy, Scan, SeriesShapeError, Sink, Stack, unprocessed,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::motion::{Found, Method, Series, extent_px};
+use choice::choose;
+
+/// Meta attribute: the longest displacement of a series where there is signal, px.
+const MOTION_KEY: &str = "BoresideMotionPx";
+
+/// What makes the images of a series differ, besides motion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Contrast {
+    /// What the times of the series tell.
+    #[default]
+    Auto,
+    /// Inversions: the image with the longest time keeps its pose.
+    Inversion,
+    /// Saturations: the image without, or with the longest time, keeps its pose.
+    Saturation,
+    /// T2 preparations: the shortest one keeps its pose.
+    T2Preparation,
+    /// Echo times: the first echo keeps its pose.
+    Echo,
+    /// Nothing that times tell: the first image keeps its pose.
+    Any,
+}
+
+/// Corrects the motion between the images of a series.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What makes the images differ, besides motion.
+    pub contrast: Contrast,
+    /// The network that proposes motion, which is then refined; empty: registration from nothing.
+    pub network: String,
+    /// Index of the image without saturation.
+    pub anchor: usize,
+    /// No displacement becomes longer, px.
+    pub max_displacement_px: f32,
+    /// Whether the images as they were are sent before those that are corrected.
+    pub send_originals: bool,
+    /// Where times are taken from.
+    pub times_from: TimesFrom,
+    /// Series with this meta attribute pass.
+    pub skip_processing_meta_field: String,
+    /// Gadgetron's; without effect here, as its registration is another one.
+    pub iterations: Option<u32>,
+    /// As `iterations`.
+    pub demons_iterations: Option<u32>,
+    /// As `iterations`.
+    pub regularization_sigma: Option<f32>,
+    /// As `iterations`.
+    pub step_size: Option<f32>,
+    /// As `iterations`.
+    pub scales: Option<u32>,
+    /// As `iterations`.
+    pub noise_sigma: Option<f32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            contrast: Contrast::Auto,
+            network: "motion_of_series".to_owned(),
+            anchor: 0,
+            max_displacement_px: 16.0,
+            send_originals: true,
+            times_from: TimesFrom::Auto,
+            skip_processing_meta_field: "Skip_processing_after_recon".to_owned(),
+            iterations: None,
+            demons_iterations: None,
+            regularization_sigma: None,
+            step_size: None,
+            scales: None,
+            noise_sigma: None,
+        }
+    }
+}
+
+/// Series of the originals and of the corrected images, as Gadgetron's MOLLI chain numbers them.
+const SERIES: [u16; 2] = [1, 2];
+
+/// Corrects the motion between the images of a series.
+pub struct CorrectMotion {
+    config: Config,
+    scan: Scan,
+    models: Option<Arc<Models>>,
+}
+
+/// What is known of the frames of a stack.
+struct Frames {
+    times_ms: Vec<f64>,
+    reference: usize,
+    contrast: Contrast,
+}
+
+impl Gadget for CorrectMotion {
+    const NAME: &str = "correct_motion";
+    const HEAVY: bool = true;
+    const KEEPS_KIND: bool = true;
+    type Config = Config;
+    type Input = ImageSeries; // [slice, s, n, channel, z, y, x]
+    type Output = ImageSeries;
+    type Error = Error;
+
+    fn new(config: Config, scan: &Scan) -> Result<Self, Error> {
+        if !(config.max_displacement_px > 0.0 && config.max_displacement_px < 1e4) {
+            return Err(Error::Property("max_displacement_px", config.max_displacement_px));
+        }
+        let gadget = Self { config, scan: scan.clone(), models: scan.services.get::<Models>() };
+        // Loading goes on while the scan arrives; what is wrong is told with the first series.
+        let _ = gadget.network();
+        Ok(gadget)
+    }
+
+    fn process(&mut self, mut series: ImageSeries, out: &mut Sink<Self>) -> Result<(), Error> {
+        let is_skipped = series.meta.iter().any(|meta| {
+            unprocessed::is_marked(meta)
+                || !meta.values(&self.config.skip_processing_meta_field).is_empty()
+        });
+        if !series.role.is_image() || series.role == ImageRole::MotionCorrected || is_skipped {
+            out.push(series);
+            return Ok(());
+        }
+        let stacks = series.stacks()?;
+        series.meta.resize(series.headers.len(), Meta::new());
+        if stacks.iter().all(|stack| stack.n_frames < LEAST_FRAMES) {
+            out.push(series);
+            return Ok(());
+        }
+        let mut corrected = series.clone();
+        corrected.role = ImageRole::MotionCorrected;
+        for stack in &stacks {
+            let frames = self.frames(&series, stack);
+            self.correct(&series, stack, &frames, &mut corrected, out);
+        }
+        number(&mut corrected, SERIES[1]);
+        if self.config.send_originals {
+            series.role = ImageRole::Uncorrected;
+            number(&mut series, SERIES[0]);
+            out.push(series);
+        }
+        out.push(corrected);
+        Ok(())
+    }
+}
+
+/// Of fewer images none can be told by the others.
+const LEAST_FRAMES: usize = 3;
+
+fn number(series: &mut ImageSeries, index: u16) {
+    series.headers.iter_mut().for_each(|header| header.image_series_index = index);
+}
+
+impl CorrectMotion {
+    fn network(&self) -> Option<Result<Arc<Model>, InferenceError>> {
+        let name = &self.config.network;
+        if name.is_empty() {
+            return None;
+        }
+        let models = self.models.as_ref().ok_or_else(|| InferenceError::NoModels(name.clone()));
+        Some(models.and_then(|models| models.open(name)))
+    }
+
+    /// Times of the frames, and the one whose pose is kept. Frames whose times are not known are
+    /// registered all the same.
+    fn frames(&self, series: &ImageSeries, stack: &Stack) -> Frames {
+        let of = |contrast: Contrast| {
+            let preparation = match contrast {
+                Contrast::Inversion => Preparation::Inversion,
+                Contrast::Saturation => {
+                    Preparation::Saturation { anchor: Some(self.config.anchor) }
+                }
+                Contrast::T2Preparation => Preparation::T2Preparation,
+                Contrast::Echo => Preparation::Echo,
+                Contrast::Auto | Contrast::Any => return None,
+            };
+            let from = self.config.times_from;
+            let times = preparation_times(series, stack, &self.scan, preparation, from).ok()?;
+            let is_longest = matches!(contrast, Contrast::Inversion | Contrast::Saturation);
+            let sign = if is_longest { -1.0 } else { 1.0 };
+            let usable =
+                |frame: &usize| !series.is_blank(stack, *frame) && series.is_finite(stack, *frame);
+            let frames = (0..stack.n_frames).filter(usable);
+            let times_ms = times.times_ms;
+            let reference =
+                frames.min_by(|&a, &b| (sign * times_ms[a]).total_cmp(&(sign * times_ms[b])))?;
+            Some(Frames { times_ms, reference, contrast })
+        };
+        let found = match self.config.contrast {
+            Contrast::Auto => {
+                let all = [Contrast::Inversion, Contrast::T2Preparation, Contrast::Echo];
+                all.into_iter().find_map(of)
+            }
+            contrast => of(contrast),
+        };
+        found.unwrap_or_else(|| Frames {
+            times_ms: (0..stack.n_frames).map(|frame| frame as f64).collect(),
+            reference: 0,
+            contrast: Contrast::Any,
+        })
+    }
+
+    /// Puts the corrected images of a stack into the corrected series.
+    fn correct(
+        &self,
+        series: &ImageSeries,
+        stack: &Stack,
+        frames: &Frames,
+        corrected: &mut ImageSeries,
+        out: &mut Sink<Self>,
+    ) {
+        // Images that hold nothing tell nothing, and stay.
+        let usable: Vec<usize> = (0..stack.n_frames)
+            .filter(|&frame| !series.is_blank(stack, frame) && series.is_finite(stack, frame))
+            .collect();
+        let Some(reference) = usable.iter().position(|&frame| frame == frames.reference) else {
+            return;
+        };
+        if usable.len() < LEAST_FRAMES {
+            return;
+        }
+        let times_ms: Vec<f64> = usable.iter().map(|&frame| frames.times_ms[frame]).collect();
+        let n_planes = series.data.shape()[4];
+        for z in 0..n_planes {
+            let start = Instant::now();
+            let planes: Vec<Array3<Complex32>> = planes_of(series, stack, &usable, z);
+            let Some(images) = planes.first() else { return };
+            let job = Series {
+                images: images.view(),
+                times_ms: &times_ms,
+                reference,
+                is_inverted: matches!(frames.contrast, Contrast::Inversion | Contrast::Saturation),
+                model: if usable.len() > LEAST_FRAMES {
+                    TwinModel::LowRank
+                } else {
+                    TwinModel::Decay
+                },
+                max_displacement_px: self.config.max_displacement_px,
+            };
+            let (found, refusal) = self.find(&job, series, frames.contrast);
+            if let Some((reason, remedy)) = &refusal {
+                out.warn(
+                    format!("{reason}; used instead: registration without a network"),
+                    remedy.clone(),
+                );
+            }
+            let magnitude = images.index_axis(Axis(0), reference).mapv(|value| value.norm());
+            let extent = extent_px(&found.motion.fields, &magnitude);
+            for (channel, images) in planes.iter().enumerate() {
+                let job = Series { images: images.view(), ..job };
+                for (image, &frame) in job.corrected(&found.motion).iter().zip(&usable) {
+                    let [slice, s, n] = stack.place(frame);
+                    let place = ndarray::s![slice, s, n, channel, z, .., ..];
+                    corrected.data.slice_mut(place).assign(image);
+                }
+            }
+            let time_ms = start.elapsed().as_secs_f64() * 1e3;
+            let reason = refusal.map(|(reason, _)| reason);
+            for frame in 0..stack.n_frames {
+                if let Some(meta) = corrected.frame_meta_mut(stack, frame) {
+                    self.describe(meta, &found, extent, time_ms, reason.as_deref());
+                }
+            }
+        }
+    }
+
+    /// The motion by the network where that is good, else by registration from nothing; and why
+    /// not by the network, with what to do, where one was wanted.
+    fn find(
+        &self,
+        job: &Series<'_>,
+        series: &ImageSeries,
+        contrast: Contrast,
+    ) -> (Found, Option<(String, String)>) {
+        let classical = || Found { motion: job.register(), method: Method::Classical };
+        let Some(model) = self.network() else { return (classical(), None) };
+        if contrast == Contrast::Any {
+            return (classical(), None);
+        }
+        let proposed = model.and_then(|model| {
+            model.check_conditions(&self.conditions(series, job.times_ms.len()))?;
+            job.by_network(&model, self.scan.session)
+        });
+        match proposed {
+            Ok(found) => choose(found, classical),
+            Err(error) => {
+                let remedy = error.remedy().to_owned();
+                (classical(), Some((error.to_string(), remedy)))
+            }
+        }
+    }
+
+    fn conditions(
+        &self,
+        series: &ImageSeries,
+        n_frames: usize,
+    ) -> inference::guard::ScanConditions {
+        let header = self.scan.header.as_ref();
+        let system = header.and_then(|header| header.acquisition_system_information.as_ref());
+        let spacing_mm = series.headers.first().map(|header| {
+            let ([x, y, _], [fov_x, fov_y, _]) = (header.matrix_size, header.field_of_view);
+            [f64::from(fov_x) / f64::from(x.max(1)), f64::from(fov_y) / f64::from(y.max(1))]
+        });
+        inference::guard::ScanConditions {
+            field_strength_t: system
+                .and_then(|system| system.system_field_strength_t)
+                .map(f64::from),
+            n_frames: Some(n_frames),
+            spacing_mm: spacing_mm.filter(|spacing| spacing.iter().all(|edge| *edge > 0.0)),
+            ..Default::default()
+        }
+    }
+
+    fn describe(
+        &self,
+        meta: &mut Meta,
+        found: &Found,
+        [longest_px, median_px]: [f32; 2],
+        time_ms: f64,
+        refusal: Option<&str>,
+    ) {
+        let method = match &found.method {
+            Method::Network(provenance) => {
+                provenance.write(meta);
+                format!("{} {}, refined", provenance.model, provenance.version)
+            }
+            Method::Classical => {
+                if let Some(reason) = refusal {
+                    let provenance = Provenance {
+                        model: self.config.network.clone(),
+                        fallback: Some(format!("{reason}; registration without a network")),
+                        ..Provenance::default()
+                    };
+                    provenance.write(meta);
+                }
+                "registration".to_owned()
+            }
+        };
+        meta.set("BoresideMotionMethod", method.as_str());
+        meta.set(MOTION_KEY, format!("{longest_px:.2}"));
+        meta.set("BoresideMotionMedianPx", format!("{median_px:.2}"));
+        meta.set("BoresideMotionTimeMs", format!("{time_ms:.1}"));
+        for key in ["ImageProcessingHistory", "GADGETRON_ImageProcessingHistory"] {
+            meta.append(key, "MOCO");
+        }
+        for key in ["SequenceDescriptionAdditional", "GADGETRON_SeqDescription"] {
+            meta.append(key, "MOCO");
+        }
+    }
+}
+
+/// The usable frames of one plane, channel by channel: `[frame, y, x]`.
+fn planes_of(
+    series: &ImageSeries,
+    stack: &Stack,
+    frames: &[usize],
+    z: usize,
+) -> Vec<Array3<Complex32>> {
+    let shape = series.data.shape();
+    let (n_channels, n_y, n_x) = (shape[3], shape[5], shape[6]);
+    let plane = |channel: usize| {
+        let mut images = Array3::zeros((frames.len(), n_y, n_x));
+        for (mut image, &frame) in images.axis_iter_mut(Axis(0)).zip(frames) {
+            let [slice, s, n] = stack.place(frame);
+            image.assign(&series.data.slice(ndarray::s![slice, s, n, channel, z, .., ..]));
+        }
+        images
+    };
+    (0..n_channels).map(plane).collect()
+}
+
+/// Why no motion is corrected.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A property.
+    #[error("`{0}` is {1}")]
+    Property(&'static str, f32),
+    /// Parts that do not belong together.
+    #[error(transparent)]
+    Shape(#[from] SeriesShapeError),
+}
+
+impl Remedy for Error {
+    fn remedy(&self) -> &str {
+        match self {
+            Self::Property(..) => "write a length above 0, e.g. 16",
+            Self::Shape(_) => "correct the gadget or the client that made the series",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+use super::*;
+use ismrmrd::xml::{Header, SequenceParameters};
+use ndarray::{ArrayD, IxDyn};
+use pipeline::{Message, run_gadget};
+
+const N_Y: usize = 64;
+const N_X: usize = 72;
+const TIMES_MS: [f64; 8] = [110.0, 1110.0, 2110.0, 3110.0, 4110.0, 190.0, 1190.0, 2190.0];
+
+/// A heart in a body, moved by (dy, dx), after an inversion. Its phase is that of the receiver.
+fn image(time_ms: f64, [dy, dx]: [f64; 2]) -> impl Fn(usize, usize) -> Complex32 {
+    move |y, x| {
+        let at = |cy: f64, cx: f64| (y as f64 - cy).hypot(x as f64 - cx);
+        let edge = |radius: f64, distance: f64| 1.0 / (1.0 + ((distance - radius) / 0.6).exp());
+        let recover = |t1_ms: f64| 1.0 - 2.0 * (-time_ms / t1_ms).exp();
+        let heart = at(32.0 + dy, 36.0 + dx);
+        let (blood, wall) = (edge(7.0, heart), edge(13.0, heart));
+        let liver = edge(6.0, at(48.0 + dy, 22.0 + dx));
+        let signal = 0.3 * recover(700.0) * (1.0 - wall) * (1.0 - liver)
+            + 0.8 * recover(1100.0) * (wall - blood)
+            + 1.0 * recover(1600.0) * blood
+            + 0.7 * recover(500.0) * liver;
+        let phase = 0.02 * y as f64 - 0.01 * x as f64;
+        Complex32::new((signal * phase.cos()) as f32, (signal * phase.sin()) as f32)
+    }
+}
+
+fn series(motion: impl Fn(usize) -> [f64; 2]) -> ImageSeries {
+    let images: Vec<_> =
+        TIMES_MS.iter().enumerate().map(|(n, time)| image(*time, motion(n))).collect();
+    let shape = IxDyn(&[1, 1, TIMES_MS.len(), 1, 1, N_Y, N_X]);
+    ImageSeries {
+        role: ImageRole::Image,
+        s: None,
+        n: None,
+        data: ArrayD::from_shape_fn(shape, |at| images[at[2]](at[5], at[6])),
+        headers: Array3::default((1, 1, TIMES_MS.len())),
+        meta: vec![Meta::new(); TIMES_MS.len()],
+        waveforms: Vec::new(),
+        acquisition_headers: None,
+        sampling: None,
+    }
+}
+
+fn scan() -> Scan {
+    let ti = TIMES_MS.iter().map(|time| *time as f32).collect();
+    let parameters = SequenceParameters { ti, ..Default::default() };
+    Scan::with_header(Header { sequence_parameters: Some(parameters), ..Default::default() })
+}
+
+/// What comes out, and what was reported.
+fn run(config: Config, series: ImageSeries) -> (Vec<ImageSeries>, Vec<String>) {
+    let (outputs, reports) =
+        run_gadget::<CorrectMotion>(config, &scan(), [series]).expect("it runs");
+    let outputs = outputs.into_iter().map(|message| match message {
+        Message::ImageSeries(series) => series,
+        other => panic!("{:?} came out", other.kind()),
+    });
+    (outputs.collect(), reports)
+}
+
+/// Root mean square difference of the images from those without motion, around the heart.
+fn error(series: &ImageSeries) -> f64 {
+    let mut sum = 0.0;
+    for (n, time) in TIMES_MS.iter().enumerate() {
+        let truth = image(*time, [0.0; 2]);
+        for y in 14..50 {
+            for x in 18..54 {
+                sum += f64::from((series.data[[0, 0, n, 0, 0, y, x]] - truth(y, x)).norm_sqr());
+            }
+        }
+    }
+    (sum / (36.0 * 36.0 * TIMES_MS.len() as f64)).sqrt()
+}
+
+fn without_network() -> Config {
+    Config { network: String::new(), ..Config::default() }
+}
+
+#[test]
+fn a_heart_that_moves_comes_to_rest_where_the_longest_time_saw_it() {
+    let moving =
+        series(|n| if n == 4 { [0.0; 2] } else { [(n % 3) as f64 - 1.0, 2.0 - n as f64 % 4.0] });
+    let before = error(&moving);
+    let (sent, reports) = run(without_network(), moving.clone());
+    assert!(reports.is_empty(), "{reports:?}");
+    let [original, corrected] = sent.as_slice() else { panic!("two series") };
+    assert_eq!(
+        (original.role, corrected.role),
+        (ImageRole::Uncorrected, ImageRole::MotionCorrected)
+    );
+    assert_eq!(original.data, moving.data);
+    let after = error(corrected);
+    assert!(after < 0.3 * before, "{before} before, {after} after");
+    // The reference is not sampled anew.
+    let reference = |series: &ImageSeries| series.data.index_axis(Axis(2), 4).to_owned();
+    assert_eq!(reference(corrected), reference(&moving));
+    let meta = &corrected.meta[0];
+    assert_eq!(meta.get("BoresideMotionMethod"), Some("registration"));
+    let longest = meta.get_f64(MOTION_KEY).expect("its extent");
+    assert!((1.5..4.0).contains(&longest), "{longest} px");
+    let numbers = [original, corrected].map(|series| series.headers[[0, 0, 0]].image_series_index);
+    assert_eq!(numbers, SERIES);
+}
+
+#[test]
+fn a_heart_at_rest_is_left_alone() {
+    let still = series(|_| [0.0; 2]);
+    let (sent, _) = run(without_network(), still);
+    assert!(error(&sent[1]) < 1e-3);
+    let longest = sent[1].meta[0].get_f64(MOTION_KEY).expect("its extent");
+    assert!(longest < 0.1, "{longest} px");
+}
+
+#[test]
+fn a_network_that_is_not_there_is_told_and_replaced() {
+    let moving = series(|n| if n == 2 { [2.0, -1.0] } else { [0.0; 2] });
+    let (sent, reports) = run(Config::default(), moving.clone());
+    let (without, _) = run(without_network(), moving);
+    assert_eq!(sent[1].data, without[1].data);
+    assert!(reports[0].contains("motion_of_series"), "{reports:?}");
+    let fallback = sent[1].meta[0].get("BoresideModelFallback").expect("it is said");
+    assert!(fallback.contains("registration without a network"), "{fallback}");
+}
+
+#[test]
+fn images_that_hold_nothing_stay_and_disturb_no_other() {
+    let mut moving = series(|n| if n == 1 { [2.0, 1.0] } else { [0.0; 2] });
+    moving.data.index_axis_mut(Axis(2), 6).fill(Complex32::default());
+    moving.data.index_axis_mut(Axis(2), 5).fill(Complex32::new(f32::NAN, 0.0));
+    let (sent, _) = run(without_network(), moving);
+    let corrected = &sent[1].data;
+    assert!(corrected.index_axis(Axis(2), 6).iter().all(|value| value.norm() == 0.0));
+    assert!(corrected.index_axis(Axis(2), 1).iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn series_of_other_kinds_pass() {
+    let mut map = series(|_| [0.0; 2]);
+    map.role = ImageRole::GFactor;
+    let (sent, _) = run(without_network(), map);
+    assert_eq!((sent.len(), sent[0].role), (1, ImageRole::GFactor));
+}
