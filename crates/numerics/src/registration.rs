@@ -1,0 +1,20 @@
+//! Registration of the images of a series whose contrast changes from image to image.
+//!
+//! Each image is registered to its synthetic twin: what it should look like in the pose of a
+//! reference image, told by the other images. Displacement fields are `[2, y, x]` as (dy, dx) in
+//! px: where in the image to look for what the reference shows.
+
+mod field;
+mod flow;
+mod plane;
+mod series;
+mod signs;
+mod spline_warp;
+mod support;
+#[cfg(test)]
+mod tests;
+mod twin;
+
+pub use series::{SeriesMotion, SeriesOptions, TwinModel, refine_series, register_series};
+pub use signs::signed_images;
+pub use spline_warp::{BSplineImage, least_jacobian};
