@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "model" / "training"))
 
 import series
 from measure import measure, summary
-from network import MotionOfSeries
+from network import RADIUS, MotionOfSeries
 
 LEARNING_RATE = 1.2e-3
 # Pieces are this large at first; in the last part of the time nearly whole images.
@@ -30,15 +30,31 @@ SIZE, LAST_SIZE, LAST_PART = 128, 160, 0.8
 FRAMES_A_STEP = 40
 
 
-def loss_of(steps, fields, regions, still):
-    """End-point errors of all steps, weighted by region, their squares for the tail, and smoothness."""
+def match_loss(found, start, fields, weight):
+    """Cross-entropy of the correlation with the bilinear weights of the true place, where that is in reach.
+
+    Without it the correlations stay flat, and every field 0, for hundreds of steps."""
+    cell = 2 * fields.shape[-1] // found.shape[-1]
+    truth = F.avg_pool2d(fields.flatten(0, 1), cell // 2)
+    offset = (truth - start) / cell
+    reach = torch.arange(-RADIUS, RADIUS + 1.0).view(1, -1, 1, 1)
+    y, x = (F.relu(1 - (offset[:, i : i + 1] - reach).abs()) for i in (0, 1))
+    target = (y.unsqueeze(2) * x.unsqueeze(1)).flatten(1, 2)
+    inside = (offset.abs().amax(1) <= RADIUS).float()
+    weight = F.avg_pool2d(weight, cell // 2).expand(-1, fields.shape[1], -1, -1).flatten(0, 1) * inside
+    return -((target * F.log_softmax(found, 1)).sum(1) * weight).sum() / weight.sum()
+
+
+def loss_of(steps, matches, fields, regions, still):
+    """End-point errors of all steps, weighted by region, their squares for the tail, matches, and smoothness."""
     n_series, n_frames = fields.shape[:2]
     # At half the resolution: a quarter of the time.
     fields = F.avg_pool2d(fields.flatten(0, 1), 2).unflatten(0, (n_series, n_frames))
     weight = F.avg_pool2d(series.weights(regions).unsqueeze(1), 2)[:, 0]
     weight = (weight / weight.sum((1, 2), keepdim=True)).unsqueeze(1)
     each = torch.where(still, 1.5, 1.0).view(-1, 1)
-    total, last = 0.0, None
+    total = sum(0.2 * match_loss(found, start, fields, weight) for found, start in matches)
+    last = None
     for importance, step in zip((0.2, 0.35, 1.0), steps):
         full = F.interpolate(step, size=fields.shape[-2:], mode="bilinear", align_corners=False)
         off = full.unflatten(0, (n_series, n_frames)) - fields
@@ -72,8 +88,8 @@ def train(sets, test, options):
         n_series = max(2, round(FRAMES_A_STEP * (SIZE / size) ** 2 / data.times.shape[1]))
         frames, reference, times, fields, regions, still = series.batch(data, n_series, size, random)
         with torch.autocast("cpu", torch.bfloat16):
-            steps = model.all(frames.flatten(0, 1).unsqueeze(1), reference.unsqueeze(1), times.flatten())
-        loss, error = loss_of(steps, fields, regions, still)
+            steps, matches = model.all(frames.flatten(0, 1).unsqueeze(1), reference.unsqueeze(1), times.flatten())
+        loss, error = loss_of(steps, matches, fields, regions, still)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

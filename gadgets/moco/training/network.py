@@ -85,16 +85,17 @@ class Twin(nn.Module):
         super().__init__()
         self.shared = conv(2 * n_in, 2 * n_out, kernel=3)
         self.code = nn.Linear(n_code, 4 * n_out)
-        self.last = conv(2 * n_out, n_out, kernel=1)
+        self.last = conv(2 * n_out, n_out, kernel=1, scale=0.1)
         nn.init.normal_(self.code.weight, std=0.1)
         nn.init.zeros_(self.code.bias)
 
-    def forward(self, reference, mean, code):
+    def forward(self, matched, reference, mean, code):
         shared = self.shared(torch.cat([reference, mean], 1))
         # [series, 1, c, y, x] times [series, frame, c, 1, 1].
         gain, shift = self.code(code).view(shared.shape[0], -1, 2 * shared.shape[1], 1, 1).chunk(2, 2)
         mixed = torch.relu(shared.unsqueeze(1) * (1 + gain) + shift)
-        return self.last(mixed.flatten(0, 1))
+        # At first the twin is the reference itself, so that the correlation says something from the start.
+        return (matched.unsqueeze(1) + self.last(mixed.flatten(0, 1)).unflatten(0, mixed.shape[:2])).flatten(0, 1)
 
 
 class MotionOfSeries(nn.Module):
@@ -117,12 +118,12 @@ class MotionOfSeries(nn.Module):
         self.coarse_in = conv(n, n_sixteenth)
         self.coarse_down = nn.ModuleList([conv(n_sixteenth, n_sixteenth, 2), conv(n_sixteenth, n_sixteenth)])
         self.coarse_out = conv(2 * n_sixteenth, n_eighth)
-        self.coarse_last = conv(n_eighth, 2 + n_state, scale=0.1)
+        self.coarse_last = conv(n_eighth, 2 + n_state, scale=0.02)
         self.match_4 = conv(n_quarter, n_match, kernel=1)
         self.twin_4 = Twin(n_quarter, n_match, n_code)
         self.fine_in = conv(25 + 2 * n_match + 2 + n_state, 48)
         self.fine = conv(48, 48)
-        self.fine_last = conv(48, 2 + n_state, scale=0.1)
+        self.fine_last = conv(48, 2 + n_state, scale=0.02)
 
     def code(self, pooled, times):
         t = times.clamp(0, 10).unsqueeze(1)
@@ -137,10 +138,11 @@ class MotionOfSeries(nn.Module):
         return quarter, eighth + torch.relu(self.encode_8[1](eighth))
 
     def forward(self, frames, reference, times):
-        return self.all(frames, reference, times)[-1]
+        return self.all(frames, reference, times)[0][-1]
 
     def all(self, frames, reference, times):
-        """The displacement after each step, the first one at an eighth of the resolution."""
+        """The displacement after each step, the first one at an eighth of the resolution; and of each step the logits
+        of the correlation with the displacement that it starts from."""
         n_series = reference.shape[0]
         mean = lambda f: f.unflatten(0, (n_series, -1)).mean(1) if n_series > 1 else f.mean(0, keepdim=True)
         quarter, eighth = self.features(frames)
@@ -150,7 +152,7 @@ class MotionOfSeries(nn.Module):
         spread = (eighth.float() - level[:, :, None, None]).square().mean((2, 3)).add(1e-4).sqrt()
         code = self.code(torch.cat([level, spread], 1), times)
         # At an eighth: where the twin is found within 16 px, as a first guess, and what the surroundings say.
-        twin = normalised(self.twin_8(reference_8, mean_8, code))
+        twin = normalised(self.twin_8(self.match_8(reference_8), reference_8, mean_8, code))
         match = normalised(self.match_8(eighth))
         found = TEMPERATURE * correlation(twin, match)
         chance = torch.softmax(found, 1)
@@ -164,17 +166,18 @@ class MotionOfSeries(nn.Module):
         deep = F.interpolate(deep, scale_factor=2.0, mode="nearest")
         out = self.coarse_last(torch.relu(self.coarse_out(torch.cat([wide, deep], 1)))).float()
         displacement = 8 * (guess + out[:, :2])
-        steps = [displacement]
+        steps, matches = [displacement], [(found, torch.zeros_like(guess))]
         displacement, state = twice(displacement), twice(torch.tanh(out[:, 2:]))
         # At a quarter: the same about what is left, twice.
-        twin = normalised(self.twin_4(reference_4, mean_4, code))
+        twin = normalised(self.twin_4(self.match_4(reference_4), reference_4, mean_4, code))
         match = normalised(self.match_4(quarter))
         for _ in range(self.n_passes):
             displacement = displacement.detach()
             warped = warp(match, displacement / 4)
             found = TEMPERATURE * correlation(twin, warped)
+            matches.append((found, displacement))
             x = torch.cat([found, twin * 4, warped * 4, displacement / 8, state], 1)
             out = self.fine_last(torch.relu(self.fine(torch.relu(self.fine_in(x))))).float()
             displacement, state = displacement + 4 * out[:, :2], torch.tanh(out[:, 2:])
             steps.append(displacement)
-        return steps
+        return steps, matches
