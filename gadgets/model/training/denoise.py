@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from networks import Denoiser
-from package import figures, pack, statistics
+from package import figures, head, pack, statistics
 
 SIZE = 96
 SNR = (4, 40)
@@ -131,25 +131,14 @@ def main():
     )
 
 
-MANIFEST = """\
-name = "denoise_magnitude"
-version = "0.1.0"
-licence = "MIT OR Apache-2.0"
-intended_use = "Less noise in magnitude images of known, white noise. Trained on simulated hearts only: not for \
-diagnosis."
-sha256 = "{sha256}"
-opset = {opset}
-provenance = "Trained by gadgets/model/training/denoise.py on images of boreside simulate dataset"
-fallback = "the image as it was"
-
-[budget]
-time_ms = 2000
-memory_mib = 1024
-max_batch = 4
-
-[golden]
-tolerance = 1e-3
-
+MANIFEST = head(
+    "denoise_magnitude",
+    "Less noise in magnitude images of known, white noise. Trained on simulated hearts only: not for "
+    "diagnosis.",
+    "gadgets/model/training/denoise.py",
+    "images",
+    "the image as it was",
+) + """\
 [[input]]
 name = "image"
 role = "image"

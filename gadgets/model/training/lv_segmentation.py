@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from networks import Segmentation, UNet
-from package import figures, pack, statistics
+from package import figures, head, pack, statistics
 
 CLASSES = ["background", "myocardium", "left_blood", "right_blood"]
 SIZE = 128
@@ -176,28 +176,15 @@ def write(model, images, measured, options):
     )
 
 
-MANIFEST = """\
-name = "lv_segmentation"
-version = "0.1.0"
-licence = "MIT OR Apache-2.0"
-intended_use = "Myocardium and blood pools of both ventricles in short-axis images of any contrast, as masks for \
-later steps. Trained on simulated hearts only: not for diagnosis."
-sha256 = "{sha256}"
-opset = {opset}
-provenance = "Trained by gadgets/model/training/lv_segmentation.py on images of boreside simulate dataset"
-fallback = "no mask; the image as it was"
-
-[conditions]
-field_strength_t = [0.55, 1.5, 3.0]
-
-[budget]
-time_ms = 2000
-memory_mib = 1024
-max_batch = 4
-
-[golden]
-tolerance = 1e-3
-
+MANIFEST = head(
+    "lv_segmentation",
+    "Myocardium and blood pools of both ventricles in short-axis images of any contrast, as masks for "
+    "later steps. Trained on simulated hearts only: not for diagnosis.",
+    "gadgets/model/training/lv_segmentation.py",
+    "images",
+    "no mask; the image as it was",
+    conditions="[conditions]\nfield_strength_t = [0.55, 1.5, 3.0]\n\n",
+) + """\
 [[input]]
 name = "image"
 role = "image"

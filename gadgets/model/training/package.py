@@ -79,6 +79,33 @@ def pack(name, model, inputs, names, free, folder, manifest):
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
+def head(name, intended_use, script, data, fallback, conditions="", time_ms=2000, max_batch=4, tolerance="1e-3"):
+    """First half of a manifest, down to its inputs. `pack` puts the hash and the opset in.
+
+    script: path of the script that trains, from the root. data: what it is trained on, images or series of
+    `boreside simulate dataset`. conditions: text of that table, where there is one.
+    """
+    return f"""\
+name = "{name}"
+version = "0.1.0"
+licence = "MIT OR Apache-2.0"
+intended_use = "{intended_use}"
+sha256 = "{{sha256}}"
+opset = {{opset}}
+provenance = "Trained by {script} on {data} of boreside simulate dataset"
+fallback = "{fallback}"
+
+{conditions}[budget]
+time_ms = {time_ms}
+memory_mib = 1024
+max_batch = {max_batch}
+
+[golden]
+tolerance = {tolerance}
+
+"""
+
+
 def figures(rows):
     """The card's table: (what, value, group or None) each."""
     text = ""

@@ -16,7 +16,7 @@ from scipy.ndimage import median_filter
 from torch import nn
 
 from networks import Classifier
-from package import figures, pack, statistics
+from package import figures, head, pack, statistics
 
 # A map is faulty where a fifth of the wall's pixels are this far off, ms and part.
 FAULT_MS, FAULT_PART = 100.0, 0.2
@@ -156,25 +156,14 @@ def main():
     )
 
 
-MANIFEST = """\
-name = "t1_map_quality"
-version = "0.1.0"
-licence = "MIT OR Apache-2.0"
-intended_use = "Says whether motion has spoiled the heart's wall in a T1 map of MOLLI, and where it sees that. Trained \
-on simulated series only: a hint to look, not a verdict."
-sha256 = "{sha256}"
-opset = {opset}
-provenance = "Trained by gadgets/model/training/t1_quality.py on series of boreside simulate dataset"
-fallback = "no score; the map as it was"
-
-[budget]
-time_ms = 2000
-memory_mib = 1024
-max_batch = 4
-
-[golden]
-tolerance = 1e-3
-
+MANIFEST = head(
+    "t1_map_quality",
+    "Says whether motion has spoiled the heart's wall in a T1 map of MOLLI, and where it sees that. "
+    "Trained on simulated series only: a hint to look, not a verdict.",
+    "gadgets/model/training/t1_quality.py",
+    "series",
+    "no score; the map as it was",
+) + """\
 [[input]]
 name = "t1_map"
 role = "image"

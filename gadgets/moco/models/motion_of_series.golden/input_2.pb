@@ -1,0 +1,1 @@
+Btimes_msJ­mÝB²ï"E×¶>C
