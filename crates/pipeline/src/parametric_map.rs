@@ -155,7 +155,7 @@ impl ParametricMap {
         if let Some(remark) = &remark {
             meta.set("BoresideVerdict", remark.as_str());
         }
-        let first_series = view.series_index.unwrap_or({ header.image_series_index });
+        let first_series = view.series_index.unwrap_or(header.image_series_index);
         let image = |role: String, unit: Unit, values: Array3<f32>, view: View, series_after| {
             let mut meta = meta.clone();
             let is_float = matches!(pixels, DataType::F32 | DataType::F64);

@@ -3,7 +3,6 @@
 use ndarray::{Array2, Axis};
 use numerics::relaxation::{
     FitOptions, Model, Noise, NoiseFloor, Plan, RelaxationFit, SearchRange, Truncation,
-    iron_mg_per_g,
 };
 use pipeline::times::{Preparation, TimesFrom};
 use pipeline::{Gadget, ImageSeries, ParametricMap, Scan, Sink};
@@ -11,8 +10,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Error;
-use crate::appearance::{field_strength_t, of_t2};
-use crate::assess::{median, noise_sd};
+use crate::appearance::of_t2;
+use crate::assess::noise_sd;
 use crate::error::positive;
 use crate::map_t1::SeriesAndMap;
 use crate::results::{Finish, Planes};
@@ -182,19 +181,8 @@ impl MapT2Star {
         let method = format!("T2*: decay, {floor}, {} echoes", times.len());
         let mut map = self.finish.map(source, planes, &method);
         map.presentation = of_t2(&self.scan, WINDOW, SERIES);
-        let typical_ms = f64::from(median(map.values.iter().copied()));
-        let is_1_5_t = field_strength_t(&self.scan).is_some_and(|field| (field - 1.5).abs() < 0.1);
-        if let Some(iron) = iron_mg_per_g(typical_ms).filter(|_| is_1_5_t) {
-            // Of the heart's muscle only where somebody has drawn it; the median of all says that
-            // there is iron at all.
-            meta_iron(&mut map, iron);
-        }
         Ok(map)
     }
-}
-
-fn meta_iron(map: &mut ParametricMap, iron_mg_per_g: f64) {
-    map.meta.set("BoresideIronOfMedianMgPerG", format!("{iron_mg_per_g:.2}"));
 }
 
 enum Fitting {

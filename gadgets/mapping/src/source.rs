@@ -4,7 +4,9 @@ use ismrmrd::{ImageHeader, Meta};
 use ndarray::{Array3, Array4, Axis};
 use num_complex::Complex32;
 use numerics::relaxation::{Polarity, restore_polarity};
-use pipeline::times::{Preparation, PreparationTimes, TimesFrom, preparation_times, write_times};
+use pipeline::times::{
+    INVERSION_KEY, Preparation, PreparationTimes, TimesFrom, preparation_times, write_times,
+};
 use pipeline::{ImageRole, ImageSeries, Scan, Stack, unprocessed};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -147,7 +149,8 @@ fn source(
         .filter_map(|frame| series.frame_meta(stack, frame)?.get_f64(MOTION_KEY))
         .reduce(f64::max);
     // These are the image's own.
-    for key in ["InversionTime", "GADGETRON_TI", "GADGETRON_TS", "EchoTime", "GADGETRON_TE"] {
+    let own = ["InversionTime", "GADGETRON_TI", "GADGETRON_TS", "EchoTime", "GADGETRON_TE"];
+    for key in own.into_iter().chain([INVERSION_KEY]) {
         meta.remove(key);
     }
     let pixels = series.channel_of_stack(stack, 0);
