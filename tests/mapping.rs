@@ -8,8 +8,9 @@ use ismrmrd::wire::Message;
 use ismrmrd::{Acquisition, AcquisitionFlags, Header, Image, Pixels};
 use ndarray::{Array2, Array4};
 use phantom::{
-    Body, Label, Molli, MolliScheme, Motion, MultiEcho, Noise, NoiseScan, PixelGrid, Rhythm, Sasha,
-    Sequence, Setup, ShortAxisOptions, SignalModel, SimulatedScan, Subject, T2Prepared, TissueMaps,
+    Body, Label, LineOptions, LineOrder, Molli, MolliScheme, Motion, MultiEcho, Noise, NoiseScan,
+    PixelGrid, Rhythm, Sasha, Sequence, Setup, ShortAxisOptions, SignalModel, SimulatedScan,
+    Subject, T2Prepared, TissueMaps,
 };
 use support::{Client, TestServer, images, shared, texts};
 
@@ -18,6 +19,8 @@ fn heart(sequence: &dyn Sequence) -> SimulatedScan {
     let setup = Setup {
         matrix_size: [96, 72],
         n_channels: 4,
+        // Else an image does not fit between an inversion and 100 ms after it.
+        lines: LineOptions { order: LineOrder::Centric, ..LineOptions::default() },
         motion: Motion::still(Rhythm::default()),
         signal_model: SignalModel::Ideal,
         noise: Noise::Sd(1e-3),
@@ -133,8 +136,8 @@ fn maps_of_all_kinds_have_the_values_of_the_tissue_their_units_and_their_verdict
         let (images, told) = Recording::of(&scan).through(&server, chain);
         let map = with_role(&images, role).unwrap_or_else(|| panic!("{chain}: {told:?}"));
         let median = median_inside(map, &inside(&scan, Label::Myocardium));
-        // Ringing of the wall's edges and of what lies around it.
-        assert!((median / expected - 1.0).abs() < 0.03, "{chain}: {median} ms");
+        // Ringing of the wall's edges, three pixels apart, and of what lies around it.
+        assert!((median / expected - 1.0).abs() < 0.05, "{chain}: {median} ms");
         assert_verdict(&images, role, "accept");
         let meta = &map.meta;
         assert_eq!(meta.get("DataRole"), Some("Quantitative"));
@@ -245,13 +248,11 @@ fn an_image_that_is_missing_or_empty_or_no_number_is_left_out_and_named() {
     if let Some(readout) = broken.readouts.iter_mut().filter(|readout| is_third(readout)).nth(30) {
         readout.data.fill(num_complex::Complex32::new(f32::NAN, 0.0));
     }
+    // It has spoilt the calibration of all images.
     let (images, told) = broken.through(&server, "molli_t1");
-    let map = with_role(&images, "T1");
-    let is_told = told.iter().any(|text| text.contains("none of the 8 images"));
-    let is_marked = map.is_some_and(|map| {
-        map.meta.get("BoresideVerdict").is_some_and(|verdict| verdict.contains("no numbers"))
-    });
-    assert!(is_told || is_marked, "{told:?}");
+    assert!(with_role(&images, "T1").is_none());
+    assert!(told.iter().any(|text| text.contains("infinite or no numbers")), "{told:?}");
+    assert!(told.iter().any(|text| text.starts_with("ERROR")), "{told:?}");
     server.stop();
 }
 
@@ -350,7 +351,7 @@ fn the_rat_brains_have_the_medians_that_others_found() {
         (
             saturation,
             chain(
-                "repetition",
+                "set",
                 "",
                 "use = \"map_t1_saturation\"\nafter = \"repetition\"\nparameters = 2\nmax_t1_ms = 8000.0",
             ),
