@@ -154,8 +154,10 @@ impl MapT2Star {
             let images = source.magnitudes(z);
             let brightest = images.index_axis(Axis(0), 0);
             let known = self.config.noise_sd.map(|sd| sd as f32);
-            let sd = known
-                .unwrap_or_else(|| noise_sd(&for_noise.fit(images.view(), &FitOptions::default())));
+            let sd = known.unwrap_or_else(|| {
+                let freedom = times.len().saturating_sub(for_noise.model().n_parameters());
+                noise_sd(&for_noise.fit(images.view(), &FitOptions::default()), freedom)
+            });
             let fit = |options: FitOptions<'_>| -> RelaxationFit {
                 match &fitting {
                     Fitting::Rice(floor) => {
@@ -189,4 +191,39 @@ enum Fitting {
     Rice(NoiseFloor),
     Truncation(Truncation),
     Plan(Plan),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{EDGE, noise, scan, series, sorted};
+    use num_complex::Complex32;
+    use pipeline::run_gadget;
+
+    #[test]
+    fn the_noise_floor_is_found_by_itself_and_does_not_lengthen_t2_star() {
+        let times: Vec<f64> = (0..8).map(|n| 2.6 + 2.0 * f64::from(n)).collect();
+        let decay = || {
+            series(8, |image, y, x| {
+                let signal = 40.0 * (-times[image] / 6.0).exp() as f32;
+                // Sums of even numbers are as good as normal; standard deviation 1.
+                let normal = |k: usize| -> f32 {
+                    let number = 32 * ((image * EDGE + y) * EDGE + x) + 12 * k;
+                    0.5 * (0..12).map(|n| noise(number + n)).sum::<f32>()
+                };
+                Complex32::new(signal + normal(0), normal(1))
+            })
+        };
+        let median_of = |noise_floor| {
+            let config = Config { noise_floor, ..Config::default() };
+            let scan = scan(&[], &times, &[]);
+            let (outputs, _) = run_gadget::<MapT2Star>(config, &scan, [decay()]).expect("a map");
+            crate::assess::median(sorted(outputs).1[0].values.iter().copied())
+        };
+        let (rice, ignored) = (median_of(Floor::Rice), median_of(Floor::Ignored));
+        assert!((rice / 6.0 - 1.0).abs() < 0.03, "{rice}");
+        assert!(ignored > rice, "{ignored}");
+        assert!((median_of(Floor::Truncation) / 6.0 - 1.0).abs() < 0.1);
+        assert!((median_of(Floor::Offset) / 6.0 - 1.0).abs() < 0.1);
+    }
 }
