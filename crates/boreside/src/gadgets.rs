@@ -70,6 +70,7 @@ pub fn registry() -> Registry {
         .with::<mapping::MapT1Saturation>()
         .with::<mapping::MapT2>()
         .with::<mapping::MapT2Star>()
+        .with::<mapping::ReportSegments>()
         .with::<model::ApplyModel>()
         .with_chain("T1MocoGadget", &["map_t1"])
 }
@@ -121,12 +122,14 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "invertcontrast.toml"
     "isalive.xml"
     "molli_t1.toml"
+    "molli_t1_segments.toml"
     "null.toml"
     "parallel_bypass_example.xml"
     "pseudoreplica.xml"
     "realtime_cine.toml"
     "retro_cine.toml"
     "sasha_t1.toml"
+    "sasha_t1_segments.toml"
     "savedataonly.toml"
     "shmolli_t1.toml"
     "simplefft.toml"
@@ -135,7 +138,9 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "stream_image_array_scaling.xml"
     "stream_image_array_split.xml"
     "t2.toml"
+    "t2_segments.toml"
     "t2_star.toml"
+    "t2_star_segments.toml"
 };
 
 /// The chains in the folder and those built in.

@@ -116,7 +116,7 @@ pub struct ParametricMap {
     pub unit: Unit,
     /// Geometry and counters of the source images.
     pub header: ImageHeader,
-    /// Meta attributes of the source images.
+    /// Meta attributes of the source images. What `BoresideRemark` says goes into the comments.
     pub meta: Meta,
     /// Values: `[z, y, x]`, 0 is invalid.
     pub values: Array3<f32>,
@@ -177,7 +177,9 @@ impl ParametricMap {
             let is_marked = unprocessed::is_marked(&meta);
             for key in ["ImageComments", "GADGETRON_ImageComment"] {
                 let before = meta.remove(key).filter(|_| is_marked).unwrap_or_default();
-                let comments = std::iter::once(comment.clone()).chain(remark.clone());
+                let remarks = meta.values("BoresideRemark").to_vec();
+                let comments =
+                    std::iter::once(comment.clone()).chain(remark.clone()).chain(remarks);
                 meta.set_all(key, comments.chain(before));
             }
             let image_series_index =

@@ -8,6 +8,7 @@ mod map_t1;
 mod map_t1_saturation;
 mod map_t2;
 mod map_t2_star;
+mod report_segments;
 mod results;
 mod source;
 #[cfg(test)]
@@ -19,3 +20,4 @@ pub use map_t1::{Config as MapT1Config, MapT1, Recovery};
 pub use map_t1_saturation::{Config as MapT1SaturationConfig, MapT1Saturation};
 pub use map_t2::{Config as MapT2Config, MapT2};
 pub use map_t2_star::{Config as MapT2StarConfig, MapT2Star};
+pub use report_segments::{Config as ReportSegmentsConfig, ReportSegments};
