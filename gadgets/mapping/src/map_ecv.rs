@@ -10,13 +10,13 @@ use pipeline::{
     Gadget, ParametricMap, Presentation, Remedy, Scan, Sink, Unit, Verdict, View, unprocessed,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::assess::median;
 
 /// Whether a T1 map was taken after contrast agent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContrastAgent {
     /// By a word in the protocol's name (`pre`, `native`, `post`), else by the map: after contrast

@@ -9,7 +9,7 @@ use numerics::relaxation::{
 use pipeline::times::{Preparation, TimesFrom};
 use pipeline::{Gadget, ImageRole, ImageSeries, ParametricMap, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::appearance::of_t1;
@@ -18,7 +18,7 @@ use crate::results::{Finish, Planes};
 use crate::source::{Reference, Signs, Source, is_mapped, sources};
 
 /// What the images recover by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recovery {
     /// Several images after each inversion, which hold the recovery back: T1* is corrected to T1
@@ -30,7 +30,7 @@ pub enum Recovery {
 }
 
 /// When images after later inversions count only where T1 is short against the heart's period.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShMolli {
     /// Where the second inversion is followed by one image only.

@@ -5,7 +5,7 @@ use numerics::relaxation::{FitOptions, Model, Plan, SearchRange};
 use pipeline::times::{Preparation, TimesFrom};
 use pipeline::{Gadget, ImageSeries, ParametricMap, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::appearance::{Overrides, of_t1};
@@ -15,7 +15,7 @@ use crate::results::{Finish, Planes};
 use crate::source::{Reference, Signs, Source, is_mapped, sources};
 
 /// What the magnetisation recovers from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum After {
     /// A saturation pulse.

@@ -7,7 +7,7 @@ use numerics::relaxation::{
 use pipeline::times::{Preparation, TimesFrom};
 use pipeline::{Gadget, ImageSeries, ParametricMap, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::appearance::of_t2;
@@ -18,7 +18,7 @@ use crate::results::{Finish, Planes};
 use crate::source::{Reference, Source, is_mapped, sources};
 
 /// How the noise floor of magnitudes is dealt with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Floor {
     /// Magnitudes are held against the mean that noise gives them (Rice).

@@ -7,13 +7,13 @@ use ndarray::{Array2, ArrayView2, Axis};
 use numerics::relaxation::iron_mg_per_g;
 use pipeline::{Gadget, ParametricMap, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::appearance::field_strength_t;
 
 /// Where along the ventricle the slice lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Segments 1 to 6.

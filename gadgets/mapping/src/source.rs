@@ -9,7 +9,7 @@ use pipeline::times::{
 };
 use pipeline::{ImageRole, ImageSeries, Scan, Stack, unprocessed};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
@@ -17,7 +17,7 @@ use crate::Error;
 pub(crate) const MOTION_KEY: &str = "BoresideMotionPx";
 
 /// How the sign of a recovering signal is found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signs {
     /// By phase where the images are complex, by the fit where they are magnitudes, not at all
