@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::chains::ChainsOptions;
 use crate::demo::DemoOptions;
+use crate::evaluate::EvaluateOptions;
 use crate::inspect::InspectOptions;
 use crate::journal::JournalOptions;
 use crate::models::ModelsOptions;
+use crate::palette::PaletteOptions;
 use crate::replay::ReplayOptions;
 use crate::serve::ServeOptions;
 use crate::simulate::SimulateOptions;
@@ -66,6 +68,10 @@ pub enum Command {
     Models(ModelsOptions),
     /// Start a server, stream a simulated scan to it, and show the picture.
     Demo(DemoOptions),
+    /// Say how good methods are on freshly simulated data whose answer is known.
+    Evaluate(EvaluateOptions),
+    /// Write a map's colours as a palette file.
+    Palette(PaletteOptions),
 }
 
 /// Where chain files are looked for.

@@ -18,6 +18,7 @@ pub fn registry() -> Registry {
         .with::<acquisition::Passthrough>()
         .with::<acquisition::RemoveOversampling>()
         .with::<acquisition::SaveData>()
+        .with::<acquisition::SaveCopy>()
         .with::<acquisition::SelectChannels>()
         .with::<acquisition::SortKSpace>()
         .with::<acquisition::SummariseNoise>()
@@ -64,7 +65,15 @@ pub fn registry() -> Registry {
         .with::<image::Scale>()
         .with::<image::SortImages>()
         .with::<image::SplitSeries>()
+        .with::<mapping::MapEcv>()
+        .with::<mapping::MapT1>()
+        .with::<mapping::MapT1Saturation>()
+        .with::<mapping::MapT2>()
+        .with::<mapping::MapT2Star>()
+        .with::<mapping::ReportMyocardium>()
+        .with::<moco::CorrectMotion>()
         .with::<model::ApplyModel>()
+        .with_chain("T1MocoGadget", &["correct_motion", "map_t1"])
 }
 
 macro_rules! built_in {
@@ -75,6 +84,7 @@ macro_rules! built_in {
 
 /// Chains that every server has.
 const BUILT_IN: &[(&str, &str)] = built_in! {
+    "CMR_2DT_T1Mapping_SASHA.xml"
     "Generic_Cartesian_FFT.xml"
     "Generic_Cartesian_Grappa.xml"
     "Generic_Cartesian_Grappa_Cine_Denoise.xml"
@@ -91,6 +101,8 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "Generic_Cartesian_Spirit.xml"
     "Generic_Cartesian_Spirit_RealTimeCine.xml"
     "Generic_Cartesian_Spirit_SASHA.xml"
+    "MOLLI_T1_Moco.xml"
+    "MOLLI_T1_Moco_istore.xml"
     "NoiseSummary.xml"
     "cartesian_fft.toml"
     "cartesian_grappa.toml"
@@ -102,6 +114,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "distributed_default.xml"
     "distributed_generic_default.xml"
     "distributed_image_default.xml"
+    "ecv.toml"
     "epi.xml"
     "external_equivalent_example.xml"
     "grappa_cpu.xml"
@@ -110,17 +123,26 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "invertcontrast.toml"
     "isalive.xml"
     "lv_segmentation.toml"
+    "molli_t1.toml"
+    "molli_t1_segments.toml"
     "null.toml"
     "parallel_bypass_example.xml"
     "pseudoreplica.xml"
     "realtime_cine.toml"
     "retro_cine.toml"
+    "sasha_t1.toml"
+    "sasha_t1_segments.toml"
     "savedataonly.toml"
+    "shmolli_t1.toml"
     "simplefft.toml"
     "stream_complex_to_float.xml"
     "stream_float_to_short.xml"
     "stream_image_array_scaling.xml"
     "stream_image_array_split.xml"
+    "t2.toml"
+    "t2_segments.toml"
+    "t2_star.toml"
+    "t2_star_segments.toml"
 };
 
 /// The chains in the folder and those built in.

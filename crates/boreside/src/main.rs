@@ -20,14 +20,17 @@ mod chains;
 mod cli;
 mod client;
 mod demo;
+mod evaluate;
 mod gadgets;
 mod inspect;
 mod journal;
 mod local;
 mod logging;
+mod maps;
 mod models;
 mod noise;
 mod outcome;
+mod palette;
 mod picture;
 mod recording;
 mod replay;
@@ -60,6 +63,8 @@ fn main() -> ExitCode {
         Command::Journal(options) => journal::run(&options),
         Command::Models(options) => models::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Evaluate(options) => evaluate::run(&options),
+        Command::Palette(options) => palette::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

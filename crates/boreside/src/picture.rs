@@ -6,7 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use ismrmrd::Image;
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
+
+use crate::palette::{Colors, color, palette};
 
 /// Images on a contact sheet at most.
 const MAX_TILES: usize = 64;
@@ -18,21 +20,27 @@ const TERMINAL_COLUMNS: usize = 64;
 /// Collects images for a contact sheet.
 #[derive(Default)]
 pub struct ContactSheet {
-    tiles: Vec<Array2<u8>>,
+    tiles: Vec<Array2<[u8; 3]>>,
     n_left_out: usize,
 }
 
 impl ContactSheet {
     /// Adds each channel and z position of the image, scaled to its own brightness:
-    /// from 0 or its darkest pixel to its 99.8th percentile.
+    /// from 0 or its darkest pixel to its 99.8th percentile. A map that names its colours has them,
+    /// with a bar of all of them, over its window.
     pub fn add(&mut self, image: &Image) {
         let pixels = image.pixels.to_magnitude();
+        let colors = colors_of(image);
         let size = pixels.dim();
         let places = (0..size.0).flat_map(|channel| (0..size.1).map(move |z| (channel, z)));
         for (channel, z) in places {
             let plane = pixels.slice(s![channel, z, .., ..]);
             if self.tiles.len() == MAX_TILES {
                 self.n_left_out += 1;
+                continue;
+            }
+            if let Some((palette, range, scale)) = &colors {
+                self.tiles.push(colored(plane, palette, *range, *scale));
                 continue;
             }
             let mut values: Vec<f32> = plane.iter().copied().filter(|v| v.is_finite()).collect();
@@ -42,7 +50,7 @@ impl ContactSheet {
             let darkest = values.first().copied().unwrap_or(0.0).min(0.0);
             let range = (brightest - darkest).max(f32::MIN_POSITIVE);
             // The cast clamps to 0 to 255 and makes 0 of NaN.
-            self.tiles.push(plane.mapv(|v| ((v - darkest) / range * 255.0).round() as u8));
+            self.tiles.push(plane.mapv(|v| [((v - darkest) / range * 255.0).round() as u8; 3]));
         }
     }
 
@@ -72,10 +80,10 @@ impl ContactSheet {
             let file = BufWriter::new(File::create(path)?);
             let mut encoder =
                 png::Encoder::new(file, u32::try_from(width)?, u32::try_from(height)?);
-            encoder.set_color(png::ColorType::Grayscale);
+            encoder.set_color(png::ColorType::Rgb);
             encoder.set_depth(png::BitDepth::Eight);
             let mut writer = encoder.write_header()?;
-            let bytes: Vec<u8> = sheet.iter().copied().collect();
+            let bytes: Vec<u8> = sheet.iter().flatten().copied().collect();
             writer.write_image_data(&bytes)?;
             Ok(writer.finish()?)
         };
@@ -101,8 +109,8 @@ impl ContactSheet {
             let (y0, y1) = (row * height / rows, ((row + 1) * height / rows).min(height));
             let (x0, x1) = (column * width / columns, (column + 1) * width / columns);
             let cell = tile.slice(s![y0.min(height - 1)..y1.max(y0 + 1).min(height), x0..x1]);
-            let sum: usize = cell.iter().map(|&v| usize::from(v)).sum();
-            232 + sum / cell.len().max(1) * 23 / 255
+            let sum: usize = cell.iter().flatten().map(|&v| usize::from(v)).sum();
+            232 + sum / (3 * cell.len()).max(1) * 23 / 255
         };
         let mut text = String::new();
         for row in (0..rows - 1).step_by(2) {
@@ -115,14 +123,14 @@ impl ContactSheet {
         text
     }
 
-    fn sheet(&self) -> Array2<u8> {
+    fn sheet(&self) -> Array2<[u8; 3]> {
         let n = self.tiles.len();
         let n_columns = (1..=n.max(1)).find(|c| c * c >= n).unwrap_or(1);
         let n_rows = n.div_ceil(n_columns).max(1);
         let height = self.tiles.iter().map(Array2::nrows).max().unwrap_or(1);
         let width = self.tiles.iter().map(Array2::ncols).max().unwrap_or(1);
         let size = |n: usize, tile: usize| n * (tile + GAP) - GAP;
-        let mut sheet = Array2::zeros((size(n_rows, height), size(n_columns, width)));
+        let mut sheet = Array2::from_elem((size(n_rows, height), size(n_columns, width)), [0; 3]);
         for (number, tile) in self.tiles.iter().enumerate() {
             let y = number / n_columns * (height + GAP);
             let x = number % n_columns * (width + GAP);
@@ -130,6 +138,43 @@ impl ContactSheet {
         }
         sheet
     }
+}
+
+/// Palette of a map that names one, lowest and highest value that it shows, and the factor from
+/// pixels to values.
+#[allow(clippy::type_complexity)]
+fn colors_of(image: &Image) -> Option<(Vec<[f32; 3]>, [f64; 2], f32)> {
+    let meta = &image.meta;
+    let colors = match meta.get("BoresideColorMap")? {
+        "lipari" => Colors::Lipari,
+        "navia" => Colors::Navia,
+        _ => return None,
+    };
+    let (center, width) = (meta.get_f64("WindowCenter")?, meta.get_f64("WindowWidth")?);
+    let range = [(center - 0.5 * width).max(0.0), center + 0.5 * width];
+    let scale = meta.get_f64("RescaleSlope").unwrap_or(1.0) as f32;
+    (range[1] > range[0]).then(|| (palette(colors, false, Some(range)), range, scale))
+}
+
+/// A plane in colours, with a bar of all of them at its right edge.
+fn colored(
+    plane: ArrayView2<'_, f32>,
+    palette: &[[f32; 3]],
+    range: [f64; 2],
+    scale: f32,
+) -> Array2<[u8; 3]> {
+    let (height, width) = plane.dim();
+    let bar = (width / 24).max(2);
+    Array2::from_shape_fn((height, width + GAP + bar), |(y, x)| {
+        if x < width {
+            return color(palette, scale * plane[[y, x]], range);
+        }
+        if x < width + GAP {
+            return [0; 3];
+        }
+        let share = 1.0 - (y as f64 + 0.5) / height as f64;
+        color(palette, (range[0] + share * (range[1] - range[0])) as f32, range)
+    })
 }
 
 #[cfg(test)]
@@ -151,9 +196,9 @@ mod tests {
         }
         let pixels = sheet.sheet();
         assert_eq!(pixels.dim(), (2 * 4 + GAP, 2 * 6 + GAP));
-        assert_eq!(pixels[[0, 0]], 0);
+        assert_eq!(pixels[[0, 0]], [0; 3]);
         for (y, x) in [(3, 5), (3, 5 + 6 + GAP), (3 + 4 + GAP, 5)] {
-            assert_eq!(pixels[[y, x]], 255, "the brightest corner of a tile is white");
+            assert_eq!(pixels[[y, x]], [255; 3], "the brightest corner of a tile is white");
         }
     }
 

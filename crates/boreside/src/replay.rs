@@ -15,7 +15,7 @@ use crate::cli::{ChainFolder, DataFolder, ModelOptions};
 use crate::noise::NoiseOptions;
 use crate::outcome::Outcome;
 use crate::recording::{self, Pace, Recording};
-use crate::{client, gadgets, local, models};
+use crate::{client, gadgets, local, maps, models};
 
 #[derive(Args)]
 pub struct ReplayOptions {
@@ -137,7 +137,9 @@ pub fn scan_of(
         header,
         save_dir: Some(data.path().join("saved")),
         noise: Some(noise.store(data)?),
-        services: Services::default().with(models::service(networks, data)),
+        services: Services::default()
+            .with(models::service(networks, data))
+            .with(maps::service(data.data.as_deref())),
     })
 }
 

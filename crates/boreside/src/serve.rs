@@ -12,7 +12,7 @@ use server::{JournalSettings, Server, Settings};
 
 use crate::cli::{ChainFolder, DataFolder, ModelOptions};
 use crate::noise::ARCHIVE;
-use crate::{gadgets, models};
+use crate::{gadgets, maps, models};
 
 /// Settings come from flags, then from variables (BORESIDE_…), then from the settings file.
 #[derive(Args)]
@@ -211,8 +211,10 @@ pub fn run(options: ServeOptions) -> Result<()> {
     let chains = gadgets::library(&ChainFolder { chains: settings.chains.clone() });
     let networks =
         models::service(&settings.networks(), &DataFolder { data: settings.data.clone() });
+    let data = DataFolder { data: settings.data.clone() }.path();
     let mut settings = settings.resolve()?;
-    settings.services = Services::default().with(Arc::clone(&networks));
+    settings.services =
+        Services::default().with(Arc::clone(&networks)).with(maps::service(Some(&data)));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("sockets")

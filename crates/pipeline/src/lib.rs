@@ -13,6 +13,7 @@ mod gadget;
 mod image_role;
 mod image_series;
 mod k_space;
+pub mod map_store;
 mod message;
 pub mod noise;
 mod parametric_map;

@@ -119,7 +119,7 @@ pub struct ParametricMap {
     pub unit: Unit,
     /// Geometry and counters of the source images.
     pub header: ImageHeader,
-    /// Meta attributes of the source images.
+    /// Meta attributes of the source images. What `BoresideRemark` says goes into the comments.
     pub meta: Meta,
     /// Values: `[z, y, x]`, 0 is invalid.
     pub values: Array3<f32>,

@@ -9,6 +9,7 @@
 mod choice;
 pub mod journal;
 mod listener;
+mod map_archive;
 mod memory;
 mod noise_archive;
 pub mod parameters;
@@ -18,6 +19,7 @@ mod settings;
 
 pub use choice::ChainChoice;
 pub use listener::{ServeError, Server};
+pub use map_archive::MapArchive;
 pub use memory::{give_back_freed_memory, keep_freed_memory};
 pub use noise_archive::{ArchiveError, NoiseArchive};
 pub use settings::{JournalSettings, NoiseSettings, Settings, Timeouts};

@@ -59,10 +59,24 @@ impl Gadget for SaveData {
     }
 
     fn process(&mut self, message: Saved, _out: &mut Sink<Self>) -> Result<(), Error> {
+        self.save(&message)
+    }
+
+    fn finish(&mut self, out: &mut Sink<Self>) -> Result<(), Error> {
+        if let Some(what) = self.close()? {
+            out.inform(what);
+        }
+        Ok(())
+    }
+}
+
+impl SaveData {
+    /// Writes a message.
+    pub(crate) fn save(&mut self, message: &Saved) -> Result<(), Error> {
         let Some(writer) = &mut self.writer else {
             return Ok(());
         };
-        let (written, kind) = match &message {
+        let (written, kind) = match message {
             Saved::Acquisition(readout) => (writer.write_acquisition(readout), 0),
             Saved::Waveform(waveform) => (writer.write_waveform(waveform), 1),
             Saved::Image(image) => (writer.write_image(image), 2),
@@ -78,21 +92,21 @@ impl Gadget for SaveData {
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut Sink<Self>) -> Result<(), Error> {
+    /// Ends the file. Says what is in it.
+    pub(crate) fn close(&mut self) -> Result<Option<String>, Error> {
         let Some(writer) = self.writer.take() else {
-            return Ok(());
+            return Ok(None);
         };
         match writer.finish() {
             Ok(()) => {
                 let [readouts, waveforms, images] = self.counts;
-                out.inform(format!(
+                Ok(Some(format!(
                     "saved {readouts} readouts, {waveforms} waveforms and {images} images as {}",
                     self.file.name
-                ));
+                )))
             }
-            Err(error) => return Err(self.lost(&error)),
+            Err(error) => Err(self.lost(&error)),
         }
-        Ok(())
     }
 }
 

@@ -30,8 +30,13 @@ pub(crate) fn median(values: impl Iterator<Item = f32>) -> f32 {
 
 /// Standard deviation of the noise in a sample, from what fits leave: most pixels of an image are
 /// fitted as well as noise lets them be. 0 where no fit leaves anything.
-pub(crate) fn noise_sd(fit: &RelaxationFit) -> f32 {
-    median(fit.residual_sd.iter().copied())
+///
+/// * `degrees_of_freedom`: samples less parameters.
+pub(crate) fn noise_sd(fit: &RelaxationFit, degrees_of_freedom: usize) -> f32 {
+    // The median of χ²/k lies below 1 (Wilson, Hilferty 1931).
+    let k = degrees_of_freedom.max(1) as f32;
+    let median_of_chi = (1.0 - 2.0 / (9.0 * k)).powf(1.5);
+    median(fit.residual_sd.iter().copied()) / median_of_chi
 }
 
 /// Pixels with signal.

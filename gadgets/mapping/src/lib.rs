@@ -3,6 +3,7 @@
 mod appearance;
 mod assess;
 mod error;
+mod map_ecv;
 mod map_t1;
 mod map_t1_saturation;
 mod map_t2;
@@ -14,7 +15,8 @@ mod source;
 mod testing;
 
 pub use error::Error;
-pub use map_t1::{Config as MapT1Config, MapT1};
+pub use map_ecv::{Config as MapEcvConfig, Error as EcvError, MapEcv};
+pub use map_t1::{Config as MapT1Config, MapT1, Recovery};
 pub use map_t1_saturation::{Config as MapT1SaturationConfig, MapT1Saturation};
 pub use map_t2::{Config as MapT2Config, MapT2};
 pub use map_t2_star::{Config as MapT2StarConfig, MapT2Star};

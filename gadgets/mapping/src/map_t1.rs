@@ -9,7 +9,7 @@ use numerics::relaxation::{
 use pipeline::times::{Preparation, TimesFrom};
 use pipeline::{Gadget, ImageRole, ImageSeries, ParametricMap, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::appearance::of_t1;
@@ -18,7 +18,7 @@ use crate::results::{Finish, Planes};
 use crate::source::{Reference, Signs, Source, is_mapped, sources};
 
 /// What the images recover by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recovery {
     /// Several images after each inversion, which hold the recovery back: T1* is corrected to T1
@@ -30,7 +30,7 @@ pub enum Recovery {
 }
 
 /// When images after later inversions count only where T1 is short against the heart's period.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShMolli {
     /// Where the second inversion is followed by one image only.
@@ -330,4 +330,115 @@ fn period_ms(source: &Source) -> f64 {
     let mut steps: Vec<f64> = first.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_by(f64::total_cmp);
     steps.get(steps.len() / 2).copied().unwrap_or(1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{EDGE, noise, scan, series, sorted};
+    use pipeline::{Verdict, run_gadget};
+
+    const TIMES: [f64; 8] = [100.0, 1100.0, 2100.0, 3100.0, 4100.0, 180.0, 1180.0, 2180.0];
+
+    /// MOLLI of 1000 ms in the left half and 1600 ms in the right, with a phase.
+    fn molli(amplitude: f32, noise_size: f32) -> ImageSeries {
+        series(8, |image, y, x| {
+            let t1_ms = if x < EDGE / 2 { 1000.0 } else { 1600.0 };
+            let signal = amplitude * (1.0 - 1.9 * (-TIMES[image] / (t1_ms / 0.9)).exp() as f32);
+            let number = (image * EDGE + y) * EDGE + x;
+            Complex32::from_polar(1.0, 0.1 * x as f32) * signal
+                + noise_size * Complex32::new(noise(2 * number), noise(2 * number + 1))
+        })
+    }
+
+    fn config() -> Config {
+        Config { correction_factor: 1.0, ..Config::default() }
+    }
+
+    #[test]
+    fn images_come_in_the_order_of_their_times_then_signs_then_the_map() {
+        let (outputs, _) =
+            run_gadget::<MapT1>(config(), &scan(&TIMES, &[], &[]), [molli(100.0, 0.0)])
+                .expect("a map");
+        let (series, maps) = sorted(outputs);
+        let [images, psir] = &series[..] else { panic!("images and their signs") };
+        assert_eq!((images.role, psir.role), (ImageRole::Image, ImageRole::Psir));
+        let times: Vec<_> = images.meta.iter().map(|meta| meta.get_f64("InversionTime")).collect();
+        let mut ascending = TIMES.map(Some);
+        ascending.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
+        assert_eq!(times, ascending);
+        let signed = psir.data[[0, 0, 0, 0, 0, 3, 3]].re - 4096.0;
+        assert!((signed - -73.65).abs() < 0.1, "{signed}");
+        let map = &maps[0];
+        for (x, t1_ms) in [(2, 1000.0), (20, 1600.0)] {
+            assert!((map.values[[0, 5, x]] / t1_ms - 1.0).abs() < 1e-3);
+        }
+        assert_eq!(map.verdict, Some(Verdict::Accept));
+        assert_eq!(map.presentation.values.series_index, Some(5));
+        assert_eq!(map.presentation.values.window, Some([1300.0, 1300.0]));
+    }
+
+    #[test]
+    fn magnitudes_and_the_correction_factor_lead_to_the_same_times_the_factor() {
+        let mut series = molli(100.0, 0.0);
+        series.data.mapv_inplace(|value| value.norm().into());
+        let (outputs, _) =
+            run_gadget::<MapT1>(Config::default(), &scan(&TIMES, &[], &[]), [series])
+                .expect("a map");
+        let map = &sorted(outputs).1[0];
+        assert!((map.values[[0, 5, 2]] / 1036.5 - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn corrected_series_get_a_map_and_their_originals_do_not() {
+        let mut original = molli(100.0, 0.0);
+        original.role = ImageRole::Uncorrected;
+        let mut corrected = molli(100.0, 0.0);
+        corrected.role = ImageRole::MotionCorrected;
+        corrected.meta.iter_mut().for_each(|meta| meta.set("BoresideMotionPx", 9.6));
+        let inputs = [original, corrected];
+        let (outputs, _) =
+            run_gadget::<MapT1>(config(), &scan(&TIMES, &[], &[]), inputs).expect("a map");
+        let (series, maps) = sorted(outputs);
+        let roles: Vec<_> = series.iter().map(|series| series.role).collect();
+        assert_eq!(roles, [ImageRole::Uncorrected, ImageRole::MotionCorrected, ImageRole::Psir]);
+        assert_eq!(maps.len(), 1);
+        let expected =
+            Verdict::Check("motion of 10 px was corrected: look at the edges".to_owned());
+        assert_eq!(maps[0].verdict, Some(expected));
+    }
+
+    #[test]
+    fn noise_makes_background_and_a_bad_verdict() {
+        let mut dim = molli(100.0, 4.0);
+        for (place, value) in dim.data.indexed_iter_mut() {
+            if place[5] < 8 {
+                *value = Complex32::new(noise(place[2] * 99 + place[6]), 0.5) * 2.0;
+            }
+        }
+        let run = |series| {
+            let (outputs, _) =
+                run_gadget::<MapT1>(config(), &scan(&TIMES, &[], &[]), [series]).expect("a map");
+            sorted(outputs).1.remove(0)
+        };
+        let map = run(dim);
+        assert!(map.values.slice(ndarray::s![0, ..8, ..]).iter().all(|value| *value == 0.0));
+        assert!(map.values.slice(ndarray::s![0, 8.., ..]).iter().all(|value| *value > 0.0));
+        let noisy = run(molli(5.0, 8.0));
+        assert!(matches!(noisy.verdict, Some(Verdict::Repeat(_))), "{:?}", noisy.verdict);
+        let nothing = molli(0.0, 0.0);
+        let error = run_gadget::<MapT1>(config(), &scan(&TIMES, &[], &[]), [nothing]);
+        assert_eq!(error.map(drop), Err(Error::Empty(8)));
+    }
+
+    #[test]
+    fn properties_without_sense_and_channels_are_refused() {
+        let new = |config| MapT1::new(config, &Scan::default()).map(drop);
+        let config = Config { correction_factor: 0.0, ..Config::default() };
+        assert!(matches!(new(config), Err(Error::Property { property: "correction_factor", .. })));
+        let mut channels = molli(1.0, 0.0);
+        channels.data = ndarray::ArrayD::zeros(ndarray::IxDyn(&[1, 1, 8, 2, 1, 4, 4]));
+        let error = run_gadget::<MapT1>(Config::default(), &scan(&TIMES, &[], &[]), [channels]);
+        assert_eq!(error.map(drop), Err(Error::Channels(2)));
+    }
 }

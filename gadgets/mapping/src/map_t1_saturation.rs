@@ -5,7 +5,7 @@ use numerics::relaxation::{FitOptions, Model, Plan, SearchRange};
 use pipeline::times::{Preparation, TimesFrom};
 use pipeline::{Gadget, ImageSeries, ParametricMap, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::appearance::{Overrides, of_t1};
@@ -15,7 +15,7 @@ use crate::results::{Finish, Planes};
 use crate::source::{Reference, Signs, Source, is_mapped, sources};
 
 /// What the magnetisation recovers from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum After {
     /// A saturation pulse.
@@ -261,5 +261,57 @@ impl MapT1Saturation {
         };
         overrides.apply(&self.scan, &mut map.presentation);
         Ok(map)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{scan, series, sorted};
+    use num_complex::Complex32;
+    use pipeline::run_gadget;
+
+    const TIMES: [f64; 6] = [10_000.0, 120.0, 250.0, 380.0, 510.0, 640.0];
+
+    fn sasha(residual: f64) -> ImageSeries {
+        series(6, |image, _, x| {
+            let time_ms = if image == 0 { f64::INFINITY } else { TIMES[image] };
+            let signal = 80.0 * (1.0 - (1.0 - residual) * (-time_ms / 1200.0).exp());
+            Complex32::from_polar(signal as f32, 0.1 * x as f32)
+        })
+    }
+
+    fn t1(config: Config, scan: &Scan, series: ImageSeries) -> f32 {
+        let (outputs, _) = run_gadget::<MapT1Saturation>(config, scan, [series]).expect("a map");
+        sorted(outputs).1[0].values[[0, 5, 5]]
+    }
+
+    #[test]
+    fn three_parameters_are_exact_with_a_bad_saturation_and_two_are_not() {
+        let scan = scan(&TIMES, &[], &[]);
+        let two = Config { parameters: 2, ..Config::default() };
+        assert!((t1(Config::default(), &scan, sasha(0.05)) / 1200.0 - 1.0).abs() < 1e-3);
+        assert!((t1(two.clone(), &scan, sasha(0.0)) / 1200.0 - 1.0).abs() < 1e-3);
+        assert!((t1(two, &scan, sasha(0.05)) / 1200.0 - 1.0).abs() > 0.05);
+    }
+
+    #[test]
+    fn seconds_of_the_header_are_told() {
+        let seconds = TIMES.map(|time| time / 1000.0);
+        let scan = scan(&seconds, &[], &[]);
+        let (outputs, reports) =
+            run_gadget::<MapT1Saturation>(Config::default(), &scan, [sasha(0.0)]).expect("a map");
+        assert!((sorted(outputs).1[0].values[[0, 5, 5]] / 1200.0 - 1.0).abs() < 1e-3);
+        assert!(reports[0].contains("taken for seconds"), "{reports:?}");
+    }
+
+    #[test]
+    fn repetition_times_are_fitted_without_an_anchor() {
+        let tr = [100.0, 400.0, 800.0, 1500.0, 4000.0];
+        let series = series(5, |image, _, _| {
+            Complex32::from(50.0 * (1.0 - (-tr[image] / 900.0_f64).exp()) as f32)
+        });
+        let config = Config { after: After::Repetition, parameters: 2, ..Config::default() };
+        assert!((t1(config, &scan(&[], &[], &tr), series) / 900.0 - 1.0).abs() < 1e-3);
     }
 }

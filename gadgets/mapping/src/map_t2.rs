@@ -229,3 +229,60 @@ impl MapT2 {
         Ok(map)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{EDGE, noise, scan, series, sorted};
+    use num_complex::Complex32;
+    use pipeline::run_gadget;
+
+    #[test]
+    fn t2_comes_back_and_noise_of_few_images_is_that_of_all_pixels() {
+        let times = [0.0, 25.0, 55.0];
+        let series_of = |size: f32| {
+            series(3, |image, y, x| {
+                let signal = 60.0 * (-times[image] / 48.0_f64).exp() as f32;
+                let number = 2 * ((image * EDGE + y) * EDGE + x);
+                Complex32::from_polar(signal, 0.1 * y as f32)
+                    + size * Complex32::new(noise(number), noise(number + 1))
+            })
+        };
+        let run = |series| {
+            let (outputs, _) =
+                run_gadget::<MapT2>(Config::default(), &scan(&[], &times, &[]), [series])
+                    .expect("a map");
+            sorted(outputs).1.remove(0)
+        };
+        let exact = run(series_of(0.0));
+        assert!(exact.values.iter().all(|value| (value / 48.0 - 1.0).abs() < 1e-3));
+        // Evenly from -3 to 3: a standard deviation of 1.73.
+        let noisy = run(series_of(3.0));
+        let sd = noisy.sd.expect("it is sent");
+        let pairs = noisy.values.iter().zip(&sd);
+        let covered = pairs.filter(|(value, sd)| (*value - 48.0).abs() <= **sd).count();
+        let share = covered as f64 / (EDGE * EDGE) as f64;
+        assert!((0.6..0.76).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn holes_are_filled_only_where_that_is_asked_for() {
+        let times = [0.0, 25.0, 55.0, 80.0];
+        let holed = || {
+            series(4, |image, y, x| {
+                let is_hole = (10..12).contains(&y) && (10..13).contains(&x);
+                // Growing: no decay.
+                let time_ms = if is_hole { -times[image] } else { times[image] };
+                Complex32::from(60.0 * (-time_ms / 48.0_f64).exp() as f32)
+            })
+        };
+        let run = |config| {
+            let scan = scan(&[], &times, &[]);
+            let (outputs, _) = run_gadget::<MapT2>(config, &scan, [holed()]).expect("a map");
+            sorted(outputs).1.remove(0).values[[0, 11, 11]]
+        };
+        assert_eq!(run(Config::default()), 0.0);
+        let filled = run(Config { perform_hole_filling: true, ..Config::default() });
+        assert!((filled / 48.0 - 1.0).abs() < 1e-3, "{filled}");
+    }
+}

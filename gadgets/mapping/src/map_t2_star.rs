@@ -3,23 +3,22 @@
 use ndarray::{Array2, Axis};
 use numerics::relaxation::{
     FitOptions, Model, Noise, NoiseFloor, Plan, RelaxationFit, SearchRange, Truncation,
-    iron_mg_per_g,
 };
 use pipeline::times::{Preparation, TimesFrom};
 use pipeline::{Gadget, ImageSeries, ParametricMap, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::appearance::{field_strength_t, of_t2};
-use crate::assess::{median, noise_sd};
+use crate::appearance::of_t2;
+use crate::assess::noise_sd;
 use crate::error::positive;
 use crate::map_t1::SeriesAndMap;
 use crate::results::{Finish, Planes};
 use crate::source::{Reference, Source, is_mapped, sources};
 
 /// How the noise floor of magnitudes is dealt with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Floor {
     /// Magnitudes are held against the mean that noise gives them (Rice).
@@ -155,8 +154,10 @@ impl MapT2Star {
             let images = source.magnitudes(z);
             let brightest = images.index_axis(Axis(0), 0);
             let known = self.config.noise_sd.map(|sd| sd as f32);
-            let sd = known
-                .unwrap_or_else(|| noise_sd(&for_noise.fit(images.view(), &FitOptions::default())));
+            let sd = known.unwrap_or_else(|| {
+                let freedom = times.len().saturating_sub(for_noise.model().n_parameters());
+                noise_sd(&for_noise.fit(images.view(), &FitOptions::default()), freedom)
+            });
             let fit = |options: FitOptions<'_>| -> RelaxationFit {
                 match &fitting {
                     Fitting::Rice(floor) => {
@@ -182,23 +183,47 @@ impl MapT2Star {
         let method = format!("T2*: decay, {floor}, {} echoes", times.len());
         let mut map = self.finish.map(source, planes, &method);
         map.presentation = of_t2(&self.scan, WINDOW, SERIES);
-        let typical_ms = f64::from(median(map.values.iter().copied()));
-        let is_1_5_t = field_strength_t(&self.scan).is_some_and(|field| (field - 1.5).abs() < 0.1);
-        if let Some(iron) = iron_mg_per_g(typical_ms).filter(|_| is_1_5_t) {
-            // Of the heart's muscle only where somebody has drawn it; the median of all says that
-            // there is iron at all.
-            meta_iron(&mut map, iron);
-        }
         Ok(map)
     }
-}
-
-fn meta_iron(map: &mut ParametricMap, iron_mg_per_g: f64) {
-    map.meta.set("BoresideIronOfMedianMgPerG", format!("{iron_mg_per_g:.2}"));
 }
 
 enum Fitting {
     Rice(NoiseFloor),
     Truncation(Truncation),
     Plan(Plan),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{EDGE, noise, scan, series, sorted};
+    use num_complex::Complex32;
+    use pipeline::run_gadget;
+
+    #[test]
+    fn the_noise_floor_is_found_by_itself_and_does_not_lengthen_t2_star() {
+        let times: Vec<f64> = (0..8).map(|n| 2.6 + 2.0 * f64::from(n)).collect();
+        let decay = || {
+            series(8, |image, y, x| {
+                let signal = 40.0 * (-times[image] / 6.0).exp() as f32;
+                // Sums of even numbers are as good as normal; standard deviation 1.
+                let normal = |k: usize| -> f32 {
+                    let number = 32 * ((image * EDGE + y) * EDGE + x) + 12 * k;
+                    0.5 * (0..12).map(|n| noise(number + n)).sum::<f32>()
+                };
+                Complex32::new(signal + normal(0), normal(1))
+            })
+        };
+        let median_of = |noise_floor| {
+            let config = Config { noise_floor, ..Config::default() };
+            let scan = scan(&[], &times, &[]);
+            let (outputs, _) = run_gadget::<MapT2Star>(config, &scan, [decay()]).expect("a map");
+            crate::assess::median(sorted(outputs).1[0].values.iter().copied())
+        };
+        let (rice, ignored) = (median_of(Floor::Rice), median_of(Floor::Ignored));
+        assert!((rice / 6.0 - 1.0).abs() < 0.03, "{rice}");
+        assert!(ignored > rice, "{ignored}");
+        assert!((median_of(Floor::Truncation) / 6.0 - 1.0).abs() < 0.1);
+        assert!((median_of(Floor::Offset) / 6.0 - 1.0).abs() < 0.1);
+    }
 }

@@ -5,6 +5,7 @@ mod reference;
 use ismrmrd::{Image, ImageHeader, Meta, Pixels};
 use ndarray::{Array2, Array3, ArrayView3, Axis};
 use numerics::aha_segments::{Level, SegmentsError, aha_segments};
+use numerics::relaxation::iron_mg_per_g;
 use pipeline::{Gadget, ParametricMap, Remedy, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -182,6 +183,7 @@ struct Report {
     whole: Spread,
     segments: Vec<(u8, String, Option<Spread>)>,
     reference: Option<Reference>,
+    is_1_5_t: bool,
 }
 
 impl Config {
@@ -229,7 +231,8 @@ impl Config {
             Some(range) => Some(Reference::of_site(range)),
             None => Reference::published(&map.quantity, field_strength_t),
         };
-        Ok(Report { whole, segments, reference })
+        let is_1_5_t = field_strength_t.is_some_and(|field| (field - 1.5).abs() < 0.1);
+        Ok(Report { whole, segments, reference, is_1_5_t })
     }
 }
 
@@ -281,6 +284,12 @@ impl Report {
         let mut text = format!("myocardium {mean:.0} ± {sd:.0} {unit} (n {n})");
         if sd < 10.0 {
             text = format!("myocardium {mean:.1} ± {sd:.1} {unit} (n {n})");
+        }
+        // The formula is for 1.5 T (Carpenter 2011).
+        let is_iron = map.quantity == "T2STAR" && self.is_1_5_t;
+        if let Some(iron) = iron_mg_per_g(mean).filter(|_| is_iron) {
+            report["iron_mg_per_g"] = ((iron * 100.0).round() / 100.0).into();
+            text += &format!(", iron {iron:.2} mg/g");
         }
         if let Some(reference) = &self.reference {
             report["reference"] = reference.to_json(mean);

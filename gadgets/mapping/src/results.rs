@@ -50,7 +50,7 @@ impl Finish {
             Some(sd) => fit(options(Noise::Known(sd))),
             None => fit(options(Noise::Residuals)),
         };
-        let noise = known.unwrap_or_else(|| noise_sd(&fitted));
+        let noise = known.unwrap_or_else(|| noise_sd(&fitted, degrees_of_freedom));
         if known.is_none() && degrees_of_freedom < FEW_DEGREES_OF_FREEDOM && noise > 0.0 {
             fitted = fit(options(Noise::Known(noise)));
         }

@@ -4,10 +4,12 @@ use ismrmrd::{ImageHeader, Meta};
 use ndarray::{Array3, Array4, Axis};
 use num_complex::Complex32;
 use numerics::relaxation::{Polarity, restore_polarity};
-use pipeline::times::{Preparation, PreparationTimes, TimesFrom, preparation_times, write_times};
+use pipeline::times::{
+    INVERSION_KEY, Preparation, PreparationTimes, TimesFrom, preparation_times, write_times,
+};
 use pipeline::{ImageRole, ImageSeries, Scan, Stack, unprocessed};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
@@ -15,7 +17,7 @@ use crate::Error;
 pub(crate) const MOTION_KEY: &str = "BoresideMotionPx";
 
 /// How the sign of a recovering signal is found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signs {
     /// By phase where the images are complex, by the fit where they are magnitudes, not at all
@@ -147,7 +149,8 @@ fn source(
         .filter_map(|frame| series.frame_meta(stack, frame)?.get_f64(MOTION_KEY))
         .reduce(f64::max);
     // These are the image's own.
-    for key in ["InversionTime", "GADGETRON_TI", "GADGETRON_TS", "EchoTime", "GADGETRON_TE"] {
+    let own = ["InversionTime", "GADGETRON_TI", "GADGETRON_TS", "EchoTime", "GADGETRON_TE"];
+    for key in own.into_iter().chain([INVERSION_KEY]) {
         meta.remove(key);
     }
     let pixels = series.channel_of_stack(stack, 0);

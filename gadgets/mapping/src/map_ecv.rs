@@ -1,0 +1,531 @@
+//! Map of the extracellular volume from T1 before and after contrast agent.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ndarray::{Array2, Array3, Axis};
+use numerics::relaxation::{EcvInputs, SyntheticHaematocrit, ValueWithSd, extracellular_volume};
+use pipeline::map_store::{KeptMap, MapMemory, MapPlace, MapService, MapStore};
+use pipeline::{
+    Gadget, ParametricMap, Presentation, Remedy, Scan, Sink, Unit, Verdict, View, unprocessed,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::assess::median;
+
+/// Whether a T1 map was taken after contrast agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContrastAgent {
+    /// By a word in the protocol's name (`pre`, `native`, `post`), else by the map: after contrast
+    /// agent the median T1 is below 700 ms.
+    #[default]
+    Auto,
+    /// Before.
+    Native,
+    /// After.
+    Post,
+}
+
+/// Makes a map of the extracellular volume when the second of two T1 maps of a slice arrives.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Whether the scan's T1 maps were taken after contrast agent.
+    pub contrast_agent: ContrastAgent,
+    /// Measured haematocrit, 0 to 1; where it is not given, the header's user parameter
+    /// `Haematocrit` or `Hematocrit`, as a share or in percent.
+    pub haematocrit: Option<f64>,
+    /// Its standard deviation.
+    pub haematocrit_sd: f64,
+    /// Haematocrit from the T1 of blood, where none was measured. The map is marked as synthetic:
+    /// the formula depends on field strength, sequence and vendor, and is wrong in anaemia.
+    pub synthetic_haematocrit: bool,
+    /// Constant of the formula; where none of the three is given, that of 1.5 T is taken:
+    /// 866 / T1 - 0.1232.
+    pub synthetic_offset: Option<f64>,
+    /// Its factor of 1 over T1 of blood before contrast agent, ms.
+    pub synthetic_native_ms: Option<f64>,
+    /// Its factor of 1 over T1 of blood after contrast agent, ms.
+    pub synthetic_post_contrast_ms: Option<f64>,
+    /// T1 of blood before contrast agent, ms, where it is not to be found in the map.
+    pub blood_t1_native_ms: Option<f64>,
+    /// T1 of blood after contrast agent, ms, where it is not to be found in the map.
+    pub blood_t1_post_contrast_ms: Option<f64>,
+}
+
+/// Series of the map and its standard deviation.
+const SERIES: [u16; 2] = [21, 22];
+/// Median T1 below which a map was taken after contrast agent, ms.
+const POST_CONTRAST_BELOW_MS: f32 = 700.0;
+/// Pixels of blood that are needed.
+const LEAST_BLOOD: usize = 20;
+/// Of the formula where none is given (Treibel et al. 2016, 1.5 T).
+const SYNTHETIC_AT_1_5_T: SyntheticHaematocrit =
+    SyntheticHaematocrit { offset: -0.1232, native_ms: 866.0, post_contrast_ms: 0.0 };
+
+/// Makes a map of the extracellular volume from T1 before and after contrast agent.
+pub struct MapEcv {
+    config: Config,
+    store: Arc<dyn MapStore>,
+    key: Result<String, KeyError>,
+    protocol: String,
+    haematocrit: Option<f64>,
+}
+
+/// The patient or the exam is not known, so that maps cannot be joined across scans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct KeyError(&'static str);
+
+impl Gadget for MapEcv {
+    const NAME: &str = "map_ecv";
+    const HEAVY: bool = true;
+    type Config = Config;
+    type Input = ParametricMap; // [z, y, x]
+    type Output = ParametricMap;
+    type Error = Error;
+
+    fn new(config: Config, scan: &Scan) -> Result<Self, Error> {
+        let header = scan.header.as_ref();
+        let parameters = header.and_then(|header| header.user_parameters.as_ref());
+        let from_header = parameters.and_then(|parameters| {
+            ["Haematocrit", "Hematocrit"].iter().find_map(|name| parameters.double(name))
+        });
+        let haematocrit = config.haematocrit.or(from_header);
+        // Nobody has 1 % of red cells.
+        let haematocrit = haematocrit.map(|value| if value > 1.0 { value / 100.0 } else { value });
+        if let Some(value) = haematocrit
+            && !(0.05..=0.8).contains(&value)
+        {
+            return Err(Error::Haematocrit(value.to_string()));
+        }
+        let measurement = header.and_then(|header| header.measurement_information.as_ref());
+        let service = scan.services.get::<MapService>();
+        let store = service.map_or_else(
+            || Arc::new(MapMemory::default()) as Arc<dyn MapStore>,
+            |service| Arc::clone(&service.0),
+        );
+        Ok(Self {
+            store,
+            key: key_of(scan),
+            protocol: measurement.and_then(|about| about.protocol_name.clone()).unwrap_or_default(),
+            haematocrit,
+            config,
+        })
+    }
+
+    fn process(&mut self, map: ParametricMap, out: &mut Sink<Self>) -> Result<(), Error> {
+        if map.quantity != "T1" || map.sd.is_none() || unprocessed::is_marked(&map.meta) {
+            out.push(map);
+            return Ok(());
+        }
+        let key = match &self.key {
+            Ok(key) => key.clone(),
+            Err(KeyError(missing)) => {
+                out.warn(
+                    format!("no ECV: the header has no `{missing}` to join T1 maps by"),
+                    "let the converter write patient, study and frame of reference into the header",
+                );
+                out.push(map);
+                return Ok(());
+            }
+        };
+        let kept = KeptMap {
+            is_after_contrast: self.is_after_contrast(&map),
+            since: SystemTime::now(),
+            place: MapPlace::from(&map.header),
+            values: map.values.clone(),
+            sd: map.sd.clone().unwrap_or_default(),
+        };
+        let others = self.store.find(&key);
+        let partner = others
+            .iter()
+            .filter(|other| other.is_after_contrast != kept.is_after_contrast)
+            .filter(|other| other.place.is_same_slice(&kept.place))
+            .find(|other| other.values.dim() == kept.values.dim());
+        let is_bad = matches!(map.verdict, Some(Verdict::Repeat(_)));
+        let ecv = match partner {
+            Some(_) if is_bad => Ok(None),
+            Some(other) if kept.is_after_contrast => self.ecv(&map, other, &kept).map(Some),
+            Some(other) => self.ecv(&map, &kept, other).map(Some),
+            None => Ok(None),
+        };
+        if partner.is_none() {
+            out.inform(
+                "this T1 map is kept: ECV follows with the one after or before contrast agent",
+            );
+        }
+        // A map that is to be repeated would spoil the ECV of the one that follows.
+        if !is_bad {
+            self.store.keep(&key, kept);
+        }
+        out.push(map);
+        match ecv {
+            Ok(Some(ecv)) => out.push(ecv),
+            Ok(None) => {}
+            Err(error) => out.warn(format!("no ECV: {error}"), error.remedy()),
+        }
+        Ok(())
+    }
+}
+
+impl MapEcv {
+    fn is_after_contrast(&self, map: &ParametricMap) -> bool {
+        let has = |wanted: &str| {
+            let words = self.protocol.split(|c: char| !c.is_alphanumeric());
+            words.into_iter().any(|word| word.eq_ignore_ascii_case(wanted))
+        };
+        match self.config.contrast_agent {
+            ContrastAgent::Native => false,
+            ContrastAgent::Post => true,
+            ContrastAgent::Auto if has("post") => true,
+            ContrastAgent::Auto if has("pre") || has("native") => false,
+            ContrastAgent::Auto => median(map.values.iter().copied()) < POST_CONTRAST_BELOW_MS,
+        }
+    }
+
+    fn ecv(
+        &self,
+        newest: &ParametricMap,
+        native: &KeptMap,
+        post: &KeptMap,
+    ) -> Result<ParametricMap, Error> {
+        let blood = blood_pool(&native.values, &post.values);
+        let n_blood = blood.iter().filter(|is_blood| **is_blood).count();
+        let of_blood = |given: Option<f64>, map: &KeptMap| -> Result<ValueWithSd, Error> {
+            if let Some(value) = given {
+                return Ok(ValueWithSd::new(value, 0.0));
+            }
+            if n_blood < LEAST_BLOOD {
+                return Err(Error::NoBlood(n_blood));
+            }
+            let inside = map.values.iter().zip(&blood).filter(|(_, is_blood)| **is_blood);
+            let value = median(inside.map(|(value, _)| *value));
+            let sds = map.sd.iter().zip(&blood).filter(|(_, is_blood)| **is_blood);
+            let sd = f64::from(median(sds.map(|(sd, _)| *sd))) / (n_blood as f64).sqrt();
+            Ok(ValueWithSd::new(value.into(), sd))
+        };
+        let native_blood = of_blood(self.config.blood_t1_native_ms, native)?;
+        let post_blood = of_blood(self.config.blood_t1_post_contrast_ms, post)?;
+        let (haematocrit, is_synthetic) = match self.haematocrit {
+            Some(value) => (value, false),
+            None if self.config.synthetic_haematocrit => {
+                let formula = self.formula();
+                let value = formula.from_blood(native_blood.value, post_blood.value);
+                (value.ok_or(Error::Synthetic(native_blood.value.round().to_string()))?, true)
+            }
+            None => return Err(Error::NoHaematocrit),
+        };
+        let mut values = Array3::zeros(native.values.dim());
+        let mut sd = Array3::zeros(native.values.dim());
+        for (place, value) in values.indexed_iter_mut() {
+            let of =
+                |map: &KeptMap| ValueWithSd::new(map.values[place].into(), map.sd[place].into());
+            let found = extracellular_volume(&EcvInputs {
+                native_t1_ms: of(native),
+                post_contrast_t1_ms: of(post),
+                native_blood_t1_ms: native_blood,
+                post_contrast_blood_t1_ms: post_blood,
+                haematocrit: ValueWithSd::new(haematocrit, self.config.haematocrit_sd),
+            });
+            if let Some(found) = found.filter(|found| found.value <= 100.0) {
+                *value = found.value as f32;
+                sd[place] = found.sd as f32;
+            }
+        }
+        let mut meta = newest.meta.clone();
+        let method = format!(
+            "ECV from T1 before and after contrast agent, {} haematocrit {haematocrit:.3}, blood \
+             {:.0} and {:.0} ms ({n_blood} pixels)",
+            if is_synthetic { "synthetic" } else { "measured" },
+            native_blood.value,
+            post_blood.value,
+        );
+        meta.set("BoresideMethod", method);
+        meta.set("BoresideHaematocrit", haematocrit);
+        if is_synthetic {
+            meta.set("BoresideSynthetic", "haematocrit");
+        }
+        for key in ["ImageProcessingHistory", "GADGETRON_ImageProcessingHistory"] {
+            meta.append(key, "ECV");
+        }
+        let verdict = if is_synthetic {
+            Verdict::Check("synthetic haematocrit: not a measured one".to_owned())
+        } else {
+            match &newest.verdict {
+                Some(Verdict::Check(reason)) => Verdict::Check(format!("T1: {reason}")),
+                _ => Verdict::Accept,
+            }
+        };
+        Ok(ParametricMap {
+            quantity: if is_synthetic { "ECV_SYNTHETIC" } else { "ECV" }.to_owned(),
+            unit: Unit::Percent,
+            header: newest.header,
+            meta,
+            values,
+            sd: Some(sd),
+            r_squared: None,
+            verdict: Some(verdict),
+            presentation: Presentation {
+                values: View {
+                    window: Some([40.0, 80.0]),
+                    palette_file: Some("GadgetronParametricMap.pal".to_owned()),
+                    color_map: Some("navia"),
+                    series_index: Some(SERIES[0]),
+                    integer_scale: None,
+                },
+                sd: View {
+                    window: Some([5.0, 10.0]),
+                    palette_file: Some("GadgetronParametricSDMap.pal".to_owned()),
+                    color_map: Some("navia"),
+                    series_index: Some(SERIES[1]),
+                    integer_scale: None,
+                },
+                r_squared: View::default(),
+            },
+        })
+    }
+
+    fn formula(&self) -> SyntheticHaematocrit {
+        let Config { synthetic_offset, synthetic_native_ms, synthetic_post_contrast_ms, .. } =
+            &self.config;
+        let given = [synthetic_offset, synthetic_native_ms, synthetic_post_contrast_ms];
+        if given.iter().all(|number| number.is_none()) {
+            return SYNTHETIC_AT_1_5_T;
+        }
+        let [offset, native_ms, post_contrast_ms] = given.map(|number| number.unwrap_or(0.0));
+        SyntheticHaematocrit { offset, native_ms, post_contrast_ms }
+    }
+}
+
+/// What maps of one patient, exam and frame of reference have in common, so that nobody can read
+/// from it who it is.
+fn key_of(scan: &Scan) -> Result<String, KeyError> {
+    let header = scan.header.as_ref().ok_or(KeyError("header"))?;
+    let is_given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let subject = header.subject_information.as_ref();
+    let patient = subject
+        .and_then(|subject| is_given(&subject.patient_id).or(is_given(&subject.patient_name)))
+        .ok_or(KeyError("patientID"))?;
+    let study = header.study_information.as_ref();
+    let exam = study
+        .and_then(|study| is_given(&study.study_instance_uid).or(is_given(&study.study_id)))
+        .ok_or(KeyError("studyInstanceUID"))?;
+    let measurement = header.measurement_information.as_ref();
+    let frame = measurement
+        .and_then(|about| is_given(&about.frame_of_reference_uid))
+        .ok_or(KeyError("frameOfReferenceUID"))?;
+    let mut hash = Sha256::new();
+    for part in [patient, exam, frame] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Blood of the left ventricle, as far as two T1 maps show it: the largest connected region, near
+/// the middle of the image, whose relaxation rate has changed most, without its edge. `[z, y, x]`.
+fn blood_pool(native: &Array3<f32>, post: &Array3<f32>) -> Array3<bool> {
+    let mut blood = Array3::from_elem(native.dim(), false);
+    let planes = native.axis_iter(Axis(0)).zip(post.axis_iter(Axis(0)));
+    for ((native, post), mut found) in planes.zip(blood.axis_iter_mut(Axis(0))) {
+        let (height, width) = native.dim();
+        // Blood has a long T1 before contrast agent and the largest change of its rate with it.
+        let change = Array2::from_shape_fn((height, width), |place| {
+            let (before, after) = (native[place], post[place]);
+            if before > 1250.0 && after > 0.0 { 1.0 / after - 1.0 / before } else { 0.0 }
+        });
+        let typical = median(change.iter().copied());
+        let is_candidate = change.mapv(|value| value > 0.7 * typical && typical > 0.0);
+        // Its edge is mixed with the wall.
+        let is_core = Array2::from_shape_fn((height, width), |(y, x)| {
+            let inside = y > 0 && x > 0 && y + 1 < height && x + 1 < width;
+            inside
+                && is_candidate[[y, x]]
+                && is_candidate[[y - 1, x]]
+                && is_candidate[[y + 1, x]]
+                && is_candidate[[y, x - 1]]
+                && is_candidate[[y, x + 1]]
+        });
+        let mut best: (f64, Vec<(usize, usize)>) = (0.0, Vec::new());
+        let mut seen = Array2::from_elem((height, width), false);
+        for start in ndarray::indices((height, width)) {
+            if !is_core[start] || std::mem::replace(&mut seen[start], true) {
+                continue;
+            }
+            let mut region = vec![start];
+            let mut next = 0;
+            while let Some(&(y, x)) = region.get(next) {
+                next += 1;
+                let around =
+                    [(y.wrapping_sub(1), x), (y + 1, x), (y, x.wrapping_sub(1)), (y, x + 1)];
+                for place in around.into_iter().filter(|(y, x)| *y < height && *x < width) {
+                    if is_core[place] && !std::mem::replace(&mut seen[place], true) {
+                        region.push(place);
+                    }
+                }
+            }
+            let n = region.len() as f64;
+            let y = region.iter().map(|place| place.0 as f64).sum::<f64>() / n;
+            let x = region.iter().map(|place| place.1 as f64).sum::<f64>() / n;
+            let (h, w) = (height as f64, width as f64);
+            let distance = ((y / h - 0.5).powi(2) + (x / w - 0.5).powi(2)).sqrt();
+            let score = n * (1.0 - 1.5 * distance).max(0.0);
+            if score > best.0 {
+                best = (score, region);
+            }
+        }
+        for place in best.1 {
+            found[place] = true;
+        }
+    }
+    blood
+}
+
+/// Why there is no map of the extracellular volume.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A haematocrit that nobody has.
+    #[error("the haematocrit is {0}")]
+    Haematocrit(String),
+    /// None at all.
+    #[error("there is no haematocrit")]
+    NoHaematocrit,
+    /// Blood from which no haematocrit follows.
+    #[error("a T1 of blood of {0} ms gives no haematocrit between 0.15 and 0.70")]
+    Synthetic(String),
+    /// No blood pool in the maps.
+    #[error("{0} pixels of the maps are blood, {LEAST_BLOOD} are needed")]
+    NoBlood(usize),
+}
+
+impl Remedy for Error {
+    fn remedy(&self) -> &str {
+        match self {
+            Self::Haematocrit(_) => "give it as a share or in percent",
+            Self::NoHaematocrit => {
+                "set `haematocrit`, or let the converter write the user parameter `Haematocrit`; `synthetic_haematocrit` estimates it from blood"
+            }
+            Self::Synthetic(_) => "measure the haematocrit",
+            Self::NoBlood(_) => "set `blood_t1_native_ms` and `blood_t1_post_contrast_ms`",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ismrmrd::xml::{Header, MeasurementInformation, StudyInformation, SubjectInformation};
+    use ismrmrd::{ImageHeader, Meta};
+    use pipeline::{Message, Services, run_gadget};
+
+    fn scan(patient: &str, store: &Arc<MapMemory>) -> Scan {
+        let header = Header {
+            subject_information: Some(SubjectInformation {
+                patient_id: Some(patient.to_owned()),
+                ..Default::default()
+            }),
+            study_information: Some(StudyInformation {
+                study_instance_uid: Some("1.2.3".to_owned()),
+                ..Default::default()
+            }),
+            measurement_information: Some(MeasurementInformation {
+                frame_of_reference_uid: Some("1.2.4".to_owned()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let store: Arc<dyn MapStore> = Arc::clone(store) as Arc<dyn MapStore>;
+        let services = Services::default().with(Arc::new(MapService(store)));
+        Scan { services, ..Scan::with_header(header) }
+    }
+
+    /// A disc of blood in a wall.
+    fn map(wall_ms: f32, blood_ms: f32) -> ParametricMap {
+        let values = Array3::from_shape_fn((1, 48, 48), |(_, y, x)| {
+            let radius = (y as f32 - 24.0).hypot(x as f32 - 24.0);
+            if radius < 9.0 {
+                blood_ms
+            } else if radius < 16.0 {
+                wall_ms
+            } else {
+                0.0
+            }
+        });
+        ParametricMap {
+            quantity: "T1".to_owned(),
+            unit: Unit::Ms,
+            header: ImageHeader { field_of_view: [300.0, 300.0, 8.0], ..ImageHeader::default() },
+            meta: Meta::new(),
+            sd: Some(values.mapv(|value| 0.02 * value)),
+            values,
+            r_squared: None,
+            verdict: Some(Verdict::Accept),
+            presentation: Presentation::default(),
+        }
+    }
+
+    fn maps_of(
+        config: Config,
+        scan: &Scan,
+        map: ParametricMap,
+    ) -> (Vec<ParametricMap>, Vec<String>) {
+        let (outputs, reports) = run_gadget::<MapEcv>(config, scan, [map]).expect("it runs");
+        let maps = outputs.into_iter().map(|message| match message {
+            Message::ParametricMap(map) => map,
+            other => panic!("{:?} came out", other.kind()),
+        });
+        (maps.collect(), reports)
+    }
+
+    #[test]
+    fn the_second_map_of_a_patient_makes_the_ecv_whichever_comes_first() {
+        let expected = 58.0 * (1.0 / 450.0 - 1.0 / 1000.0) / (1.0 / 300.0 - 1.0 / 1600.0);
+        for is_native_first in [true, false] {
+            let store = Arc::new(MapMemory::default());
+            let config = Config { haematocrit: Some(42.0), ..Config::default() };
+            let mut maps = vec![map(1000.0, 1600.0), map(450.0, 300.0)];
+            if !is_native_first {
+                maps.reverse();
+            }
+            let second = maps.remove(1);
+            let (first, _) = maps_of(config.clone(), &scan("a", &store), maps.remove(0));
+            assert_eq!(first.len(), 1, "only the T1 map");
+            let (other, _) = maps_of(config.clone(), &scan("b", &store), second.clone());
+            assert_eq!(other.len(), 1, "another patient's");
+            let (both, _) = maps_of(config, &scan("a", &store), second);
+            let [_, ecv] = &both[..] else { panic!("T1 and ECV") };
+            assert_eq!((ecv.quantity.as_str(), ecv.unit), ("ECV", Unit::Percent));
+            assert!((f64::from(ecv.values[[0, 24, 37]]) - expected).abs() < 0.05);
+            assert!(ecv.sd.as_ref().is_some_and(|sd| (0.3..3.0).contains(&sd[[0, 24, 37]])));
+            assert_eq!(ecv.values[[0, 0, 0]], 0.0);
+            assert_eq!(ecv.verdict, Some(Verdict::Accept));
+        }
+    }
+
+    #[test]
+    fn without_a_haematocrit_there_is_none_unless_a_synthetic_one_is_asked_for() {
+        let store = Arc::new(MapMemory::default());
+        let scan = scan("a", &store);
+        maps_of(Config::default(), &scan, map(1000.0, 1600.0));
+        let (maps, reports) = maps_of(Config::default(), &scan, map(450.0, 300.0));
+        assert_eq!(maps.len(), 1);
+        assert!(reports.iter().any(|report| report.contains("there is no haematocrit")));
+        let config = Config { synthetic_haematocrit: true, ..Config::default() };
+        let (maps, _) = maps_of(config, &scan, map(450.0, 300.0));
+        assert_eq!(maps[1].quantity, "ECV_SYNTHETIC");
+        assert_eq!(maps[1].meta.get("BoresideSynthetic"), Some("haematocrit"));
+        assert!(
+            matches!(&maps[1].verdict, Some(Verdict::Check(reason)) if reason.contains("synthetic"))
+        );
+    }
+
+    #[test]
+    fn a_patient_who_is_not_named_gets_no_ecv_and_is_told() {
+        let (maps, reports) = maps_of(Config::default(), &Scan::default(), map(1000.0, 1600.0));
+        assert_eq!(maps.len(), 1);
+        assert!(reports[0].contains("no ECV: the header has no `header`"), "{reports:?}");
+    }
+}
