@@ -3,26 +3,31 @@
 use inference::BuiltIn;
 
 macro_rules! file {
-    ($name:expr) => {
-        include_bytes!(concat!("../../../../gadgets/model/models/", $name))
+    ($family:literal, $name:expr) => {
+        include_bytes!(concat!("../../../../gadgets/", $family, "/models/", $name))
     };
 }
 
 macro_rules! built_in {
-    ($($name:literal: $($golden:literal)*;)*) => {
+    ($($family:literal $name:literal: $($golden:literal)*;)*) => {
         &[$(BuiltIn {
-            manifest: include_str!(concat!("../../../../gadgets/model/models/", $name, ".toml")),
-            model: file!(concat!($name, ".onnx")),
-            golden: &[$(($golden, file!(concat!($name, ".golden/", $golden))),)*],
+            manifest: include_str!(concat!(
+                "../../../../gadgets/", $family, "/models/", $name, ".toml"
+            )),
+            model: file!($family, concat!($name, ".onnx")),
+            golden: &[
+                $(($golden, file!($family, concat!($name, ".golden/", $golden))),)*
+            ],
         },)*]
     };
 }
 
-/// Those of `gadgets/model/models`, with the files of their golden sets.
+/// Those of the gadgets, by family, with the files of their golden sets.
 pub const BUILT_IN: &[BuiltIn] = built_in! {
-    "denoise_magnitude": "input_0.pb" "input_1.pb" "output_0.pb";
-    "lv_segmentation": "input_0.pb" "output_0.pb" "output_1.pb";
-    "t1_map_quality": "input_0.pb" "output_0.pb" "output_1.pb";
+    "model" "denoise_magnitude": "input_0.pb" "input_1.pb" "output_0.pb";
+    "model" "lv_segmentation": "input_0.pb" "output_0.pb" "output_1.pb";
+    "model" "t1_map_quality": "input_0.pb" "output_0.pb" "output_1.pb";
+    "moco" "motion_of_series": "input_0.pb" "input_1.pb" "input_2.pb" "output_0.pb";
 };
 
 #[cfg(test)]
