@@ -321,7 +321,7 @@ fn median_of_tissue(images: &[Image], role: &str, is_brightest_last: bool) -> f3
     let map = values(with_role(images, role).expect("a map"));
     let mut sources =
         images.iter().filter(|image| image.meta.get("GADGETRON_DataRole") == Some("Image"));
-    let source = if is_brightest_last { sources.last() } else { sources.next() };
+    let source = if is_brightest_last { sources.next_back() } else { sources.next() };
     let source = values(source.expect("a source image"));
     let peak = source.iter().copied().fold(0.0, f32::max);
     let pixels = map.iter().zip(&source).filter(|(value, s)| **value > 0.0 && **s > 0.1 * peak);

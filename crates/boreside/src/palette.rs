@@ -55,7 +55,8 @@ enum Format {
 }
 
 pub fn run(options: &PaletteOptions) -> Result<()> {
-    if !(options.to > options.from) || !options.from.is_finite() || !options.to.is_finite() {
+    let is_range = options.from < options.to;
+    if !(is_range && options.from.is_finite() && options.to.is_finite()) {
         bail!("--from {} is not below --to {}", options.from, options.to);
     }
     let range = (!options.linear).then_some([options.from, options.to]);
@@ -142,7 +143,7 @@ pub fn palette(colors: Colors, is_reversed: bool, range: Option<[f64; 2]>) -> Ve
 
 /// The colour of a value in 8 bits: black where there is none.
 pub fn color(palette: &[[f32; 3]], value: f32, [low, high]: [f64; 2]) -> [u8; 3] {
-    if !(value > 0.0) {
+    if value.is_nan() || value <= 0.0 {
         return [0; 3];
     }
     let place = (f64::from(value) - low) / (high - low) * N as f64;

@@ -289,7 +289,8 @@ pub fn preparation_times(
             Preparation::T2Preparation | Preparation::Saturation { .. } => 0.0,
             _ => f64::MIN_POSITIVE,
         };
-        if !is_free && !(time_ms >= lowest && time_ms <= LONGEST_MS) {
+        let is_plausible = (lowest..=LONGEST_MS).contains(&time_ms);
+        if !(is_free || is_plausible) {
             return Err(TimesError::Implausible {
                 what,
                 image: image + 1,

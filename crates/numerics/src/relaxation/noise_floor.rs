@@ -94,7 +94,7 @@ impl NoiseFloor {
         for _ in 0..MAX_STEPS {
             let [[aa, at], [_, tt]] = normal.matrix;
             let determinant = aa * tt - at * at;
-            if !(determinant > 0.0) {
+            if determinant.is_nan() || determinant <= 0.0 {
                 return None;
             }
             let by_amplitude = (tt * normal.right[0] - at * normal.right[1]) / determinant;
@@ -125,7 +125,7 @@ impl NoiseFloor {
         let is_inside = time_ms > self.range.shortest_ms && time_ms < self.range.longest_ms;
         let [[aa, at], [_, tt]] = normal.matrix;
         let variance = aa / (aa * tt - at * at);
-        if !is_inside || !(variance > 0.0 && variance.is_finite()) {
+        if !(is_inside && variance > 0.0 && variance.is_finite()) {
             return None;
         }
         let mean = samples.iter().sum::<f64>() / samples.len() as f64;

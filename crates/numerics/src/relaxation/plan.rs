@@ -284,8 +284,8 @@ impl Plan {
                         }
                     }
                 }
-                for lane in 0..LANES {
-                    if best_energy[lane] == f32::NEG_INFINITY {
+                for (lane, energy) in best_energy.iter().enumerate() {
+                    if *energy == f32::NEG_INFINITY {
                         best.1[lane] = 0.0;
                         best.3[lane] = 0;
                     }
