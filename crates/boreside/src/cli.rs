@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::chains::ChainsOptions;
 use crate::demo::DemoOptions;
+use crate::evaluate::EvaluateOptions;
 use crate::inspect::InspectOptions;
 use crate::journal::JournalOptions;
 use crate::models::ModelsOptions;
@@ -64,6 +65,8 @@ pub enum Command {
     Journal(JournalOptions),
     /// List, check, time and describe networks, and find the runtime for them.
     Models(ModelsOptions),
+    /// Say how good methods are on simulated data whose answer is known.
+    Evaluate(EvaluateOptions),
     /// Start a server, stream a simulated scan to it, and show the picture.
     Demo(DemoOptions),
 }

@@ -20,6 +20,7 @@ mod chains;
 mod cli;
 mod client;
 mod demo;
+mod evaluate;
 mod gadgets;
 mod inspect;
 mod journal;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Chains(options) => chains::run(&options),
         Command::Journal(options) => journal::run(&options),
         Command::Models(options) => models::run(&options),
+        Command::Evaluate(options) => evaluate::run(&options),
         Command::Demo(options) => demo::run(&options),
     };
     match result {
