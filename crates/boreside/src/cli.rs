@@ -66,6 +66,8 @@ pub enum Command {
     Journal(JournalOptions),
     /// List, check, time and describe networks, and find the runtime for them.
     Models(ModelsOptions),
+    /// Say how good methods are on simulated data whose answer is known.
+    Evaluate(EvaluateOptions),
     /// Start a server, stream a simulated scan to it, and show the picture.
     Demo(DemoOptions),
     /// Say how good methods are on freshly simulated data whose answer is known.

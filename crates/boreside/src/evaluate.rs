@@ -1,6 +1,7 @@
 //! `boreside evaluate`: how good methods are on freshly simulated data whose answer is known.
 
 mod mapping;
+mod moco;
 
 use std::collections::BTreeMap;
 
@@ -18,12 +19,14 @@ enum EvaluateCommand {
     /// Fits of T1, T2, T2* and extracellular volume: bias, precision, and what their uncertainty
     /// is worth
     Mapping(CaseOptions),
+    /// Motion correction of MOLLI series: by network, from nothing, and none
+    Moco(moco::MocoOptions),
 }
 
 /// Which cases, and how the result is printed.
 #[derive(Args, Clone, Debug)]
 pub struct CaseOptions {
-    /// Cases [default: 20]
+    /// Cases [default: 20 of mapping, 200 of moco]
     #[arg(long, value_name = "N")]
     pub cases: Option<u64>,
     /// Seed of the cases: the same cases for the same number
@@ -43,6 +46,11 @@ pub fn run(options: &EvaluateOptions) -> Result<()> {
             let n_cases = number_of(cases, 20)?;
             let methods = mapping::evaluate(n_cases, cases.seed)?;
             print("mapping", n_cases, cases, &methods)
+        }
+        EvaluateCommand::Moco(options) => {
+            let n_cases = number_of(&options.cases, 200)?;
+            let methods = moco::evaluate(n_cases, options)?;
+            print("moco", n_cases, &options.cases, &methods)
         }
     }
 }

@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         Command::Chains(options) => chains::run(&options),
         Command::Journal(options) => journal::run(&options),
         Command::Models(options) => models::run(&options),
+        Command::Evaluate(options) => evaluate::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Palette(options) => palette::run(&options),

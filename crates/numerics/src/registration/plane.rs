@@ -34,11 +34,6 @@ impl Kernel {
         half.iter_mut().for_each(|weight| *weight /= sum);
         Self(half)
     }
-
-    /// What is left of the standard deviation of white noise.
-    pub fn noise_gain(&self) -> f32 {
-        self.0[0].powi(2) + 2.0 * self.0[1..].iter().map(|w| w * w).sum::<f32>()
-    }
 }
 
 /// Room for smoothing planes of one size.

@@ -128,7 +128,7 @@ pub(super) const FROM_NOTHING: &[Stage] = &[
 pub(super) const FROM_FIELDS: &[Stage] = &[
     Stage {
         level: 2,
-        n_rounds: 2,
+        n_rounds: 4,
         n_steps: 2,
         window_px: 2.0,
         elastic_px: 0.4,
@@ -165,8 +165,8 @@ const MAX_STEP_PX: f32 = 0.7;
 /// Level and window at which motion must be supported, and by what share of the residual.
 const SUPPORT_LEVEL: usize = 1;
 const SUPPORT_WINDOW_PX: f32 = 5.0;
-const SERIES_GAIN: [f32; 2] = [0.04, 0.1];
-const FRAME_GAIN: [f32; 2] = [0.05, 0.15];
+const SERIES_GAIN: [f32; 2] = [0.15, 0.35];
+const FRAME_GAIN: [f32; 2] = [0.1, 0.3];
 /// No Jacobian is less.
 const LEAST_JACOBIAN: f32 = 0.05;
 
