@@ -52,7 +52,7 @@ def loss_of(steps, matches, fields, regions, still):
     fields = F.avg_pool2d(fields.flatten(0, 1), 2).unflatten(0, (n_series, n_frames))
     weight = F.avg_pool2d(series.weights(regions).unsqueeze(1), 2)[:, 0]
     weight = (weight / weight.sum((1, 2), keepdim=True)).unsqueeze(1)
-    each = torch.where(still, 1.5, 1.0).view(-1, 1)
+    each = torch.where(still, 2.0, 1.0).view(-1, 1)
     total = sum(0.2 * match_loss(found, start, fields, weight) for found, start in matches)
     last = None
     for importance, step in zip((0.2, 0.35, 1.0), steps):
@@ -71,9 +71,20 @@ def loss_of(steps, matches, fields, regions, still):
     return total + 0.05 * bend + 2.0 * F.relu(0.3 - determinant).mean(), last.mean()
 
 
+def start_from(model, values):
+    """Weights of an earlier run; what a layer has more inputs now than then starts at 0."""
+    own = model.state_dict()
+    for name, value in values.items():
+        own[name].zero_()
+        own[name][tuple(slice(n) for n in value.shape)] = value
+
+
 def train(sets, test, options):
-    random = np.random.default_rng(options.seed)
-    model = MotionOfSeries().to(memory_format=torch.channels_last)
+    random = np.random.default_rng([options.seed, options.start is not None])
+    model = MotionOfSeries()
+    if options.start:
+        start_from(model, torch.load(options.start))
+    model = model.to(memory_format=torch.channels_last)
     kept = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=1e-4)
     share = np.array([len(data) for data in sets], float)
@@ -117,6 +128,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=70)
     parser.add_argument("--checkpoint-minutes", type=float, default=5)
     parser.add_argument("--checkpoint", help="pack this one instead of training")
+    parser.add_argument("--start", help="checkpoint of an earlier run to start from")
     parser.add_argument("--cases", type=int, default=3600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", "--output", default="../models")

@@ -121,7 +121,7 @@ class MotionOfSeries(nn.Module):
         self.coarse_last = conv(n_eighth, 2 + n_state, scale=0.02)
         self.match_4 = conv(n_quarter, n_match, kernel=1)
         self.twin_4 = Twin(n_quarter, n_match, n_code)
-        self.fine_in = conv(25 + 2 * n_match + 2 + n_state, 48)
+        self.fine_in = conv(25 + 2 * n_match + 4 + n_state, 48)
         self.fine = conv(48, 48)
         self.fine_last = conv(48, 2 + n_state, scale=0.02)
 
@@ -176,7 +176,11 @@ class MotionOfSeries(nn.Module):
             warped = warp(match, displacement / 4)
             found = TEMPERATURE * correlation(twin, warped)
             matches.append((found, displacement))
-            x = torch.cat([found, twin * 4, warped * 4, displacement / 8, state], 1)
+            # How far the heart moves in all frames, here and around: where none moves, this one does not either.
+            size = mean((displacement.square().sum(1, keepdim=True) + 1e-4).sqrt())
+            size = torch.cat([size, F.avg_pool2d(size, 9, 1, 4, count_include_pad=False)], 1) / 8
+            size = (size.unsqueeze(1) + torch.zeros_like(displacement).unflatten(0, (n_series, -1))).flatten(0, 1)
+            x = torch.cat([found, twin * 4, warped * 4, displacement / 8, state, size], 1)
             out = self.fine_last(torch.relu(self.fine(torch.relu(self.fine_in(x))))).float()
             displacement, state = displacement + 4 * out[:, :2], torch.tanh(out[:, 2:])
             steps.append(displacement)
