@@ -70,8 +70,6 @@ pub enum Command {
     Evaluate(EvaluateOptions),
     /// Start a server, stream a simulated scan to it, and show the picture.
     Demo(DemoOptions),
-    /// Say how good methods are on freshly simulated data whose answer is known.
-    Evaluate(EvaluateOptions),
     /// Write a map's colours as a palette file.
     Palette(PaletteOptions),
 }

@@ -64,7 +64,6 @@ fn main() -> ExitCode {
         Command::Models(options) => models::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Demo(options) => demo::run(&options),
-        Command::Evaluate(options) => evaluate::run(&options),
         Command::Palette(options) => palette::run(&options),
     };
     match result {
