@@ -8,7 +8,6 @@ clock, measures on the unseen series and packs the model. --checkpoint FILE pack
 
 import argparse
 import copy
-import json
 import sys
 import time
 from pathlib import Path
