@@ -1,10 +1,13 @@
 """Packs the trained network: ONNX file, golden arrays, manifest with what was measured."""
 
+import copy
+
 import numpy as np
 import torch
 from torch import nn
 
 from measure import groups
+from network import widened
 from package import figures, head, pack, statistics
 
 
@@ -13,13 +16,14 @@ class Exported(nn.Module):
 
     def __init__(self, model):
         super().__init__()
-        self.model = model
+        self.model = copy.deepcopy(model)
+        self.model.coarse_in, self.model.fine_in = widened(model.coarse_in), widened(model.fine_in)
 
     def forward(self, frames, reference, times_ms):
         return self.model(frames, reference, times_ms / 1000)
 
 
-def write(model, train, test, found, n_steps, options):
+def write(model, train, test, found, history, options):
     rows = []
     for name, figure in groups(found):
         group = f"{name}, {figure['n_series']} series"
@@ -39,8 +43,6 @@ def write(model, train, test, found, n_steps, options):
         "frames": {0: "n", 2: "height", 3: "width"}, "reference": {2: "height", 3: "width"}, "times_ms": {0: "n"},
         "displacement": {0: "n", 2: "quarter_height", 3: "quarter_width"},
     }
-    if n_steps is None:
-        print("packed from a checkpoint")
     pack(
         "motion_of_series",
         Exported(model),
@@ -50,8 +52,8 @@ def write(model, train, test, found, n_steps, options):
         options.output,
         MANIFEST.replace("{statistics}", statistics(some))
         .replace("{figures}", figures(rows))
-        .replace("{minutes}", f"{options.minutes:g}")
-        .replace("{steps}", f"{n_steps} steps" if n_steps else "a checkpoint")
+        .replace("{minutes}", f"{history[-1]['minutes']:g}" + " --start FIRST" * (len(history) > 1))
+        .replace("{steps}", ", then ".join(f"{run['steps']} steps in {run['minutes']:g} minutes" for run in history))
         .replace("{cases}", str(sum(len(data) for data in train))),
     )
 
@@ -114,7 +116,7 @@ guard = { max_displacement_px = 40.0 }
 
 [card]
 trained_on = "{cases} simulated series of random hearts, 0.55 to 3 T, SNR 10 to 60, with known motion (boreside simulate \
-dataset: MOLLI of three schemes, a sixth of them with the motion of a breath-hold, SASHA, T2-prepared, T2*); {steps}"
+dataset: MOLLI of three schemes, a seventh of all with the motion of a breath-hold, SASHA, T2-prepared, T2*); {steps}"
 training_command = "python motion_of_series.py --boreside boreside --data DATA --minutes {minutes}"
 limits = [
     "Simulated hearts are nested ellipses with lesions: real hearts and other views than the short axis were not seen.",

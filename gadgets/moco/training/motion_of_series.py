@@ -8,7 +8,6 @@ clock, measures on the unseen series and packs the model. --checkpoint FILE pack
 
 import argparse
 import copy
-import json
 import sys
 import time
 from pathlib import Path
@@ -79,11 +78,19 @@ def start_from(model, values):
         own[name][tuple(slice(n) for n in value.shape)] = value
 
 
+def keep(model, path, n_steps, minutes, start):
+    """A checkpoint: weights and how they came about. start: that of the run before, or None."""
+    history = (start["history"] if start else []) + [{"steps": n_steps, "minutes": round(minutes, 1)}]
+    torch.save({"weights": model.state_dict(), "history": history}, path)
+    return history
+
+
 def train(sets, test, options):
     random = np.random.default_rng([options.seed, options.start is not None])
     model = MotionOfSeries()
-    if options.start:
-        start_from(model, torch.load(options.start))
+    before = torch.load(options.start) if options.start else None
+    if before:
+        start_from(model, before["weights"])
     model = model.to(memory_format=torch.channels_last)
     kept = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=1e-4)
@@ -115,10 +122,9 @@ def train(sets, test, options):
             print(f"{minutes():5.1f} min, step {step}, weighted error {shown:.3f} px", flush=True)
         if minutes() - saved > options.checkpoint_minutes:
             saved = minutes()
-            torch.save(kept.state_dict(), options.data / "checkpoint.pt")
+            keep(kept, options.data / "checkpoint.pt", step, saved, before)
             print(f"{minutes():5.1f} min, unseen: {summary(measure(kept, test, most=6))}", flush=True)
-    torch.save(kept.state_dict(), options.data / "last.pt")
-    return kept, step
+    return kept, keep(kept, options.data / "last.pt", step, minutes(), before)
 
 
 def main():
@@ -138,16 +144,17 @@ def main():
     series.make(options.boreside, options.data / "train", options.cases, 1000 * options.seed - 900)
     sets, test = series.load(options.data / "train"), series.load(options.data / "test")
     if options.checkpoint:
-        model, n_steps = MotionOfSeries(), None
-        model.load_state_dict(torch.load(options.checkpoint))
+        found, model = torch.load(options.checkpoint), MotionOfSeries()
+        model.load_state_dict(found["weights"])
+        history = found["history"]
     else:
-        model, n_steps = train(sets, test, options)
+        model, history = train(sets, test, options)
     model = model.to(memory_format=torch.contiguous_format).eval()
     found = measure(model, test, bf16=False)
     print(summary(found))
     from export import write
 
-    write(model, sets, test, found, n_steps, options)
+    write(model, sets, test, found, history, options)
 
 
 if __name__ == "__main__":

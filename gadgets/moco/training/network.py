@@ -73,6 +73,23 @@ def warp(features, displacement):
     return (top * (1 - fy) + bottom * fy).permute(0, 3, 1, 2)
 
 
+def joined(parts, layer):
+    """Parts along the channel axis for a layer that may have more inputs than they have: see `widened`."""
+    missing = layer.in_channels - sum(part.shape[1] for part in parts)
+    return torch.cat([*parts, parts[0][:, :missing]] if missing else parts, 1)
+
+
+def widened(layer, multiple=16):
+    """The same layer with inputs of weight 0 up to a multiple: ONNX Runtime's fast convolutions ask for that (a tenth
+    of the time)."""
+    missing = -layer.in_channels % multiple
+    wide = nn.Conv2d(layer.in_channels + missing, layer.out_channels, layer.kernel_size, layer.stride, layer.padding)
+    with torch.no_grad():
+        wide.weight.copy_(F.pad(layer.weight, (0, 0, 0, 0, 0, missing)))
+        wide.bias.copy_(layer.bias)
+    return wide
+
+
 def twice(field):
     return F.interpolate(field, scale_factor=2.0, mode="bilinear", align_corners=False)
 
@@ -160,7 +177,7 @@ class MotionOfSeries(nn.Module):
         offset = torch.stack([side.repeat_interleave(len(side)), side.repeat(len(side))])
         with torch.autocast("cpu", enabled=False):
             guess = F.conv2d(chance, offset.view(2, -1, 1, 1))
-        wide = torch.relu(self.coarse_in(torch.cat([found, twin * 4, match * 4, guess], 1)))
+        wide = torch.relu(self.coarse_in(joined([found, twin * 4, match * 4, guess], self.coarse_in)))
         deep = torch.relu(self.coarse_down[0](wide))
         deep = deep + torch.relu(self.coarse_down[1](deep))
         deep = F.interpolate(deep, scale_factor=2.0, mode="nearest")
@@ -180,7 +197,7 @@ class MotionOfSeries(nn.Module):
             size = mean((displacement.square().sum(1, keepdim=True) + 1e-4).sqrt())
             size = torch.cat([size, F.avg_pool2d(size, 9, 1, 4, count_include_pad=False)], 1) / 8
             size = (size.unsqueeze(1) + torch.zeros_like(displacement).unflatten(0, (n_series, -1))).flatten(0, 1)
-            x = torch.cat([found, twin * 4, warped * 4, displacement / 8, state, size], 1)
+            x = joined([found, twin * 4, warped * 4, displacement / 8, state, size], self.fine_in)
             out = self.fine_last(torch.relu(self.fine(torch.relu(self.fine_in(x))))).float()
             displacement, state = displacement + 4 * out[:, :2], torch.tanh(out[:, 2:])
             steps.append(displacement)
