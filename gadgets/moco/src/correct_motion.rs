@@ -167,6 +167,9 @@ const LEAST_FRAMES: usize = 3;
 
 fn number(series: &mut ImageSeries, index: u16) {
     series.headers.iter_mut().for_each(|header| header.image_series_index = index);
+    // Single images know what they are from their meta attributes only.
+    let role = series.role;
+    series.meta.iter_mut().for_each(|meta| role.write(meta));
 }
 
 impl CorrectMotion {
