@@ -128,7 +128,7 @@ pub(super) const FROM_NOTHING: &[Stage] = &[
 pub(super) const FROM_FIELDS: &[Stage] = &[
     Stage {
         level: 2,
-        n_rounds: 4,
+        n_rounds: 2,
         n_steps: 2,
         window_px: 2.0,
         elastic_px: 0.4,
