@@ -179,10 +179,10 @@ pub fn check_output(output: &Output, tensor: &Tensor) -> Result<(), Breach> {
         }
     }
     let channel = output.axis(Axis::Channel);
-    if let (Some(tolerance), Some(axis)) = (guard.sum_tolerance, channel) {
-        if let Some(sum) = sum_off_one(&values, tensor.shape(), axis, tolerance) {
-            return fail("sum of probabilities", format!("it is {sum:.3}, not 1"));
-        }
+    if let (Some(tolerance), Some(axis)) = (guard.sum_tolerance, channel)
+        && let Some(sum) = sum_off_one(&values, tensor.shape(), axis, tolerance)
+    {
+        return fail("sum of probabilities", format!("it is {sum:.3}, not 1"));
     }
     if output.kind == OutputKind::Field {
         check_field(output, tensor, &values)?;

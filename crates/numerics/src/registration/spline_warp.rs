@@ -109,7 +109,7 @@ fn prefilter(line: &mut [Complex32]) {
     }
     line[0] = start;
     for at in 1..n {
-        line[at] = line[at] + line[at - 1] * POLE;
+        line[at] += line[at - 1] * POLE;
     }
     line[n - 1] = (line[n - 1] + line[n - 2] * POLE) * (POLE / (POLE * POLE - 1.0));
     for at in (0..n - 1).rev() {

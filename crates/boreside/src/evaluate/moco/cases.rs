@@ -72,7 +72,7 @@ impl Cases {
         case.clean = read(clean, index, place)?.noisy;
         case.noisy_still = read(noisy_still, index, place)?.noisy;
         case.clean_still = read(clean_still, index, place)?.noisy;
-        case.signal_to_noise = case.wall_signal() * case.signal_to_noise;
+        case.signal_to_noise *= case.wall_signal();
         Ok(case)
     }
 
