@@ -104,6 +104,21 @@ pub struct CorrectMotion {
     models: Option<Arc<Models>>,
 }
 
+/// Meta attribute: how motion was corrected.
+const METHOD_KEY: &str = "BoresideMotionMethod";
+
+/// What was done to the images of a stack.
+#[derive(Default)]
+struct Outcome {
+    /// One for each plane.
+    methods: Vec<Method>,
+    longest_px: f32,
+    median_px: f32,
+    time_ms: f64,
+    /// Why the network's motion is not used, and what was done instead.
+    refusal: Option<String>,
+}
+
 /// What is known of the frames of a stack.
 struct Frames {
     times_ms: Vec<f64>,
@@ -141,15 +156,39 @@ impl Gadget for CorrectMotion {
         }
         let stacks = series.stacks()?;
         series.meta.resize(series.headers.len(), Meta::new());
-        if stacks.iter().all(|stack| stack.n_frames < LEAST_FRAMES) {
+        if stacks.iter().all(|stack| stack.n_frames < 2) {
             out.push(series);
             return Ok(());
         }
         let mut corrected = series.clone();
         corrected.role = ImageRole::MotionCorrected;
+        let mut is_any_corrected = false;
         for stack in &stacks {
             let frames = self.frames(&series, stack);
-            self.correct(&series, stack, &frames, &mut corrected, out);
+            match self.correct(&series, stack, &frames, &mut corrected, out) {
+                Ok(outcome) => {
+                    is_any_corrected = true;
+                    for frame in 0..stack.n_frames {
+                        if let Some(meta) = corrected.frame_meta_mut(stack, frame) {
+                            self.describe(meta, &outcome);
+                        }
+                    }
+                }
+                Err(why) => {
+                    out.inform(format!("motion is not corrected: {why}"));
+                    for frame in 0..stack.n_frames {
+                        for of in [&mut series, &mut corrected] {
+                            if let Some(meta) = of.frame_meta_mut(stack, frame) {
+                                meta.set(METHOD_KEY, "none");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        if !is_any_corrected {
+            out.push(series);
+            return Ok(());
         }
         number(&mut corrected, SERIES[1]);
         if self.config.send_originals {
@@ -162,8 +201,10 @@ impl Gadget for CorrectMotion {
     }
 }
 
-/// Of fewer images none can be told by the others.
-const LEAST_FRAMES: usize = 3;
+/// Of fewer images none can be told by the others: a decay has two unknowns, signals of a low rank
+/// are to be found among the images themselves.
+const LEAST_OF_DECAY: usize = 3;
+const LEAST_OF_LOW_RANK: usize = 5;
 
 fn number(series: &mut ImageSeries, index: u16) {
     series.headers.iter_mut().for_each(|header| header.image_series_index = index);
@@ -222,6 +263,9 @@ impl CorrectMotion {
     }
 
     /// Puts the corrected images of a stack into the corrected series.
+    ///
+    /// # Errors
+    /// Why they cannot be corrected.
     fn correct(
         &self,
         series: &ImageSeries,
@@ -229,44 +273,47 @@ impl CorrectMotion {
         frames: &Frames,
         corrected: &mut ImageSeries,
         out: &mut Sink<Self>,
-    ) {
+    ) -> Result<Outcome, String> {
+        let start = Instant::now();
         // Images that hold nothing tell nothing, and stay.
         let usable: Vec<usize> = (0..stack.n_frames)
             .filter(|&frame| !series.is_blank(stack, frame) && series.is_finite(stack, frame))
             .collect();
-        let Some(reference) = usable.iter().position(|&frame| frame == frames.reference) else {
-            return;
+        let reference = usable
+            .iter()
+            .position(|&frame| frame == frames.reference)
+            .ok_or("the image whose pose would be kept holds nothing")?;
+        let decays = matches!(frames.contrast, Contrast::T2Preparation | Contrast::Echo);
+        let (model, least) = if decays && usable.len() < LEAST_OF_LOW_RANK {
+            (TwinModel::Decay, LEAST_OF_DECAY)
+        } else {
+            (TwinModel::LowRank, LEAST_OF_LOW_RANK)
         };
-        if usable.len() < LEAST_FRAMES {
-            return;
+        if usable.len() < least {
+            return Err(format!("{} images are too few, {least} are needed", usable.len()));
         }
         let times_ms: Vec<f64> = usable.iter().map(|&frame| frames.times_ms[frame]).collect();
-        let n_planes = series.data.shape()[4];
-        for z in 0..n_planes {
-            let start = Instant::now();
+        let mut outcome = Outcome::default();
+        for z in 0..series.data.shape()[4] {
             let planes: Vec<Array3<Complex32>> = planes_of(series, stack, &usable, z);
-            let Some(images) = planes.first() else { return };
+            let images = planes.first().ok_or("there are no channels")?;
             let job = Series {
                 images: images.view(),
                 times_ms: &times_ms,
                 reference,
                 is_inverted: matches!(frames.contrast, Contrast::Inversion | Contrast::Saturation),
-                model: if usable.len() > LEAST_FRAMES {
-                    TwinModel::LowRank
-                } else {
-                    TwinModel::Decay
-                },
+                model,
                 max_displacement_px: self.config.max_displacement_px,
             };
             let (found, refusal) = self.find(&job, series, frames.contrast);
-            if let Some((reason, remedy)) = &refusal {
-                out.warn(
-                    format!("{reason}; used instead: registration without a network"),
-                    remedy.clone(),
-                );
+            if let Some((reason, remedy)) = refusal {
+                out.warn(format!("{reason}; used instead: {}", found.method.name()), remedy);
+                outcome.refusal = Some(format!("{reason}; {}", found.method.name()));
             }
             let magnitude = images.index_axis(Axis(0), reference).mapv(|value| value.norm());
-            let extent = extent_px(&found.motion.fields, &magnitude);
+            let [longest, median] = extent_px(&found.motion.fields, &magnitude);
+            outcome.longest_px = outcome.longest_px.max(longest);
+            outcome.median_px = outcome.median_px.max(median);
             for (channel, images) in planes.iter().enumerate() {
                 let job = Series { images: images.view(), ..job };
                 for (image, &frame) in job.corrected(&found.motion).iter().zip(&usable) {
@@ -275,14 +322,10 @@ impl CorrectMotion {
                     corrected.data.slice_mut(place).assign(image);
                 }
             }
-            let time_ms = start.elapsed().as_secs_f64() * 1e3;
-            let reason = refusal.map(|(reason, _)| reason);
-            for frame in 0..stack.n_frames {
-                if let Some(meta) = corrected.frame_meta_mut(stack, frame) {
-                    self.describe(meta, &found, extent, time_ms, reason.as_deref());
-                }
-            }
+            outcome.methods.push(found.method);
         }
+        outcome.time_ms = start.elapsed().as_secs_f64() * 1e3;
+        Ok(outcome)
     }
 
     /// The motion by the network where that is good, else by registration from nothing; and why
@@ -332,35 +375,26 @@ impl CorrectMotion {
         }
     }
 
-    fn describe(
-        &self,
-        meta: &mut Meta,
-        found: &Found,
-        [longest_px, median_px]: [f32; 2],
-        time_ms: f64,
-        refusal: Option<&str>,
-    ) {
-        let method = match &found.method {
-            Method::Network(provenance) => {
+    fn describe(&self, meta: &mut Meta, outcome: &Outcome) {
+        let mut names: Vec<String> = outcome.methods.iter().map(Method::name).collect();
+        names.dedup();
+        for method in &outcome.methods {
+            if let Method::Network(provenance) = method {
                 provenance.write(meta);
-                format!("{} {}, refined", provenance.model, provenance.version)
             }
-            Method::Classical => {
-                if let Some(reason) = refusal {
-                    let provenance = Provenance {
-                        model: self.config.network.clone(),
-                        fallback: Some(format!("{reason}; registration without a network")),
-                        ..Provenance::default()
-                    };
-                    provenance.write(meta);
-                }
-                "registration".to_owned()
-            }
-        };
-        meta.set("BoresideMotionMethod", method.as_str());
-        meta.set(MOTION_KEY, format!("{longest_px:.2}"));
-        meta.set("BoresideMotionMedianPx", format!("{median_px:.2}"));
-        meta.set("BoresideMotionTimeMs", format!("{time_ms:.1}"));
+        }
+        if let Some(reason) = &outcome.refusal {
+            let provenance = Provenance {
+                model: self.config.network.clone(),
+                fallback: Some(reason.clone()),
+                ..Provenance::default()
+            };
+            provenance.write(meta);
+        }
+        meta.set(METHOD_KEY, names.join("; "));
+        meta.set(MOTION_KEY, format!("{:.2}", outcome.longest_px));
+        meta.set("BoresideMotionMedianPx", format!("{:.2}", outcome.median_px));
+        meta.set("BoresideMotionTimeMs", format!("{:.1}", outcome.time_ms));
         for key in ["ImageProcessingHistory", "GADGETRON_ImageProcessingHistory"] {
             meta.append(key, "MOCO");
         }

@@ -36,6 +36,19 @@ pub enum Method {
     Network(Provenance),
     /// Registration from nothing.
     Classical,
+    /// None: no motion brought the images nearer to each other.
+    Left,
+}
+
+impl Method {
+    /// In words.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Network(about) => format!("{} {}, refined", about.model, about.version),
+            Self::Classical => "registration without a network".to_owned(),
+            Self::Left => "images left as they are".to_owned(),
+        }
+    }
 }
 
 /// The motion of a series, and how it was found.

@@ -9,7 +9,7 @@ const LEAST_GAIN: f32 = 0.02;
 const HARDLY_MOVED_PX: f32 = 1.0;
 
 /// The network's motion where it makes images fit their twins better than they were, or leaves
-/// them; else the better one of the two, and why.
+/// them; else the better one of the two, or none where both are worse than that; and why.
 pub(super) fn choose(
     network: Found,
     classical: impl FnOnce() -> Found,
@@ -21,21 +21,26 @@ pub(super) fn choose(
         return (network, None);
     }
     let other = classical();
-    let model = match &network.method {
-        Method::Network(provenance) => format!("{} {}", provenance.model, provenance.version),
-        Method::Classical => String::new(),
-    };
     let [_, by_registration] = other.motion.residual;
-    if by_registration < after {
-        let reason = format!(
-            "model {model}: images fit their twins by {after:.3} with its motion, by \
-             {by_registration:.3} without it, by {before:.3} uncorrected"
-        );
-        let remedy = "look at the corrected images before reading the map".to_owned();
-        (other, Some((reason, remedy)))
-    } else {
-        (network, None)
+    let best = [after, by_registration].into_iter().fold(before, f32::min);
+    if best == after {
+        return (network, None);
     }
+    let reason = format!(
+        "{}: images differ from their twins by {after:.3} with its motion, by \
+         {by_registration:.3} with registration alone, by {before:.3} uncorrected",
+        network.method.name()
+    );
+    let remedy = "look at the corrected images before reading the map".to_owned();
+    if best == by_registration {
+        return (other, Some((reason, remedy)));
+    }
+    let mut left = network;
+    left.motion.fields.fill(0.0);
+    left.motion.residual = [before; 2];
+    (left.motion.largest_px, left.motion.least_jacobian) = (0.0, 1.0);
+    left.method = Method::Left;
+    (left, Some((reason, remedy)))
 }
 
 #[cfg(test)]
@@ -70,5 +75,8 @@ mod tests {
         assert!(why.expect("a reason").0.contains("1.200"));
         let (used, why) = choose(by_network([1.0, 0.99], 6.0), classical(1.0));
         assert!(matches!(used.method, Method::Network(_)) && why.is_none());
+        let (used, why) = choose(by_network([1.0, 1.2], 6.0), classical(1.3));
+        assert!(used.method == Method::Left && why.is_some());
+        assert_eq!(used.motion.largest_px, 0.0);
     }
 }

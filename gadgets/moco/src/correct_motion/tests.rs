@@ -96,7 +96,7 @@ fn a_heart_that_moves_comes_to_rest_where_the_longest_time_saw_it() {
     let reference = |series: &ImageSeries| series.data.index_axis(Axis(2), 4).to_owned();
     assert_eq!(reference(corrected), reference(&moving));
     let meta = &corrected.meta[0];
-    assert_eq!(meta.get("BoresideMotionMethod"), Some("registration"));
+    assert_eq!(meta.get("BoresideMotionMethod"), Some("registration without a network"));
     let longest = meta.get_f64(MOTION_KEY).expect("its extent");
     assert!((1.5..4.0).contains(&longest), "{longest} px");
     let numbers = [original, corrected].map(|series| series.headers[[0, 0, 0]].image_series_index);
@@ -132,6 +132,21 @@ fn images_that_hold_nothing_stay_and_disturb_no_other() {
     let corrected = &sent[1].data;
     assert!(corrected.index_axis(Axis(2), 6).iter().all(|value| value.norm() == 0.0));
     assert!(corrected.index_axis(Axis(2), 1).iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn a_recovery_of_few_images_is_left_alone_and_says_so() {
+    let mut still = series(|_| [0.0; 2]);
+    still.data = still.data.slice_axis(Axis(2), ndarray::Slice::from(0..3)).to_owned();
+    still.headers = Array3::default((1, 1, 3));
+    still.meta.truncate(3);
+    let original = still.data.clone();
+    let config = Config { contrast: Contrast::Any, ..without_network() };
+    let (sent, reports) = run(config, still);
+    assert_eq!((sent.len(), sent[0].role), (1, ImageRole::Image));
+    assert_eq!(sent[0].data, original);
+    assert_eq!(sent[0].meta[0].get(METHOD_KEY), Some("none"));
+    assert!(reports[0].contains("3 images are too few, 5 are needed"), "{reports:?}");
 }
 
 #[test]
