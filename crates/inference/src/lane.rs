@@ -130,6 +130,12 @@ impl Lane {
         lock(&self.shared.0).state.clone()
     }
 
+    /// Ends it, whoever still holds it: its process goes.
+    pub fn close(&self) {
+        lock(&self.shared.0).is_closed = true;
+        self.shared.1.notify_all();
+    }
+
     /// Whether nobody waits for it.
     pub fn is_idle(&self) -> bool {
         let shared = lock(&self.shared.0);
@@ -144,6 +150,10 @@ impl Lane {
         let until = Instant::now() + 2 * limit;
         let mut shared = lock(mutex);
         loop {
+            if shared.is_closed {
+                let how = "it was put away, as another model needed its memory".to_owned();
+                return Err(InferenceError::Crashed { model: self.manifest.name.clone(), how });
+            }
             match &shared.state {
                 State::Ready(ready) => return Ok(ready.clone()),
                 State::Refused(error) => return Err(error.clone()),
@@ -212,8 +222,7 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        lock(&self.shared.0).is_closed = true;
-        self.shared.1.notify_all();
+        self.close();
     }
 }
 
@@ -470,6 +479,10 @@ impl Executor {
                     let _ = waiting.reply.send(Ok(Answer { outputs, provenance }));
                 }
                 true
+            }
+            // Which of them it is about is not known.
+            Err(InferenceError::Engine { .. }) if batch.len() > 1 => {
+                batch.into_iter().all(|waiting| self.answer(vec![waiting], backend))
             }
             Err(error) => {
                 let lives = matches!(error, InferenceError::Engine { .. })

@@ -252,7 +252,9 @@ impl Models {
                 return Err(InferenceError::Memory { model, needed_mib, used_mib, limit_mib });
             };
             tracing::info!("model {name} makes room for {}", manifest.name);
-            open.remove(&name);
+            if let Some(model) = open.remove(&name) {
+                model.lane.close();
+            }
         }
     }
 

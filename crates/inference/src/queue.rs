@@ -58,9 +58,11 @@ impl Queue {
         let mut batch = vec![first];
         while let Some(next) = self.sessions.front().and_then(|(_, queue)| queue.front()) {
             n_images = n_images.saturating_add(next.n_images());
-            let is_alike = batch
-                .first()
-                .is_some_and(|first| is_alike(&next.request.inputs, &first.request.inputs));
+            // Nobody's time is cut short by another's.
+            let is_alike = batch.first().is_some_and(|first| {
+                is_alike(&next.request.inputs, &first.request.inputs)
+                    && next.deadline >= first.deadline
+            });
             if n_images > max_batch || !is_alike {
                 break;
             }

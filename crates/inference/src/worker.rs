@@ -391,6 +391,8 @@ pub fn serve_stdin() -> io::Result<()> {
     // What a runtime prints must not land in the memory.
     rustix::stdio::dup2_stdout(io::stderr())?;
     let mut inputs = Vec::new();
+    // Shared memory does not count for the limit of the process.
+    let mut max_output_bytes = MAX_ARRAY_BYTES;
     let mut engine: Option<Engine> = None;
     let profiles = ProfileFolder::new();
     let mut run_options = None;
@@ -398,6 +400,7 @@ pub fn serve_stdin() -> io::Result<()> {
         match order {
             Order::Load { n_bytes, options, memory_mib } => {
                 let model = receive_bytes(&mut socket, n_bytes)?;
+                max_output_bytes = memory_mib.saturating_mul(1 << 20).min(MAX_ARRAY_BYTES);
                 let is_on_cpu =
                     !options.has_cuda || matches!(options.provider, crate::ProviderChoice::Cpu);
                 if is_on_cpu {
@@ -427,7 +430,13 @@ pub fn serve_stdin() -> io::Result<()> {
                 let time_us = start.elapsed().as_micros() as u64;
                 match done {
                     Ok(outputs) => {
-                        let arrays = outputs.iter().map(ArrayHead::of).collect();
+                        let arrays: Vec<_> = outputs.iter().map(ArrayHead::of).collect();
+                        let (_, n_bytes) = places(&arrays)?;
+                        if n_bytes > max_output_bytes {
+                            let what = format!("{n_bytes} bytes of output are beyond its memory");
+                            send(&mut socket, &Reply::Failed(EngineError::Call(what)), &[])?;
+                            continue;
+                        }
                         put_arrays(&mut memory, &outputs)?;
                         send(&mut socket, &Reply::Done { arrays, time_us }, &[])?;
                     }
