@@ -65,12 +65,11 @@ pub(super) struct Stage {
     pub elastic_px: f32,
     pub rank: usize,
     pub tile_px: usize,
-    /// Whether fields are made relative to the reference's own after each round; else it is held.
-    pub is_recentred: bool,
 }
 
-/// From nothing: a rank of two tells contrast from motion while much is unaligned; a third
-/// direction then takes up what two do not tell.
+/// From nothing. A rank of two tells contrast from motion; a third direction in between takes up
+/// what two do not tell, and tiles of few tissues at the end what a rank of three would take for
+/// contrast although it is motion.
 pub(super) const FROM_NOTHING: &[Stage] = &[
     Stage {
         level: 3,
@@ -80,7 +79,6 @@ pub(super) const FROM_NOTHING: &[Stage] = &[
         elastic_px: 1.0,
         rank: 2,
         tile_px: 4,
-        is_recentred: true,
     },
     Stage {
         level: 2,
@@ -90,7 +88,6 @@ pub(super) const FROM_NOTHING: &[Stage] = &[
         elastic_px: 1.2,
         rank: 2,
         tile_px: 6,
-        is_recentred: true,
     },
     Stage {
         level: 2,
@@ -100,27 +97,33 @@ pub(super) const FROM_NOTHING: &[Stage] = &[
         elastic_px: 1.2,
         rank: 3,
         tile_px: 6,
-        is_recentred: true,
     },
     Stage {
         level: 1,
-        n_rounds: 6,
+        n_rounds: 3,
         n_steps: 2,
         window_px: 3.0,
         elastic_px: 1.5,
         rank: 3,
         tile_px: 12,
-        is_recentred: true,
     },
     Stage {
         level: 1,
-        n_rounds: 2,
+        n_rounds: 8,
         n_steps: 2,
         window_px: 3.0,
-        elastic_px: 0.4,
-        rank: 3,
+        elastic_px: 1.0,
+        rank: 2,
+        tile_px: 6,
+    },
+    Stage {
+        level: 0,
+        n_rounds: 2,
+        n_steps: 2,
+        window_px: 6.0,
+        elastic_px: 1.5,
+        rank: 2,
         tile_px: 12,
-        is_recentred: false,
     },
 ];
 
@@ -128,23 +131,39 @@ pub(super) const FROM_NOTHING: &[Stage] = &[
 pub(super) const FROM_FIELDS: &[Stage] = &[
     Stage {
         level: 2,
-        n_rounds: 2,
+        n_rounds: 8,
         n_steps: 2,
         window_px: 2.0,
-        elastic_px: 0.4,
+        elastic_px: 1.2,
+        rank: 2,
+        tile_px: 6,
+    },
+    Stage {
+        level: 2,
+        n_rounds: 3,
+        n_steps: 2,
+        window_px: 2.0,
+        elastic_px: 1.2,
         rank: 3,
         tile_px: 6,
-        is_recentred: false,
     },
     Stage {
         level: 1,
-        n_rounds: 2,
+        n_rounds: 6,
         n_steps: 2,
         window_px: 3.0,
-        elastic_px: 0.4,
-        rank: 3,
+        elastic_px: 1.0,
+        rank: 2,
+        tile_px: 6,
+    },
+    Stage {
+        level: 0,
+        n_rounds: 1,
+        n_steps: 2,
+        window_px: 6.0,
+        elastic_px: 1.5,
+        rank: 2,
         tile_px: 12,
-        is_recentred: false,
     },
 ];
 
@@ -165,6 +184,9 @@ const MAX_STEP_PX: f32 = 0.7;
 /// Level and window at which motion must be supported, and by what share of the residual.
 const SUPPORT_LEVEL: usize = 1;
 const SUPPORT_WINDOW_PX: f32 = 5.0;
+/// Twins that know contrast best: what they leave is motion or noise.
+const SUPPORT_RANK: usize = 3;
+const SUPPORT_TILE_PX: usize = 12;
 const SERIES_GAIN: [f32; 2] = [0.15, 0.35];
 const FRAME_GAIN: [f32; 2] = [0.1, 0.3];
 /// No Jacobian is less.
@@ -271,9 +293,7 @@ impl<'a> Registration<'a> {
             self.stage(stage, &mut fields);
         }
         self.change_level(&mut fields, &mut at, SUPPORT_LEVEL);
-        let rank = stages.last().map_or(2, |stage| stage.rank);
-        let tile_px = stages.last().map_or(12, |stage| stage.tile_px);
-        let residual = self.shrink(&mut fields, rank, tile_px);
+        let residual = self.shrink(&mut fields, SUPPORT_RANK, SUPPORT_TILE_PX);
         self.change_level(&mut fields, &mut at, 0);
         self.finish(fields, residual)
     }
@@ -341,11 +361,7 @@ impl<'a> Registration<'a> {
                     flow.run(image, twin, noise_sd, stage.n_steps, field, room);
                 },
             );
-            if stage.is_recentred {
-                self.recentre(fields);
-            } else {
-                fields[self.options.reference] = Field::zero(level.size);
-            }
+            self.recentre(fields);
         }
     }
 
