@@ -235,11 +235,14 @@ fn an_image_that_is_missing_or_empty_or_no_number_is_left_out_and_named() {
     };
     let mut missing = Recording::of(&scan);
     missing.readouts.retain(|readout| !is_third(readout));
+    let mut last = Recording::of(&scan);
+    last.readouts.retain(|readout| readout.header.idx.set != 7);
     let mut zero = Recording::of(&scan);
     zero.readouts.iter_mut().filter(|r| is_third(r)).for_each(|r| r.data.fill(Default::default()));
     for (recording, expected) in [
         (missing, "check: image 3 of 8 holds nothing and is left out"),
         (zero, "check: image 3 of 8 holds nothing and is left out"),
+        (last, "check: 7 of 8 images arrived"),
     ] {
         let (images, told) = recording.through(&server, "molli_t1");
         assert!(with_role(&images, "T1").is_some(), "{told:?}");
@@ -315,6 +318,7 @@ fn the_second_scan_of_a_patient_brings_the_extracellular_volume() {
     let truth = wall.and_then(|wall| wall.tissue.ecv_percent).expect("the wall has one");
     // Partial volume with blood, and 1.5 points of noise for each pixel.
     assert!((f64::from(median) - truth).abs() < 3.0, "{median} %, true {truth} %");
+    assert_verdict(&images, "ECV", "accept");
     assert_eq!(ecv.meta.get("BoresideUnit"), Some("%"));
     assert!(with_role(&images, "ECVSD").is_some());
     server.stop();

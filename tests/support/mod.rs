@@ -59,7 +59,7 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: {} is not here", path.display());
+    skipped(&format!("{} is not here", path.display()));
     None
 }
 

@@ -1,7 +1,7 @@
 //! The images of a series that differ in preparation or echo time.
 
 use ismrmrd::{AcquisitionHeader, ImageHeader, Meta};
-use ndarray::{Array3, Array4, ArrayView4, Axis, Ix4, s};
+use ndarray::{Array4, ArrayView4, Axis, Ix4, s};
 use num_complex::Complex32;
 
 use crate::ImageSeries;
@@ -142,34 +142,47 @@ impl ImageSeries {
         read.min_by_key(distance).copied()
     }
 
-    /// Puts the images of all stacks into another order: image `order[i]` becomes image i.
-    /// Headers, meta attributes, pixels and lines move together.
+    /// Puts the images of a stack into another order: image `order[i]` becomes image i. Headers,
+    /// meta attributes, pixels and lines move together.
     ///
     /// # Panics
-    /// If `order` does not name each image of the stacks once.
-    pub fn reorder_frames(&mut self, along_s: bool, order: &[usize]) {
-        let axis = Axis(if along_s { 1 } else { 2 });
+    /// If `order` does not name each image of the stack once.
+    pub fn reorder_stack(&mut self, stack: &Stack, order: &[usize]) {
         let mut sorted = order.to_vec();
         sorted.sort_unstable();
-        let n_frames = self.headers.len_of(axis);
-        assert!(sorted.into_iter().eq(0..n_frames), "an order that names each image once");
-        let (n_slices, n_s, n_n) = self.headers.dim();
-        let old_meta = std::mem::take(&mut self.meta);
-        if !old_meta.is_empty() {
-            let mut old_meta = old_meta;
-            old_meta.resize(n_slices * n_s * n_n, Meta::new());
-            let index = Array3::from_shape_fn((n_slices, n_s, n_n), |(slice, s, n)| {
-                let (s, n) = if along_s { (order[s], n) } else { (s, order[n]) };
-                (slice * n_s + s) * n_n + n
-            });
-            self.meta = index.iter().map(|&index| old_meta[index].clone()).collect();
+        assert!(sorted.into_iter().eq(0..stack.n_frames), "an order that names each image once");
+        self.meta.resize(self.headers.len(), Meta::new());
+        let metas: Vec<Meta> = order
+            .iter()
+            .map(|&from| self.meta[self.meta_index(stack.place(from))].clone())
+            .collect();
+        for (frame, meta) in metas.into_iter().enumerate() {
+            let index = self.meta_index(stack.place(frame));
+            self.meta[index] = meta;
         }
-        self.headers = self.headers.select(axis, order);
-        self.data = self.data.select(axis, order);
-        if let Some(lines) = &mut self.acquisition_headers
-            && lines.len_of(axis) == n_frames
-        {
-            *lines = lines.select(axis, order);
+        let headers: Vec<_> = order.iter().map(|&from| self.headers[stack.place(from)]).collect();
+        for (frame, header) in headers.into_iter().enumerate() {
+            self.headers[stack.place(frame)] = header;
+        }
+        let pixels: Vec<_> = order.iter().map(|&from| self.frame(stack, from).to_owned()).collect();
+        for (frame, pixels) in pixels.iter().enumerate() {
+            let [slice, s, n] = stack.place(frame);
+            self.data.slice_mut(s![slice, s, n, .., .., .., ..]).assign(pixels);
+        }
+        let shape = self.headers.dim();
+        if let Some(lines) = &mut self.acquisition_headers {
+            let (n_slices, n_s, n_n, ..) = lines.dim();
+            if (n_slices, n_s, n_n) == shape {
+                let of = |frame: usize| {
+                    let [slice, s, n] = stack.place(frame);
+                    s![slice, s, n, .., ..]
+                };
+                let moved: Vec<_> =
+                    order.iter().map(|&from| lines.slice(of(from)).to_owned()).collect();
+                for (frame, moved) in moved.iter().enumerate() {
+                    lines.slice_mut(of(frame)).assign(moved);
+                }
+            }
         }
     }
 }
@@ -177,7 +190,7 @@ impl ImageSeries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array5, ArrayD, IxDyn};
+    use ndarray::{Array3, Array5, ArrayD, IxDyn};
 
     fn series(outer: [usize; 3]) -> ImageSeries {
         let [slices, s, n] = outer;
@@ -209,10 +222,15 @@ mod tests {
     fn headers_meta_and_pixels_move_together() {
         for (outer, along_s) in [([2, 1, 4], false), ([2, 4, 1], true), ([1, 2, 4], false)] {
             let mut moved = series(outer);
-            moved.reorder_frames(along_s, &[2, 0, 3, 1]);
-            for stack in moved.stacks().expect("a good shape") {
+            let stacks = moved.stacks().expect("a good shape");
+            // Each by itself: the others stay.
+            let orders = [[2, 0, 3, 1], [3, 2, 1, 0]];
+            for (stack, order) in stacks.iter().zip(orders) {
+                moved.reorder_stack(stack, &order);
+            }
+            for (stack, order) in stacks.into_iter().zip(orders) {
                 assert_eq!((stack.along_s, stack.n_frames), (along_s, 4));
-                for (frame, from) in [2, 0, 3, 1].into_iter().enumerate() {
+                for (frame, from) in order.into_iter().enumerate() {
                     let number = { moved.frame_header(&stack, frame).image_index };
                     assert_eq!(
                         usize::from(number) % 10

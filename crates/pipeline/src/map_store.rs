@@ -60,8 +60,10 @@ pub struct KeptMap {
     pub place: MapPlace,
     /// Values in ms, `[z, y, x]`, 0 is invalid.
     pub values: Array3<f32>,
-    /// Their standard deviations, of the same shape.
+    /// Their standard deviations, of the same shape; all 0 where they are not known.
     pub sd: Array3<f32>,
+    /// Why the map has to be looked at first, where its verdict says so.
+    pub check: Option<String>,
 }
 
 /// Where maps are kept. Several scans share one store; it answers at once.
@@ -113,21 +115,30 @@ impl MapMemory {
         format!("{key}/{contrast}/{x},{y},{z}")
     }
 
-    /// Keeps a map by its name. Returns the names of those that were forgotten for it.
+    /// Keeps a map by its name, instead of older ones of the same slice and contrast, also where
+    /// these have other names. Returns the names of those that were forgotten for it; its own
+    /// where there is a newer one.
     pub fn keep_named(&self, name: String, map: Arc<KeptMap>) -> Vec<String> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = |name: &str| name.rsplit_once('/').map(|(series, _)| series.to_owned());
+        let series_of_map = series(&name);
+        let is_same = |other: &str, of: &KeptMap| {
+            series(other) == series_of_map && of.place.is_same_slice(&map.place)
+        };
+        if kept.iter().any(|(other, of)| is_same(other, of) && of.since > map.since) {
+            // One that bears the same name stays.
+            return if kept.contains_key(&name) { Vec::new() } else { vec![name] };
+        }
+        let mut forgotten: Vec<String> = kept
+            .iter()
+            .filter(|(other, of)| **other != name && is_same(other, of))
+            .map(|(other, _)| other.clone())
+            .collect();
+        for other in &forgotten {
+            kept.remove(other);
+        }
         kept.insert(name, map);
-        let now = SystemTime::now();
-        let mut forgotten = Vec::new();
-        let is_old =
-            |map: &KeptMap| now.duration_since(map.since).unwrap_or_default() > self.limits.max_age;
-        kept.retain(|name, map| {
-            let is_old = is_old(map);
-            if is_old {
-                forgotten.push(name.clone());
-            }
-            !is_old
-        });
+        forgotten.extend(self.forget_old(&mut kept));
         let mut total: usize = kept.values().map(|map| map.n_bytes()).sum();
         while total > self.limits.max_bytes {
             let oldest = kept.iter().min_by_key(|(_, map)| map.since).map(|(name, _)| name.clone());
@@ -137,6 +148,28 @@ impl MapMemory {
             total -= gone.n_bytes();
             forgotten.push(name);
         }
+        forgotten
+    }
+}
+
+impl MapMemory {
+    /// Forgets what is too old. Returns the names.
+    pub fn purge(&self) -> Vec<String> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forget_old(&mut kept)
+    }
+
+    fn forget_old(&self, kept: &mut BTreeMap<String, Arc<KeptMap>>) -> Vec<String> {
+        let now = SystemTime::now();
+        let mut forgotten = Vec::new();
+        kept.retain(|name, map| {
+            let age = now.duration_since(map.since).unwrap_or_default();
+            let is_old = age > self.limits.max_age;
+            if is_old {
+                forgotten.push(name.clone());
+            }
+            !is_old
+        });
         forgotten
     }
 }
@@ -160,8 +193,9 @@ impl MapStore for MapMemory {
     }
 }
 
-const MAGIC: &[u8; 4] = b"BMP1";
-/// Magic, contrast, age, three sizes, fifteen numbers of the place.
+const MAGIC: &[u8; 4] = b"BMP2";
+/// Magic, contrast, age, three sizes, fifteen numbers of the place. Values, standard deviations and
+/// the reason to look at them follow.
 const HEAD_BYTES: usize = 4 + 1 + 8 + 12 + 60;
 
 /// Bytes that are no kept map.
@@ -171,7 +205,8 @@ pub struct KeptMapError;
 
 impl KeptMap {
     fn n_bytes(&self) -> usize {
-        HEAD_BYTES + 4 * (self.values.len() + self.sd.len())
+        let check = self.check.as_ref().map_or(0, String::len);
+        HEAD_BYTES + 4 * (self.values.len() + self.sd.len()) + check
     }
 
     /// As bytes for a file.
@@ -189,6 +224,7 @@ impl KeptMap {
         let place = [self.place.position_mm, rows, columns, slices, self.place.field_of_view_mm];
         let numbers = place.iter().flatten().chain(&self.values).chain(&self.sd);
         numbers.for_each(|number| bytes.extend(number.to_le_bytes()));
+        bytes.extend(self.check.as_deref().unwrap_or_default().as_bytes());
         bytes
     }
 
@@ -207,9 +243,9 @@ impl KeptMap {
         let since = UNIX_EPOCH.checked_add(Duration::from_millis(since_ms)).ok_or(KeptMapError)?;
         let [z, y, x] = [13, 17, 21].map(|at| number(at) as usize);
         let n = z.checked_mul(y).and_then(|n| n.checked_mul(x)).ok_or(KeptMapError)?;
-        if n.checked_mul(8) != Some(rest.len()) {
-            return Err(KeptMapError);
-        }
+        let n_bytes = n.checked_mul(8).ok_or(KeptMapError)?;
+        let (rest, check) = rest.split_at_checked(n_bytes).ok_or(KeptMapError)?;
+        let check = std::str::from_utf8(check).map_err(|_| KeptMapError)?;
         let place: [[f32; 3]; 5] = std::array::from_fn(|vector| {
             std::array::from_fn(|axis| f32::from_bits(number(25 + 4 * (3 * vector + axis))))
         });
@@ -226,6 +262,7 @@ impl KeptMap {
             place: MapPlace { position_mm, directions: [rows, columns, slices], field_of_view_mm },
             values: array(&rest[..4 * n])?,
             sd: array(&rest[4 * n..])?,
+            check: (!check.is_empty()).then(|| check.to_owned()),
         })
     }
 }
@@ -245,6 +282,7 @@ mod tests {
             },
             values: Array3::from_elem((1, 2, 3), 1000.0 + z_mm),
             sd: Array3::from_elem((1, 2, 3), 20.0),
+            check: Some("image 3 of 8".to_owned()),
         }
     }
 
@@ -268,6 +306,30 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_map_of_a_slice_replaces_the_older_wherever_its_middle_is_rounded_to() {
+        let store = MapMemory::default();
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        store.keep("a", map(0.4, false, minutes(5)));
+        store.keep("a", map(0.6, false, minutes(1)));
+        store.keep("a", map(2.4, false, minutes(3)));
+        let places: Vec<_> = store.find("a").iter().map(|map| map.place.position_mm[2]).collect();
+        assert_eq!(places, [0.6]);
+    }
+
+    #[test]
+    fn what_is_too_old_is_forgotten_without_a_new_map() {
+        let limits = MapLimits { max_age: Duration::ZERO, ..MapLimits::default() };
+        let store = MapMemory::new(limits);
+        let made = map(0.0, false, Duration::ZERO);
+        let name = MapMemory::name("a", &made);
+        store.kept.lock().expect("nobody panicked").insert(name.clone(), Arc::new(made));
+        // The clock has gone on since.
+        while SystemTime::now() <= store.kept.lock().expect("nobody panicked")[&name].since {}
+        assert_eq!(store.purge(), [name]);
+        assert!(store.purge().is_empty());
+    }
+
+    #[test]
     fn the_oldest_makes_room() {
         let limits = MapLimits {
             max_bytes: 2 * map(0.0, false, Duration::ZERO).n_bytes(),
@@ -287,10 +349,10 @@ mod tests {
         let bytes = kept.to_bytes();
         let read = KeptMap::read(&bytes).expect("whole");
         assert_eq!(
-            (&read.values, read.place, read.is_after_contrast),
-            (&kept.values, kept.place, true)
+            (&read.values, read.place, read.is_after_contrast, &read.check),
+            (&kept.values, kept.place, true, &kept.check)
         );
-        for n in [0, 3, HEAD_BYTES, bytes.len() - 1] {
+        for n in [0, 3, HEAD_BYTES, HEAD_BYTES + 47] {
             assert_eq!(KeptMap::read(&bytes[..n]), Err(KeptMapError));
         }
         let mut huge = bytes;

@@ -73,13 +73,17 @@ pub struct Presentation {
 }
 
 impl View {
-    fn write(&self, meta: &mut Meta) {
+    /// `WindowCenter` and `WindowWidth` are in the map's unit; Gadgetron's keys are in what is
+    /// stored, values times `scale`.
+    fn write(&self, meta: &mut Meta, scale: f32) {
         // Those of the source images are for other values.
         for key in WINDOW_KEYS.into_iter().chain(["LUTFileName", "GADGETRON_ColorMap"]) {
             meta.remove(key);
         }
         if let Some([center, width]) = self.window {
-            for (key, value) in WINDOW_KEYS.into_iter().zip([center, width, center, width]) {
+            let scale = f64::from(scale);
+            let values = [center, width, scale * center, scale * width];
+            for (key, value) in WINDOW_KEYS.into_iter().zip(values) {
                 meta.set(key, value.round());
             }
         }
@@ -171,7 +175,7 @@ impl ParametricMap {
             meta.set("GADGETRON_ScaleRatio", scale);
             meta.set("GADGETRON_ScaleOffset", 0);
             meta.set("BoresideUnit", unit.symbol());
-            view.write(&mut meta);
+            view.write(&mut meta, scale);
             for key in ["SequenceDescriptionAdditional", "GADGETRON_SeqDescription"] {
                 meta.set(key, role.as_str());
             }
@@ -276,6 +280,7 @@ mod tests {
             Some(10.0)
         );
         assert_eq!(images[0].meta.get("WindowCenter"), Some("40"));
+        assert_eq!(images[0].meta.get("GADGETRON_WindowCenter"), Some("400"), "as it is stored");
         assert_eq!(images[1].meta.get("WindowCenter"), None, "a window of the source images");
         assert_eq!({ images[0].header.image_series_index }, 7);
         assert_eq!({ images[1].header.image_series_index }, 9);

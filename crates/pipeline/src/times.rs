@@ -4,12 +4,17 @@
 //! for in all of them; what is missing, or says different things in two places, is an error that
 //! names the places.
 
+mod expected;
+
 use ismrmrd::Meta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::frames::Stack;
 use crate::{ImageSeries, Remedy, Scan};
+use expected::{has_slices, is_plan_of};
+
+pub use expected::expected_images;
 
 /// Milliseconds of a tick of a time stamp on Siemens scanners.
 pub const TICK_MS: f64 = 2.5;
@@ -77,7 +82,8 @@ impl TimesFrom {
 /// The times of a stack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreparationTimes {
-    /// One for each image; infinite for one without preparation.
+    /// One for each image; infinite for one without preparation, no number for one that was not
+    /// read and that nothing tells the time of.
     pub times_ms: Vec<f64>,
     /// Number of the inversion before each image, from 0; all 0 where it is not known.
     pub inversions: Vec<i32>,
@@ -259,6 +265,22 @@ pub fn preparation_times(
             looked: looked.join("; "),
         }));
     };
+    // The header of a scan of several slices has one list of times, whatever the heart did.
+    let place_of = |found: &[PreparationTimes], place| {
+        found.iter().position(|times: &PreparationTimes| times.source == place)
+    };
+    let places = (place_of(&found, TimesFrom::Header), place_of(&found, TimesFrom::TimeStamps));
+    if let (Some(header), Some(stamps)) = places
+        && has_slices(series, scan)
+        && is_plan_of(&found[header], &found[stamps])
+        && (0..n_images).any(|n| !agree(found[header].times_ms[n], found[stamps].times_ms[n]))
+    {
+        found[stamps].note = Some(format!(
+            "the header's {what} are those of one slice: each has its own by its time stamps"
+        ));
+        found.remove(header);
+        best = found[0].clone();
+    }
     for other in &found[1..] {
         for image in 0..n_images {
             let (first, second) = (best.times_ms[image], other.times_ms[image]);
@@ -266,7 +288,7 @@ pub fn preparation_times(
             if !first.is_finite() || !second.is_finite() || series.is_blank(stack, image) {
                 continue;
             }
-            if (first - second).abs() > AGREE_MS.max(AGREE_SHARE * first.abs()) {
+            if !agree(first, second) {
                 return Err(TimesError::Contradiction {
                     what,
                     image: image + 1,
@@ -289,8 +311,13 @@ pub fn preparation_times(
             Preparation::T2Preparation | Preparation::Saturation { .. } => 0.0,
             _ => f64::MIN_POSITIVE,
         };
+        let is_unread = match best.source {
+            TimesFrom::TimeStamps => time_ms.is_nan(),
+            TimesFrom::Meta => time_ms.is_nan() && series.is_blank(stack, image),
+            _ => false,
+        };
         let is_plausible = (lowest..=LONGEST_MS).contains(&time_ms);
-        if !(is_free || is_plausible) {
+        if !(is_free || is_unread || is_plausible) {
             return Err(TimesError::Implausible {
                 what,
                 image: image + 1,
@@ -301,6 +328,11 @@ pub fn preparation_times(
         }
     }
     Ok(best)
+}
+
+/// Whether two places say the same time.
+fn agree(first_ms: f64, second_ms: f64) -> bool {
+    (first_ms - second_ms).abs() <= AGREE_MS.max(AGREE_SHARE * first_ms.abs())
 }
 
 /// Writes times into the meta attributes of a stack's images, in the words of both vocabularies.
@@ -367,10 +399,12 @@ impl Search<'_> {
                     let time = meta.and_then(|meta| meta.get_f64(key));
                     // Which time an image without preparation has need not be said.
                     time.or((anchor == Some(frame)).then_some(f64::INFINITY))
+                        .or_else(|| self.series.is_blank(self.stack, frame).then_some(f64::NAN))
                 })
                 .collect();
             let n_different = |times: &[f64]| {
-                let mut sorted = times.to_vec();
+                let mut sorted: Vec<f64> =
+                    times.iter().copied().filter(|time| !time.is_nan()).collect();
                 sorted.sort_by(f64::total_cmp);
                 sorted.dedup();
                 sorted.len()
@@ -494,6 +528,22 @@ impl Search<'_> {
                 return Err(NotThere::Fault(TimesError::FirstOfGroup { image, n_images }));
             }
         }
+        // The first time after an inversion is one.
+        for (image, stamp) in stamps.iter().enumerate() {
+            let Some((_, first_ms, group)) = *stamp else { continue };
+            let of_group = read().find(|(.., other)| *other == group);
+            if let Some((_, other_ms, _)) = of_group.filter(|(_, other, _)| *other != first_ms) {
+                return Err(NotThere::Fault(TimesError::Contradiction {
+                    what: self.preparation.noun(),
+                    image: image + 1,
+                    n_images,
+                    first: "its user_int[4]",
+                    first_ms: format!("{:.1}", f64::from(first_ms)),
+                    second: "that of an earlier image after the same inversion (user_int[5])",
+                    second_ms: format!("{:.1}", f64::from(*other_ms)),
+                }));
+            }
+        }
         let mut times = Vec::with_capacity(n_images);
         let mut groups: Vec<i32> = read().map(|(.., group)| *group).collect();
         groups.sort_unstable();
@@ -501,8 +551,7 @@ impl Search<'_> {
         let mut inversions = Vec::with_capacity(n_images);
         for stamp in &stamps {
             let Some((stamp, first_ms, group)) = *stamp else {
-                // It holds nothing that could be fitted.
-                times.push(1.0);
+                times.push(f64::NAN);
                 inversions.push(0);
                 continue;
             };

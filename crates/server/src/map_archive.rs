@@ -5,8 +5,9 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use pipeline::map_store::{KeptMap, MapLimits, MapMemory, MapStore};
 use redb::backends::FileBackend;
@@ -18,13 +19,15 @@ use crate::noise_archive::ArchiveError;
 const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("maps");
 /// Changes that may wait for the disk; more of them are lost for the next start.
 const WAITING_CHANGES: usize = 64;
+/// How often it is looked for maps that have become too old, also where nobody writes.
+const PURGE_EVERY: Duration = Duration::from_secs(3600);
 /// Memory for pages of the file: it is read once.
 const CACHE_BYTES: usize = 1 << 20;
 
 /// Maps in a file. Scans find them in memory; a thread of its own writes what changes.
 #[derive(Debug)]
 pub struct MapArchive {
-    memory: MapMemory,
+    memory: Arc<MapMemory>,
     /// [`None`] only while it is dropped.
     changes: Option<SyncSender<Change>>,
     writer: Option<JoinHandle<()>>,
@@ -55,12 +58,15 @@ impl MapArchive {
         let database = FileBackend::new(file)
             .and_then(|backend| builder.create_with_backend(backend))
             .map_err(|error| fail(error.to_string()))?;
-        let memory = MapMemory::new(limits);
+        let memory = Arc::new(MapMemory::new(limits));
         let forgotten = load(&database, &memory).map_err(|error| fail(error.to_string()))?;
         let (changes, receiver) = mpsc::sync_channel(WAITING_CHANGES);
         let writer = thread::Builder::new()
             .name("map archive".to_owned())
-            .spawn(move || write_changes(&database, &receiver))
+            .spawn({
+                let memory = Arc::clone(&memory);
+                move || write_changes(&database, &receiver, &memory)
+            })
             .map_err(|error| fail(error.to_string()))?;
         let archive = Self { memory, changes: Some(changes), writer: Some(writer) };
         forgotten.into_iter().for_each(|name| archive.change(Change::Forget(name)));
@@ -123,10 +129,19 @@ fn load(database: &Database, memory: &MapMemory) -> Result<Vec<String>, redb::Er
     Ok(forgotten)
 }
 
-fn write_changes(database: &Database, changes: &Receiver<Change>) {
-    while let Ok(change) = changes.recv() {
-        // What arrived together goes to the disk together.
-        let together: Vec<_> = std::iter::once(change).chain(changes.try_iter()).collect();
+fn write_changes(database: &Database, changes: &Receiver<Change>, memory: &MapMemory) {
+    loop {
+        let together: Vec<_> = match changes.recv_timeout(PURGE_EVERY) {
+            // What arrived together goes to the disk together.
+            Ok(change) => std::iter::once(change).chain(changes.try_iter()).collect(),
+            Err(RecvTimeoutError::Timeout) => {
+                memory.purge().into_iter().map(Change::Forget).collect()
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if together.is_empty() {
+            continue;
+        }
         if let Err(error) = write(database, &together) {
             tracing::error!("maps are not kept beyond this run: {error}");
         }
@@ -166,6 +181,7 @@ mod tests {
             place: Default::default(),
             values: Array3::from_elem((1, 2, 2), 1000.0),
             sd: Array3::from_elem((1, 2, 2), 20.0),
+            check: None,
         };
         let archive = MapArchive::open(&path, MapLimits::default()).expect("new");
         archive.keep("patient", map.clone());

@@ -14,33 +14,48 @@ pub(crate) fn field_strength_t(scan: &Scan) -> Option<f64> {
     system.system_field_strength_t.map(f64::from)
 }
 
+/// Whether a field strength is 1.5 T as scanners have it.
+pub(crate) fn is_1_5_t(field_strength_t: f64) -> bool {
+    (field_strength_t - 1.5).abs() < FIELD_MARGIN_T
+}
+
 /// Whether the scanner has 1.5 T, as far as palettes go: also where nobody says.
-pub(crate) fn is_near_1_5_t(scan: &Scan) -> bool {
-    field_strength_t(scan).is_none_or(|field| (field - 1.5).abs() < FIELD_MARGIN_T)
+fn has_palettes_of_1_5_t(scan: &Scan) -> bool {
+    field_strength_t(scan).is_none_or(is_1_5_t)
+}
+
+/// Median T1 below which a map was taken after contrast agent, ms: muscle and heart are most of
+/// what is not fat.
+const POST_CONTRAST_BELOW_MS: f32 = 700.0;
+
+/// Name of the scan's protocol, empty where it has none.
+pub(crate) fn protocol_name(scan: &Scan) -> String {
+    let measurement =
+        scan.header.as_ref().and_then(|header| header.measurement_information.as_ref());
+    measurement.and_then(|about| about.protocol_name.clone()).unwrap_or_default()
+}
+
+/// Whether a T1 map was taken after contrast agent: by a word in the protocol's name, `pre`,
+/// `native` or `post`; else by the values themselves.
+pub(crate) fn is_after_contrast(protocol_name: &str, values: &Array3<f32>) -> bool {
+    let has = |wanted: &str| {
+        let mut words = protocol_name.split(|c: char| !c.is_alphanumeric());
+        words.any(|word| word.eq_ignore_ascii_case(wanted))
+    };
+    if has("post") {
+        return true;
+    }
+    let typical = median(values.iter().copied());
+    !has("pre") && !has("native") && typical > 0.0 && typical < POST_CONTRAST_BELOW_MS
 }
 
 /// Centre and width of the window of T1 before and after contrast agent, ms.
 const NATIVE: [f64; 2] = [1300.0, 1300.0];
 const POST_CONTRAST: [f64; 2] = [400.0, 300.0];
 
-/// The window of a T1 map: by a word in the protocol's name, `pre`, `native` or `post`; else by
-/// the values themselves.
+/// The window of a T1 map.
 pub(crate) fn t1_window(scan: &Scan, values: &Array3<f32>) -> [f64; 2] {
-    let measurement =
-        scan.header.as_ref().and_then(|header| header.measurement_information.as_ref());
-    let name = measurement.and_then(|about| about.protocol_name.clone()).unwrap_or_default();
-    let has = |wanted: &str| {
-        name.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case(wanted))
-    };
-    if has("post") {
-        return POST_CONTRAST;
-    }
-    if has("pre") || has("native") {
-        return NATIVE;
-    }
-    // Muscle and heart are most of what is not fat; after contrast agent all is below 700 ms.
-    let typical = f64::from(median(values.iter().copied()));
-    if typical > 0.0 && typical < 700.0 { POST_CONTRAST } else { NATIVE }
+    if is_after_contrast(&protocol_name(scan), values) { POST_CONTRAST } else { NATIVE }
 }
 
 /// Presentation of a T1 map, with series as Gadgetron numbers them.
@@ -50,7 +65,7 @@ pub(crate) fn of_t1(
     kind: &str,
     series: [u16; 3],
 ) -> Presentation {
-    let field = if is_near_1_5_t(scan) { "1_5T" } else { "3T" };
+    let field = if has_palettes_of_1_5_t(scan) { "1_5T" } else { "3T" };
     let [map, sd, r_squared] = series;
     Presentation {
         values: View {
@@ -73,7 +88,7 @@ pub(crate) fn of_t1(
 
 /// Presentation of maps in the colours for T2.
 pub(crate) fn of_t2(scan: &Scan, window: [f64; 2], series: [u16; 3]) -> Presentation {
-    let field = if is_near_1_5_t(scan) { "" } else { "_3T" };
+    let field = if has_palettes_of_1_5_t(scan) { "" } else { "_3T" };
     let [map, sd, r_squared] = series;
     Presentation {
         values: View {
@@ -109,7 +124,7 @@ pub(crate) struct Overrides<'a> {
 
 impl Overrides<'_> {
     pub fn apply(&self, scan: &Scan, presentation: &mut Presentation) {
-        let field = usize::from(!is_near_1_5_t(scan));
+        let field = usize::from(!has_palettes_of_1_5_t(scan));
         let replace = |view: &mut View, file: &Option<String>, window: [Option<f64>; 2], scale| {
             if let Some(file) = file {
                 view.palette_file = Some(file.clone());

@@ -7,6 +7,9 @@ use pipeline::Verdict;
 /// Pixels whose signal is below this share of the brightest ones' are background, whatever the
 /// noise.
 const LEAST_SHARE: f32 = 0.02;
+/// Pixels below this share of them are dim, and at so many of them noise is measured.
+const DIM_SHARE: f32 = 0.1;
+const LEAST_DIM: usize = 64;
 /// Median R² of tissue below which a map is to be looked at, and below which it is of no use.
 const R_SQUARED: [f32; 2] = [0.95, 0.85];
 /// Median of standard deviation over value, likewise.
@@ -15,12 +18,20 @@ const RELATIVE_SD: [f32; 2] = [0.15, 0.30];
 const WITHOUT_VALUE: [f64; 2] = [0.3, 0.6];
 /// Corrected displacement in px from which a map is to be looked at.
 const MOTION_PX: f64 = 8.0;
+const EXACT: &str = "as many parameters as images: nothing tells whether the fit is right";
+const NO_SIGNAL: &str =
+    "there is no signal in the images above what fits leave of them: noise only, or wrong times";
 /// With fewer pixels of tissue there is no patient in the image.
 const LEAST_TISSUE: usize = 16;
 
 /// The median of the numbers above 0, 0 where there is none.
 pub(crate) fn median(values: impl Iterator<Item = f32>) -> f32 {
-    let mut values: Vec<f32> = values.filter(|value| *value > 0.0 && value.is_finite()).collect();
+    median_of_all(values.filter(|value| *value > 0.0))
+}
+
+/// The median of all numbers, also of those below 0; 0 where there is none.
+fn median_of_all(values: impl Iterator<Item = f32>) -> f32 {
+    let mut values: Vec<f32> = values.filter(|value| value.is_finite()).collect();
     if values.is_empty() {
         return 0.0;
     }
@@ -33,10 +44,28 @@ pub(crate) fn median(values: impl Iterator<Item = f32>) -> f32 {
 ///
 /// * `degrees_of_freedom`: samples less parameters.
 pub(crate) fn noise_sd(fit: &RelaxationFit, degrees_of_freedom: usize) -> f32 {
+    median(fit.residual_sd.iter().copied()) / median_of_chi(degrees_of_freedom)
+}
+
+/// The same from dim pixels only. What a wrong time leaves in tissue is no noise, and must not
+/// become the limit below which tissue is background. [`None`] where too few are dim.
+pub(crate) fn dim_noise_sd(
+    fit: &RelaxationFit,
+    brightest: ArrayView2<'_, f32>,
+    degrees_of_freedom: usize,
+) -> Option<f32> {
+    let limit = DIM_SHARE * bright(brightest);
+    let pixels = brightest.iter().zip(&fit.residual_sd);
+    let dim = pixels.filter(|(value, residual)| value.abs() < limit && **residual > 0.0);
+    let residuals: Vec<f32> = dim.map(|(_, residual)| *residual).collect();
+    (residuals.len() >= LEAST_DIM)
+        .then(|| median(residuals.into_iter()) / median_of_chi(degrees_of_freedom))
+}
+
+fn median_of_chi(degrees_of_freedom: usize) -> f32 {
     // The median of χ²/k lies below 1 (Wilson, Hilferty 1931).
     let k = degrees_of_freedom.max(1) as f32;
-    let median_of_chi = (1.0 - 2.0 / (9.0 * k)).powf(1.5);
-    median(fit.residual_sd.iter().copied()) / median_of_chi
+    (1.0 - 2.0 / (9.0 * k)).powf(1.5)
 }
 
 /// Pixels with signal.
@@ -44,15 +73,18 @@ pub(crate) fn noise_sd(fit: &RelaxationFit, degrees_of_freedom: usize) -> f32 {
 /// * `brightest`: magnitude of the image with the most signal.
 /// * `n_sds`: at least that many standard deviations of the noise.
 pub(crate) fn tissue(brightest: ArrayView2<'_, f32>, noise_sd: f32, n_sds: f32) -> Array2<bool> {
-    let mut sorted: Vec<f32> = brightest.iter().map(|value| value.abs()).collect();
-    let place = (sorted.len() * 99 / 100).min(sorted.len().saturating_sub(1));
-    let bright = if sorted.is_empty() {
-        0.0
-    } else {
-        *sorted.select_nth_unstable_by(place, f32::total_cmp).1
-    };
-    let limit = (n_sds * noise_sd).max(LEAST_SHARE * bright);
+    let limit = (n_sds * noise_sd).max(LEAST_SHARE * bright(brightest));
     brightest.mapv(|value| value.abs() > limit)
+}
+
+/// Magnitude that a hundredth of the pixels have or are above.
+fn bright(image: ArrayView2<'_, f32>) -> f32 {
+    let mut sorted: Vec<f32> = image.iter().map(|value| value.abs()).collect();
+    if sorted.is_empty() {
+        return 0.0;
+    }
+    let place = (sorted.len() * 99 / 100).min(sorted.len() - 1);
+    *sorted.select_nth_unstable_by(place, f32::total_cmp).1
 }
 
 /// Takes the values that nobody should read out of a fit: background, values above the longest,
@@ -148,10 +180,11 @@ impl Quality {
     /// Whether the map can be used, and the worst reason why not.
     pub fn verdict(&self, problem: Option<&str>, motion_px: Option<f64>) -> Verdict {
         if self.n_tissue < LEAST_TISSUE {
-            return Verdict::Repeat("there is no signal in the images".to_owned());
+            return Verdict::Repeat(NO_SIGNAL.to_owned());
         }
         let without = 1.0 - self.n_valid as f64 / self.n_tissue as f64;
-        let r_squared = if self.is_exact { 1.0 } else { median(self.r_squared.iter().copied()) };
+        let r_squared =
+            if self.is_exact { 1.0 } else { median_of_all(self.r_squared.iter().copied()) };
         let relative_sd = median(self.relative_sd.iter().copied());
         let bad_fit = format!(
             "the images do not follow the model (median R² {r_squared:.2}): motion, or wrong times"
@@ -170,6 +203,9 @@ impl Quality {
         }
         if let Some(problem) = problem {
             return Verdict::Check(problem.to_owned());
+        }
+        if self.is_exact {
+            return Verdict::Check(EXACT.to_owned());
         }
         if r_squared < R_SQUARED[0] {
             return Verdict::Check(bad_fit);
@@ -229,5 +265,9 @@ mod tests {
             let text = reason(quality.verdict(problem, motion));
             assert!(text.starts_with(expected), "{text}");
         }
+        let exact = Quality { is_exact: true, ..quality(1.0, 0.0, 100) };
+        assert!(reason(exact.verdict(None, None)).starts_with("check: as many parameters"));
+        let worse_than_the_mean = quality(-0.4, 0.03, 98).verdict(None, None);
+        assert!(reason(worse_than_the_mean).contains("median R² -0.40"));
     }
 }

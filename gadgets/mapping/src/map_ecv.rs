@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
 use numerics::relaxation::{EcvInputs, SyntheticHaematocrit, ValueWithSd, extracellular_volume};
 use pipeline::map_store::{KeptMap, MapMemory, MapPlace, MapService, MapStore};
 use pipeline::{
@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::appearance::{field_strength_t, is_1_5_t, is_after_contrast, protocol_name};
 use crate::assess::median;
 
 /// Whether a T1 map was taken after contrast agent.
@@ -43,13 +44,16 @@ pub struct Config {
     /// Haematocrit from the T1 of blood, where none was measured. The map is marked as synthetic:
     /// the formula depends on field strength, sequence and vendor, and is wrong in anaemia.
     pub synthetic_haematocrit: bool,
-    /// Constant of the formula; where none of the three is given, that of 1.5 T is taken:
-    /// 866 / T1 - 0.1232.
+    /// Constant of the formula; where none of the three is given, that of 1.5 T is taken, at 1.5 T
+    /// only: 866 / T1 - 0.1232.
     pub synthetic_offset: Option<f64>,
     /// Its factor of 1 over T1 of blood before contrast agent, ms.
     pub synthetic_native_ms: Option<f64>,
     /// Its factor of 1 over T1 of blood after contrast agent, ms.
     pub synthetic_post_contrast_ms: Option<f64>,
+    /// T1 before contrast agent above which a pixel may be blood, ms. Where it is not given, 1250 ms
+    /// at 1.5 T, and at other field strengths in proportion to their power 0.3.
+    pub blood_above_ms: Option<f64>,
     /// T1 of blood before contrast agent, ms, where it is not to be found in the map.
     pub blood_t1_native_ms: Option<f64>,
     /// T1 of blood after contrast agent, ms, where it is not to be found in the map.
@@ -58,8 +62,13 @@ pub struct Config {
 
 /// Series of the map and its standard deviation.
 const SERIES: [u16; 2] = [21, 22];
-/// Median T1 below which a map was taken after contrast agent, ms.
-const POST_CONTRAST_BELOW_MS: f32 = 700.0;
+/// T1 between those of wall and blood before contrast agent at 1.5 T, ms.
+const BLOOD_ABOVE_MS: f64 = 1250.0;
+/// T1 of tissue grows with about the third root of the field strength (Bottomley et al. 1984).
+const FIELD_EXPONENT: f64 = 0.3;
+/// Dice coefficient of both maps' tissue, and of their blood, below which the heart has moved
+/// between them.
+const LEAST_OVERLAP: f64 = 0.8;
 /// Pixels of blood that are needed.
 const LEAST_BLOOD: usize = 20;
 /// Of the formula where none is given (Treibel et al. 2016, 1.5 T).
@@ -72,6 +81,7 @@ pub struct MapEcv {
     store: Arc<dyn MapStore>,
     key: Result<String, KeyError>,
     protocol: String,
+    field_strength_t: Option<f64>,
     haematocrit: Option<f64>,
 }
 
@@ -101,7 +111,6 @@ impl Gadget for MapEcv {
         {
             return Err(Error::Haematocrit(value.to_string()));
         }
-        let measurement = header.and_then(|header| header.measurement_information.as_ref());
         let service = scan.services.get::<MapService>();
         let store = service.map_or_else(
             || Arc::new(MapMemory::default()) as Arc<dyn MapStore>,
@@ -110,14 +119,15 @@ impl Gadget for MapEcv {
         Ok(Self {
             store,
             key: key_of(scan),
-            protocol: measurement.and_then(|about| about.protocol_name.clone()).unwrap_or_default(),
+            protocol: protocol_name(scan),
+            field_strength_t: field_strength_t(scan),
             haematocrit,
             config,
         })
     }
 
     fn process(&mut self, map: ParametricMap, out: &mut Sink<Self>) -> Result<(), Error> {
-        if map.quantity != "T1" || map.sd.is_none() || unprocessed::is_marked(&map.meta) {
+        if map.quantity != "T1" || unprocessed::is_marked(&map.meta) {
             out.push(map);
             return Ok(());
         }
@@ -137,29 +147,35 @@ impl Gadget for MapEcv {
             since: SystemTime::now(),
             place: MapPlace::from(&map.header),
             values: map.values.clone(),
-            sd: map.sd.clone().unwrap_or_default(),
+            sd: map.sd.clone().unwrap_or_else(|| Array3::zeros(map.values.dim())),
+            check: match &map.verdict {
+                Some(Verdict::Check(reason)) => Some(reason.clone()),
+                _ => None,
+            },
         };
+        // A map that is to be repeated would spoil the ECV of the one that follows.
+        let is_bad = matches!(map.verdict, Some(Verdict::Repeat(_)));
+        // First kept, so that of two scans that end at the same time one finds the other.
+        if !is_bad {
+            self.store.keep(&key, kept.clone());
+        }
         let others = self.store.find(&key);
         let partner = others
             .iter()
             .filter(|other| other.is_after_contrast != kept.is_after_contrast)
             .filter(|other| other.place.is_same_slice(&kept.place))
-            .find(|other| other.values.dim() == kept.values.dim());
-        let is_bad = matches!(map.verdict, Some(Verdict::Repeat(_)));
+            .filter(|other| other.values.dim() == kept.values.dim())
+            .max_by_key(|other| other.since);
         let ecv = match partner {
             Some(_) if is_bad => Ok(None),
             Some(other) if kept.is_after_contrast => self.ecv(&map, other, &kept).map(Some),
             Some(other) => self.ecv(&map, &kept, other).map(Some),
             None => Ok(None),
         };
-        if partner.is_none() {
+        if partner.is_none() && !is_bad {
             out.inform(
                 "this T1 map is kept: ECV follows with the one after or before contrast agent",
             );
-        }
-        // A map that is to be repeated would spoil the ECV of the one that follows.
-        if !is_bad {
-            self.store.keep(&key, kept);
         }
         out.push(map);
         match ecv {
@@ -173,16 +189,10 @@ impl Gadget for MapEcv {
 
 impl MapEcv {
     fn is_after_contrast(&self, map: &ParametricMap) -> bool {
-        let has = |wanted: &str| {
-            let words = self.protocol.split(|c: char| !c.is_alphanumeric());
-            words.into_iter().any(|word| word.eq_ignore_ascii_case(wanted))
-        };
         match self.config.contrast_agent {
             ContrastAgent::Native => false,
             ContrastAgent::Post => true,
-            ContrastAgent::Auto if has("post") => true,
-            ContrastAgent::Auto if has("pre") || has("native") => false,
-            ContrastAgent::Auto => median(map.values.iter().copied()) < POST_CONTRAST_BELOW_MS,
+            ContrastAgent::Auto => is_after_contrast(&self.protocol, &map.values),
         }
     }
 
@@ -192,7 +202,7 @@ impl MapEcv {
         native: &KeptMap,
         post: &KeptMap,
     ) -> Result<ParametricMap, Error> {
-        let blood = blood_pool(&native.values, &post.values);
+        let blood = blood_pool(&native.values, &post.values, self.blood_above_ms());
         let n_blood = blood.iter().filter(|is_blood| **is_blood).count();
         let of_blood = |given: Option<f64>, map: &KeptMap| -> Result<ValueWithSd, Error> {
             if let Some(value) = given {
@@ -212,7 +222,7 @@ impl MapEcv {
         let (haematocrit, is_synthetic) = match self.haematocrit {
             Some(value) => (value, false),
             None if self.config.synthetic_haematocrit => {
-                let formula = self.formula();
+                let formula = self.formula()?;
                 let value = formula.from_blood(native_blood.value, post_blood.value);
                 (value.ok_or(Error::Synthetic(native_blood.value.round().to_string()))?, true)
             }
@@ -251,21 +261,33 @@ impl MapEcv {
         for key in ["ImageProcessingHistory", "GADGETRON_ImageProcessingHistory"] {
             meta.append(key, "ECV");
         }
-        let verdict = if is_synthetic {
-            Verdict::Check("synthetic haematocrit: not a measured one".to_owned())
-        } else {
-            match &newest.verdict {
-                Some(Verdict::Check(reason)) => Verdict::Check(format!("T1: {reason}")),
-                _ => Verdict::Accept,
+        let mut reasons = Vec::new();
+        let overlap = self.overlap(native, post, &blood, post_blood.value);
+        if overlap < LEAST_OVERLAP {
+            reasons.push(format!(
+                "the heart does not lie in the same place in both maps (Dice {overlap:.2})"
+            ));
+        }
+        for (name, map) in [("T1 before", native), ("T1 after", post)] {
+            if let Some(reason) = &map.check {
+                reasons.push(format!("{name} contrast agent: {reason}"));
             }
+        }
+        if is_synthetic {
+            reasons.push("synthetic haematocrit: not a measured one".to_owned());
+        }
+        let verdict = match reasons.is_empty() {
+            true => Verdict::Accept,
+            false => Verdict::Check(reasons.join("; ")),
         };
+        let has_sd = [native, post].iter().all(|map| map.sd.iter().any(|sd| *sd > 0.0));
         Ok(ParametricMap {
             quantity: if is_synthetic { "ECV_SYNTHETIC" } else { "ECV" }.to_owned(),
             unit: Unit::Percent,
             header: newest.header,
             meta,
             values,
-            sd: Some(sd),
+            sd: has_sd.then_some(sd),
             r_squared: None,
             verdict: Some(verdict),
             presentation: Presentation {
@@ -288,15 +310,48 @@ impl MapEcv {
         })
     }
 
-    fn formula(&self) -> SyntheticHaematocrit {
+    fn blood_above_ms(&self) -> f32 {
+        let of_field = || {
+            let relative = self.field_strength_t.unwrap_or(1.5) / 1.5;
+            BLOOD_ABOVE_MS * relative.powf(FIELD_EXPONENT)
+        };
+        self.config.blood_above_ms.unwrap_or_else(of_field) as f32
+    }
+
+    /// The smaller Dice coefficient of both maps' tissue and of their blood.
+    fn overlap(
+        &self,
+        native: &KeptMap,
+        post: &KeptMap,
+        blood: &Array3<bool>,
+        post_blood_ms: f64,
+    ) -> f64 {
+        let tissue = |map: &KeptMap| map.values.mapv(|value| value > 0.0);
+        let of_tissue = dice(&tissue(native), &tissue(post));
+        if !blood.iter().any(|is_blood| *is_blood) {
+            return of_tissue;
+        }
+        // Each map's own blood around that which both show.
+        let above = self.blood_above_ms();
+        let is_native = native.values.mapv(|value| value > above);
+        let near = |value: f32| (f64::from(value) / post_blood_ms - 1.0).abs() < 0.25;
+        let is_post = post.values.mapv(near);
+        of_tissue.min(dice(&grown(blood, &is_native), &grown(blood, &is_post)))
+    }
+
+    fn formula(&self) -> Result<SyntheticHaematocrit, Error> {
         let Config { synthetic_offset, synthetic_native_ms, synthetic_post_contrast_ms, .. } =
             &self.config;
         let given = [synthetic_offset, synthetic_native_ms, synthetic_post_contrast_ms];
         if given.iter().all(|number| number.is_none()) {
-            return SYNTHETIC_AT_1_5_T;
+            return match self.field_strength_t {
+                Some(field) if is_1_5_t(field) => Ok(SYNTHETIC_AT_1_5_T),
+                Some(field) => Err(Error::NoFormula(format!("{field} T"))),
+                None => Err(Error::NoFormula("a field strength that the header lacks".to_owned())),
+            };
         }
         let [offset, native_ms, post_contrast_ms] = given.map(|number| number.unwrap_or(0.0));
-        SyntheticHaematocrit { offset, native_ms, post_contrast_ms }
+        Ok(SyntheticHaematocrit { offset, native_ms, post_contrast_ms })
     }
 }
 
@@ -327,7 +382,7 @@ fn key_of(scan: &Scan) -> Result<String, KeyError> {
 
 /// Blood of the left ventricle, as far as two T1 maps show it: the largest connected region, near
 /// the middle of the image, whose relaxation rate has changed most, without its edge. `[z, y, x]`.
-fn blood_pool(native: &Array3<f32>, post: &Array3<f32>) -> Array3<bool> {
+fn blood_pool(native: &Array3<f32>, post: &Array3<f32>, above_ms: f32) -> Array3<bool> {
     let mut blood = Array3::from_elem(native.dim(), false);
     let planes = native.axis_iter(Axis(0)).zip(post.axis_iter(Axis(0)));
     for ((native, post), mut found) in planes.zip(blood.axis_iter_mut(Axis(0))) {
@@ -335,20 +390,12 @@ fn blood_pool(native: &Array3<f32>, post: &Array3<f32>) -> Array3<bool> {
         // Blood has a long T1 before contrast agent and the largest change of its rate with it.
         let change = Array2::from_shape_fn((height, width), |place| {
             let (before, after) = (native[place], post[place]);
-            if before > 1250.0 && after > 0.0 { 1.0 / after - 1.0 / before } else { 0.0 }
+            if before > above_ms && after > 0.0 { 1.0 / after - 1.0 / before } else { 0.0 }
         });
         let typical = median(change.iter().copied());
         let is_candidate = change.mapv(|value| value > 0.7 * typical && typical > 0.0);
         // Its edge is mixed with the wall.
-        let is_core = Array2::from_shape_fn((height, width), |(y, x)| {
-            let inside = y > 0 && x > 0 && y + 1 < height && x + 1 < width;
-            inside
-                && is_candidate[[y, x]]
-                && is_candidate[[y - 1, x]]
-                && is_candidate[[y + 1, x]]
-                && is_candidate[[y, x - 1]]
-                && is_candidate[[y, x + 1]]
-        });
+        let is_core = core_of(is_candidate.view());
         let mut best: (f64, Vec<(usize, usize)>) = (0.0, Vec::new());
         let mut seen = Array2::from_elem((height, width), false);
         for start in ndarray::indices((height, width)) {
@@ -384,6 +431,62 @@ fn blood_pool(native: &Array3<f32>, post: &Array3<f32>) -> Array3<bool> {
     blood
 }
 
+/// A region without its edge.
+fn core_of(region: ArrayView2<'_, bool>) -> Array2<bool> {
+    let (height, width) = region.dim();
+    Array2::from_shape_fn((height, width), |(y, x)| {
+        let inside = y > 0 && x > 0 && y + 1 < height && x + 1 < width;
+        inside
+            && region[[y, x]]
+            && region[[y - 1, x]]
+            && region[[y + 1, x]]
+            && region[[y, x - 1]]
+            && region[[y, x + 1]]
+    })
+}
+
+/// What of a region, without its edge, is connected with a seed, as far as half the seed's height
+/// and width beyond it. `[z, y, x]`.
+fn grown(seed: &Array3<bool>, region: &Array3<bool>) -> Array3<bool> {
+    let mut found = Array3::from_elem(seed.dim(), false);
+    let planes = seed.axis_iter(Axis(0)).zip(region.axis_iter(Axis(0)));
+    for ((seed, region), mut found) in planes.zip(found.axis_iter_mut(Axis(0))) {
+        let core = core_of(region);
+        let mut front: Vec<(usize, usize)> =
+            seed.indexed_iter().filter(|(_, is)| **is).map(|(place, _)| place).collect();
+        let range = |of: fn(&(usize, usize)) -> usize| {
+            let least = front.iter().map(of).min().unwrap_or(0);
+            let most = front.iter().map(of).max().unwrap_or(0);
+            let beyond = (most - least) / 2 + 1;
+            least.saturating_sub(beyond)..=most + beyond
+        };
+        let (rows, columns) = (range(|place| place.0), range(|place| place.1));
+        front.retain(|place| core[*place]);
+        front.iter().for_each(|place| found[*place] = true);
+        while let Some((y, x)) = front.pop() {
+            let around = [(y.wrapping_sub(1), x), (y + 1, x), (y, x.wrapping_sub(1)), (y, x + 1)];
+            for place in around {
+                let is_near = rows.contains(&place.0) && columns.contains(&place.1);
+                if is_near && core.get(place) == Some(&true) && !found[place] {
+                    found[place] = true;
+                    front.push(place);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Twice what two regions share over what they have together; 1 where both are empty.
+fn dice(a: &Array3<bool>, b: &Array3<bool>) -> f64 {
+    let count = |region: &Array3<bool>| region.iter().filter(|is| **is).count();
+    let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
+    match count(a) + count(b) {
+        0 => 1.0,
+        sum => 2.0 * both as f64 / sum as f64,
+    }
+}
+
 /// Why there is no map of the extracellular volume.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -396,6 +499,9 @@ pub enum Error {
     /// Blood from which no haematocrit follows.
     #[error("a T1 of blood of {0} ms gives no haematocrit between 0.15 and 0.70")]
     Synthetic(String),
+    /// A field strength that the formula is not for.
+    #[error("the formula of the synthetic haematocrit is for 1.5 T, not for {0}")]
+    NoFormula(String),
     /// No blood pool in the maps.
     #[error("{0} pixels of the maps are blood, {LEAST_BLOOD} are needed")]
     NoBlood(usize),
@@ -407,6 +513,9 @@ impl Remedy for Error {
             Self::Haematocrit(_) => "give it as a share or in percent",
             Self::NoHaematocrit => {
                 "set `haematocrit`, or let the converter write the user parameter `Haematocrit`; `synthetic_haematocrit` estimates it from blood"
+            }
+            Self::NoFormula(_) => {
+                "measure the haematocrit, or set `synthetic_offset`, `synthetic_native_ms` and `synthetic_post_contrast_ms`"
             }
             Self::Synthetic(_) => "measure the haematocrit",
             Self::NoBlood(_) => "set `blood_t1_native_ms` and `blood_t1_post_contrast_ms`",
@@ -437,6 +546,9 @@ mod tests {
             }),
             ..Default::default()
         };
+        let mut header = header;
+        header.acquisition_system_information.get_or_insert_default().system_field_strength_t =
+            Some(1.5);
         let store: Arc<dyn MapStore> = Arc::clone(store) as Arc<dyn MapStore>;
         let services = Services::default().with(Arc::new(MapService(store)));
         Scan { services, ..Scan::with_header(header) }
@@ -520,6 +632,98 @@ mod tests {
         assert!(
             matches!(&maps[1].verdict, Some(Verdict::Check(reason)) if reason.contains("synthetic"))
         );
+        let mut at_3_t = scan.clone();
+        if let Some(header) = &mut at_3_t.header {
+            header.acquisition_system_information.get_or_insert_default().system_field_strength_t =
+                Some(3.0);
+        }
+        let config = Config { synthetic_haematocrit: true, ..Config::default() };
+        let (maps, reports) = maps_of(config, &at_3_t, map(450.0, 300.0));
+        assert_eq!(maps.len(), 1);
+        assert!(reports.iter().any(|text| text.contains("for 1.5 T, not for 3 T")), "{reports:?}");
+    }
+
+    /// Maps of a patient, the first before and the second after contrast agent.
+    fn ecv_of(native: ParametricMap, post: ParametricMap) -> ParametricMap {
+        let store = Arc::new(MapMemory::default());
+        let config = Config { haematocrit: Some(42.0), ..Config::default() };
+        maps_of(config.clone(), &scan("a", &store), native);
+        let (mut maps, reports) = maps_of(config, &scan("a", &store), post);
+        assert_eq!(maps.len(), 2, "{reports:?}");
+        maps.remove(1)
+    }
+
+    #[test]
+    fn a_heart_that_has_moved_between_the_maps_is_to_be_checked() {
+        let moved = |by: isize| {
+            let mut map = map(450.0, 300.0);
+            // In muscle, whose outline stays.
+            let still = self::map(450.0, 300.0).values;
+            map.values = Array3::from_shape_fn(still.dim(), |(_, y, x)| {
+                let from = usize::try_from(x as isize - by).unwrap_or(0);
+                let value = still.get((0, y, from)).copied().unwrap_or(0.0);
+                if value > 0.0 { value } else { 460.0 }
+            });
+            map
+        };
+        let native = {
+            let mut map = map(1000.0, 1600.0);
+            map.values.mapv_inplace(|value| if value > 0.0 { value } else { 1000.0 });
+            map
+        };
+        assert_eq!(ecv_of(native.clone(), moved(0)).verdict, Some(Verdict::Accept));
+        let verdict = ecv_of(native, moved(4)).verdict;
+        let Some(Verdict::Check(reason)) = verdict else { panic!("{verdict:?}") };
+        assert!(reason.contains("the heart does not lie in the same place in both"), "{reason}");
+    }
+
+    #[test]
+    fn the_verdict_of_the_earlier_map_decides_as_well_and_no_sd_is_no_hindrance() {
+        let mut native = map(1000.0, 1600.0);
+        native.verdict = Some(Verdict::Check("image 3 of 8 holds nothing".to_owned()));
+        native.sd = None;
+        let ecv = ecv_of(native, map(450.0, 300.0));
+        assert!(ecv.sd.is_none());
+        let Some(Verdict::Check(reason)) = ecv.verdict else { panic!("{:?}", ecv.verdict) };
+        assert_eq!(reason, "T1 before contrast agent: image 3 of 8 holds nothing");
+    }
+
+    #[test]
+    fn the_newest_map_is_the_partner() {
+        let store = Arc::new(MapMemory::default());
+        let scan = scan("a", &store);
+        let config = Config { haematocrit: Some(42.0), ..Config::default() };
+        let at = |z_mm: f32, wall_ms| {
+            let mut map = map(wall_ms, 1600.0);
+            map.header.position = [0.0, 0.0, z_mm];
+            map
+        };
+        // Both are the slice of the third.
+        maps_of(config.clone(), &scan, at(2.8, 900.0));
+        maps_of(config.clone(), &scan, at(-0.9, 1000.0));
+        let mut post = map(450.0, 300.0);
+        post.header.position = [0.0; 3];
+        let (maps, _) = maps_of(config, &scan, post);
+        let expected = 58.0 * (1.0 / 450.0 - 1.0 / 1000.0) / (1.0 / 300.0 - 1.0 / 1600.0);
+        assert!((f64::from(maps[1].values[[0, 24, 37]]) - expected).abs() < 0.05);
+    }
+
+    #[test]
+    fn blood_is_looked_for_by_the_field_strength() {
+        let of = |field: Option<f32>, config: Config| {
+            let mut scan = scan("a", &Arc::default());
+            if let Some(header) = &mut scan.header {
+                let system = header.acquisition_system_information.get_or_insert_default();
+                system.system_field_strength_t = field;
+            }
+            MapEcv::new(config, &scan).expect("good properties").blood_above_ms()
+        };
+        assert_eq!(of(Some(1.5), Config::default()), 1250.0);
+        assert_eq!(of(None, Config::default()), 1250.0);
+        assert!((of(Some(3.0), Config::default()) - 1539.0).abs() < 1.0);
+        assert!((of(Some(0.55), Config::default()) - 925.0).abs() < 1.0);
+        let config = Config { blood_above_ms: Some(1400.0), ..Config::default() };
+        assert_eq!(of(Some(3.0), config), 1400.0);
     }
 
     #[test]

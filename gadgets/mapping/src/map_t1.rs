@@ -4,7 +4,7 @@ use ismrmrd::ImageType;
 use ndarray::{Array3, Axis};
 use num_complex::Complex32;
 use numerics::relaxation::{
-    Conditional, ConditionalRule, FitOptions, Model, Plan, RelaxationFit, SearchRange,
+    Conditional, ConditionalRule, FitOptions, Model, Plan, Polarity, RelaxationFit, SearchRange,
 };
 use pipeline::times::{Preparation, TimesFrom};
 use pipeline::{Gadget, ImageRole, ImageSeries, ParametricMap, Scan, Sink};
@@ -190,9 +190,13 @@ impl MapT1 {
                 self.correct(&mut fit);
                 fit
             };
-            let freedom = source.times_ms.len().saturating_sub(model.n_parameters());
+            // What the pixels have in common: for ShMOLLI the images after the first inversion.
+            let freedom = fitting.n_images().saturating_sub(model.n_parameters());
             let fit = self.finish.plane(fit, brightest.view(), freedom, &mut planes);
-            signed.push(with_signs(images, &fit));
+            signed.push(match polarity {
+                Polarity::Signed => images,
+                Polarity::Magnitude => with_signs(images, &fit, &source.times_ms),
+            });
         }
         let names = match (&fitting, self.config.recovery) {
             (Fitting::Conditional(_), _) => "ShMOLLI, conditional",
@@ -305,15 +309,23 @@ enum Fitting {
     Conditional(Conditional),
 }
 
-/// The images with the signs that the fit has found.
-fn with_signs(mut images: Array3<f32>, fit: &RelaxationFit) -> Array3<f32> {
-    for (frame, mut image) in images.axis_iter_mut(Axis(0)).enumerate() {
-        image.zip_mut_with(&fit.n_negated, |value, n_negated| {
-            if frame < usize::from(*n_negated) {
-                *value = -*value;
-            }
-        });
+impl Fitting {
+    /// Images that every pixel's fit has.
+    fn n_images(&self) -> usize {
+        match self {
+            Self::All(plan) => plan.times_ms().len(),
+            Self::Conditional(plan) => plan.n_first_images(),
+        }
     }
+}
+
+/// Magnitudes with the signs that the fit has at their times; as they are where there is no fit.
+fn with_signs(mut images: Array3<f32>, fit: &RelaxationFit, times_ms: &[f64]) -> Array3<f32> {
+    images.zip_mut_with(&fit.predict(times_ms), |value, predicted| {
+        if *predicted < 0.0 {
+            *value = -value.abs();
+        }
+    });
     images
 }
 
@@ -336,6 +348,7 @@ fn period_ms(source: &Source) -> f64 {
 mod tests {
     use super::*;
     use crate::testing::{EDGE, noise, scan, series, sorted};
+    use ismrmrd::Meta;
     use pipeline::{Verdict, run_gadget};
 
     const TIMES: [f64; 8] = [100.0, 1100.0, 2100.0, 3100.0, 4100.0, 180.0, 1180.0, 2180.0];
@@ -387,6 +400,103 @@ mod tests {
                 .expect("a map");
         let map = &sorted(outputs).1[0];
         assert!((map.values[[0, 5, 2]] / 1036.5 - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn magnitudes_of_shmolli_get_the_signs_of_the_fit_also_where_the_map_has_no_value() {
+        // 2500 ms in the right half: only the first inversion counts; beyond the limit as well.
+        let times = [100.0_f64, 1000.0, 1900.0, 2800.0, 3700.0, 180.0, 260.0];
+        let of = |x: usize| if x < EDGE / 2 { 500.0_f64 } else { 2500.0 };
+        let signal =
+            |image: usize, x: usize| 100.0_f32 * (1.0 - 2.0 * (-times[image] / of(x)).exp() as f32);
+        let mut series = series(7, |image, _, x| Complex32::from(signal(image, x).abs()));
+        for (image, meta) in series.meta.iter_mut().enumerate() {
+            meta.set("InversionTime", times[image]);
+            meta.set("BoresideInversion", [0, 0, 0, 0, 0, 1, 2][image]);
+        }
+        let config = Config { max_t1_ms: 2000.0, psir_offset: 0.0, ..config() };
+        let (outputs, _) = run_gadget::<MapT1>(config, &Scan::default(), [series]).expect("a map");
+        let (series, maps) = sorted(outputs);
+        assert_eq!(maps[0].values[[0, 5, 20]], 0.0, "beyond the limit");
+        let mut order: Vec<usize> = (0..7).collect();
+        order.sort_by(|a, b| times[*a].total_cmp(&times[*b]));
+        for (frame, image) in order.into_iter().enumerate() {
+            for x in [3, 20] {
+                let found = series[1].data[[0, 0, frame, 0, 0, 5, x]].re;
+                assert!((found - signal(image, x)).abs() < 0.1, "image {image}, {x}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_images_as_parameters_are_to_be_checked_and_have_no_standard_deviation() {
+        let mut three = molli(100.0, 0.0);
+        three.data.slice_axis_inplace(Axis(2), ndarray::Slice::from(..3));
+        three.headers = Array3::default((1, 1, 3));
+        three.meta.truncate(3);
+        let config = Config { signs: Signs::Phase, ..config() };
+        let run = |config: Config, times: &[f64]| {
+            let inputs = [three.clone()];
+            let (outputs, _) =
+                run_gadget::<MapT1>(config, &scan(times, &[], &[]), inputs).expect("a map");
+            sorted(outputs).1.remove(0)
+        };
+        let map = run(config.clone(), &TIMES[..3]);
+        assert!(map.sd.is_none());
+        let expected = "as many parameters as images: nothing tells whether the fit is right";
+        assert_eq!(map.verdict, Some(Verdict::Check(expected.to_owned())));
+        let known = Config { noise_sd: Some(1.0), ..config };
+        assert!(run(known, &TIMES[..3]).sd.is_some());
+    }
+
+    #[test]
+    fn each_slice_comes_in_the_order_of_its_own_times() {
+        let one = molli(100.0, 0.0);
+        let mut two = one.clone();
+        let mut turned = one.data.clone();
+        turned.invert_axis(Axis(2));
+        two.data = ndarray::concatenate(Axis(0), &[one.data.view(), turned.view()])
+            .expect("slices of one size");
+        two.headers = Array3::default((2, 1, 8));
+        let times = TIMES.into_iter().chain(TIMES.into_iter().rev());
+        two.meta = times.map(|time| Meta::from_iter([("InversionTime", time)])).collect();
+        let (outputs, _) = run_gadget::<MapT1>(config(), &Scan::default(), [two]).expect("maps");
+        let (series, maps) = sorted(outputs);
+        assert_eq!(maps.len(), 2);
+        assert_eq!(series[0].data.index_axis(Axis(0), 0), series[0].data.index_axis(Axis(0), 1));
+        let times: Vec<_> =
+            series[0].meta.iter().map(|meta| meta.get_f64("InversionTime")).collect();
+        assert_eq!(times[..8], times[8..]);
+    }
+
+    #[test]
+    fn images_that_did_not_arrive_are_to_be_checked() {
+        let mut series = molli(100.0, 0.0);
+        for (meta, time) in series.meta.iter_mut().zip(TIMES) {
+            meta.set("InversionTime", time);
+        }
+        let scan = scan(&[100.0; 9], &[], &[]);
+        let (outputs, _) = run_gadget::<MapT1>(config(), &scan, [series]).expect("a map");
+        let verdict = sorted(outputs).1.remove(0).verdict;
+        assert_eq!(verdict, Some(Verdict::Check("8 of 9 images arrived".to_owned())));
+    }
+
+    #[test]
+    fn wrong_times_are_no_lack_of_signal() {
+        // A body in a background of little noise.
+        let body = series(8, |image, y, x| {
+            let is_body = (6..18).contains(&y) && (6..18).contains(&x);
+            let signal = 1.0 - 1.9 * (-TIMES[image] / 1000.0_f64).exp() as f32;
+            let number = 2 * ((image * EDGE + y) * EDGE + x);
+            Complex32::from(if is_body { 100.0 * signal } else { 0.0 })
+                + 0.5 * Complex32::new(noise(number), noise(number + 1))
+        });
+        let wrong = [4100.0, 100.0, 3100.0, 180.0, 2100.0, 1180.0, 1100.0, 2180.0];
+        let (outputs, _) =
+            run_gadget::<MapT1>(config(), &scan(&wrong, &[], &[]), [body]).expect("a map");
+        let verdict = sorted(outputs).1.remove(0).verdict;
+        let Some(Verdict::Repeat(reason)) = verdict else { panic!("{verdict:?}") };
+        assert!(!reason.contains("no signal"), "{reason}");
     }
 
     #[test]

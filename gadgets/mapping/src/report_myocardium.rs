@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::appearance::field_strength_t;
+use crate::appearance::{field_strength_t, is_1_5_t, is_after_contrast, protocol_name};
 use reference::Reference;
 
 /// Where along the ventricle a short axis lies.
@@ -39,7 +39,8 @@ pub struct Config {
     /// Segments with fewer pixels have no value.
     pub least_pixels: usize,
     /// Lowest and highest value of healthy hearts, in the map's unit. Where it is not given, a
-    /// published range for the field strength is named; a site's own is better.
+    /// published range for the field strength is named, for T1 only before contrast agent and by
+    /// MOLLI or ShMOLLI; a site's own is better.
     pub reference_range: Option<[f64; 2]>,
     /// Names of the wall and of both blood pools in the legend of the labels.
     pub wall: String,
@@ -68,11 +69,27 @@ pipeline::message_set! {
     pub enum MapOrImage { ParametricMap, Image }
 }
 
+/// What the header says of the scan.
+struct About {
+    field_strength_t: Option<f64>,
+    protocol_name: String,
+}
+
+impl About {
+    /// Whether published values are for maps like this one: T1 before contrast agent, by MOLLI.
+    fn has_published_range(&self, map: &ParametricMap) -> bool {
+        let method = map.meta.get("BoresideMethod").unwrap_or_default();
+        map.quantity != "T1"
+            || (["T1: MOLLI", "T1: ShMOLLI"].iter().any(|molli| method.starts_with(molli))
+                && !is_after_contrast(&self.protocol_name, &map.values))
+    }
+}
+
 /// Reports mean and standard deviation of a map in the heart's wall, which the labels behind it
 /// show: those of `apply_model`.
 pub struct ReportMyocardium {
     config: Config,
-    field_strength_t: Option<f64>,
+    about: About,
     /// A map whose labels have not come yet.
     waiting: Option<ParametricMap>,
 }
@@ -89,7 +106,9 @@ impl Gadget for ReportMyocardium {
         if !(0.0..0.5).contains(&config.margin) {
             return Err(Error::Margin(config.margin));
         }
-        Ok(Self { config, field_strength_t: field_strength_t(scan), waiting: None })
+        let about =
+            About { field_strength_t: field_strength_t(scan), protocol_name: protocol_name(scan) };
+        Ok(Self { config, about, waiting: None })
     }
 
     fn process(&mut self, input: MapOrImage, out: &mut Sink<Self>) -> Result<(), Error> {
@@ -103,7 +122,7 @@ impl Gadget for ReportMyocardium {
                 if let (Some(map), Some(legend)) = (&mut self.waiting, labels)
                     && is_same_place(&map.header, &image.header)
                 {
-                    match self.config.report(map, &image, &legend, self.field_strength_t) {
+                    match self.config.report(map, &image, &legend, &self.about) {
                         Ok(report) => report.write(map),
                         Err(error) => out.warn(
                             format!("no values of the heart's wall: {error}"),
@@ -192,7 +211,7 @@ impl Config {
         map: &ParametricMap,
         labels: &Image,
         legend: &[(u16, String)],
-        field_strength_t: Option<f64>,
+        about: &About,
     ) -> Result<Report, Error> {
         let Pixels::U16(classes) = &labels.pixels else { return Err(Error::NoLabels) };
         let classes = classes.index_axis(Axis(0), 0);
@@ -229,9 +248,12 @@ impl Config {
         let segments = level.segments().into_iter().map(spread).collect();
         let reference = match self.reference_range {
             Some(range) => Some(Reference::of_site(range)),
-            None => Reference::published(&map.quantity, field_strength_t),
+            None if about.has_published_range(map) => {
+                Reference::published(&map.quantity, about.field_strength_t)
+            }
+            None => None,
         };
-        let is_1_5_t = field_strength_t.is_some_and(|field| (field - 1.5).abs() < 0.1);
+        let is_1_5_t = about.field_strength_t.is_some_and(is_1_5_t);
         Ok(Report { whole, segments, reference, is_1_5_t })
     }
 }
@@ -430,6 +452,25 @@ mod tests {
             comments.iter().any(|comment| comment.contains("myocardium 1097 ± 100 ms")),
             "{comments:?}"
         );
+    }
+
+    #[test]
+    fn published_t1_is_native_and_by_molli() {
+        let about =
+            |name: &str| About { field_strength_t: Some(1.5), protocol_name: name.to_owned() };
+        let with = |method: &str| {
+            let mut map = map();
+            map.meta.set("BoresideMethod", method);
+            map
+        };
+        let molli = with("T1: MOLLI, Look-Locker corrected, 3 parameters");
+        assert!(about("MOLLI").has_published_range(&molli));
+        assert!(about("").has_published_range(&with("T1: ShMOLLI, conditional")));
+        assert!(!about("MOLLI_post").has_published_range(&molli));
+        assert!(!about("").has_published_range(&with("T1: saturation recovery, 3 parameters")));
+        assert!(!about("").has_published_range(&map()), "a method that is not known");
+        let t2 = ParametricMap { quantity: "T2".to_owned(), ..map() };
+        assert!(about("").has_published_range(&t2));
     }
 
     #[test]

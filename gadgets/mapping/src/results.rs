@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, ArrayView2, Axis};
 use numerics::relaxation::{FitOptions, Noise, RelaxationFit};
 use pipeline::{ParametricMap, Presentation, Unit};
 
-use crate::assess::{Quality, clear, fill_holes, noise_sd, tissue};
+use crate::assess::{Quality, clear, dim_noise_sd, fill_holes, noise_sd, tissue};
 use crate::source::Source;
 
 /// A fit of so many samples and parameters knows its own noise too badly: that of all pixels counts.
@@ -32,11 +32,13 @@ pub(crate) struct Planes {
     sd: Vec<Array2<f32>>,
     r_squared: Vec<Array2<f32>>,
     quality: Quality,
+    /// Whether nothing tells how much noise there is, so that no standard deviation can be told.
+    is_noise_unknown: bool,
 }
 
 impl Finish {
     /// Fits a plane and leaves out what is no tissue. `fit` is called with where noise is known
-    /// from.
+    /// from. Returns the fit with all pixels.
     pub fn plane(
         &self,
         fit: impl Fn(FitOptions<'_>) -> RelaxationFit,
@@ -55,23 +57,29 @@ impl Finish {
             fitted = fit(options(Noise::Known(noise)));
         }
         let tissue = match self.mask_noise_sds {
-            Some(n_sds) => tissue(brightest, noise, n_sds),
+            Some(n_sds) => {
+                let of_mask =
+                    known.or_else(|| dim_noise_sd(&fitted, brightest, degrees_of_freedom));
+                tissue(brightest, of_mask.unwrap_or(noise), n_sds)
+            }
             None => Array2::from_elem(brightest.dim(), true),
         };
+        let whole = fitted.clone();
+        planes.is_noise_unknown |= known.is_none() && degrees_of_freedom == 0;
         clear(&mut fitted, &tissue, self.longest_ms);
         planes.quality.add(&fitted, &tissue, degrees_of_freedom == 0);
         if self.largest_hole > 0 {
             fill_holes(&mut fitted, &tissue, self.largest_hole);
         }
-        planes.values.push(fitted.value_ms.clone());
-        planes.sd.push(fitted.sd_ms.clone());
-        planes.r_squared.push(fitted.r_squared.clone());
-        fitted
+        planes.values.push(fitted.value_ms);
+        planes.sd.push(fitted.sd_ms);
+        planes.r_squared.push(fitted.r_squared);
+        whole
     }
 
     /// The map of these planes.
     pub fn map(&mut self, source: Source, planes: Planes, method: &str) -> ParametricMap {
-        let Planes { values, sd, r_squared, quality } = planes;
+        let Planes { values, sd, r_squared, quality, is_noise_unknown } = planes;
         let verdict = quality.verdict(source.problem.as_deref(), source.motion_px);
         let Source { mut header, mut meta, times_from, times_ms, .. } = source;
         self.n_sent = self.n_sent.saturating_add(1);
@@ -90,7 +98,7 @@ impl Finish {
             header,
             meta,
             values: stacked(values),
-            sd: self.send_sd_map.then(|| stacked(sd)),
+            sd: (self.send_sd_map && !is_noise_unknown).then(|| stacked(sd)),
             r_squared: self.send_r_squared_map.then(|| stacked(r_squared)),
             verdict: Some(verdict),
             presentation: Presentation::default(),

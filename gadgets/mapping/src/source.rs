@@ -5,7 +5,8 @@ use ndarray::{Array3, Array4, Axis};
 use num_complex::Complex32;
 use numerics::relaxation::{Polarity, restore_polarity};
 use pipeline::times::{
-    INVERSION_KEY, Preparation, PreparationTimes, TimesFrom, preparation_times, write_times,
+    INVERSION_KEY, Preparation, PreparationTimes, TimesFrom, expected_images, preparation_times,
+    write_times,
 };
 use pipeline::{ImageRole, ImageSeries, Scan, Stack, unprocessed};
 use schemars::JsonSchema;
@@ -85,19 +86,20 @@ pub(crate) fn sources(
     }
     let mut sources = Vec::with_capacity(stacks.len());
     for (stack, times) in stacks.iter().zip(&found) {
-        let source = source(series, stack, times, reference);
+        let expected = expected_images(series, stack, scan, preparation);
+        let source = source(series, stack, times, reference, expected);
         if source.times_ms.is_empty() {
             return Err(Error::Empty(stack.n_frames));
         }
         sources.push(source);
     }
-    // Stacks of one series share their timing; where beats differ, the first one's order holds.
-    if let (Some(stack), Some(times)) = (stacks.first(), found.first()) {
+    // Heartbeats differ from slice to slice.
+    for (stack, times) in stacks.iter().zip(&found) {
         let mut order: Vec<usize> = (0..stack.n_frames).collect();
         order.sort_by(|&a, &b| times.times_ms[a].total_cmp(&times.times_ms[b]));
         let is_sorted = order.iter().enumerate().all(|(place, &image)| place == image);
         if !is_sorted {
-            series.reorder_frames(stack.along_s, &order);
+            series.reorder_stack(stack, &order);
         }
     }
     notes.dedup();
@@ -118,26 +120,35 @@ fn source(
     stack: &Stack,
     times: &PreparationTimes,
     reference: Reference,
+    n_expected: Option<usize>,
 ) -> Source {
     let n = stack.n_frames;
     let blank: Vec<usize> = (0..n).filter(|&frame| series.is_blank(stack, frame)).collect();
     let broken: Vec<usize> = (0..n).filter(|&frame| !series.is_finite(stack, frame)).collect();
+    let is_good = |frame: &usize| !blank.contains(frame) && !broken.contains(frame);
+    let timeless: Vec<usize> =
+        (0..n).filter(is_good).filter(|&frame| times.times_ms[frame].is_nan()).collect();
     let mut kept: Vec<usize> =
-        (0..n).filter(|frame| !blank.contains(frame) && !broken.contains(frame)).collect();
+        (0..n).filter(is_good).filter(|frame| !timeless.contains(frame)).collect();
     kept.sort_by(|&a, &b| times.times_ms[a].total_cmp(&times.times_ms[b]));
     let names = |frames: &[usize]| {
         let names: Vec<String> = frames.iter().map(|frame| (frame + 1).to_string()).collect();
-        let (noun, verb) = if names.len() == 1 { ("image", "s") } else { ("images", "") };
-        (format!("{noun} {} of {n}", names.join(", ")), verb)
+        (names.len() == 1, format!("{} of {n}", names.join(", ")))
     };
     let mut problems = Vec::new();
-    if !blank.is_empty() {
-        let (images, verb) = names(&blank);
-        problems.push(format!("{images} hold{verb} nothing and is left out"));
+    if let Some(expected) = n_expected {
+        problems.push(format!("{n} of {expected} images arrived"));
     }
-    if !broken.is_empty() {
-        let (images, verb) = names(&broken);
-        problems.push(format!("{images} hold{verb} values that are no numbers and is left out"));
+    for (frames, [one, many]) in [
+        (&blank, ["holds nothing", "hold nothing"]),
+        (&broken, ["holds values that are no numbers", "hold values that are no numbers"]),
+        (&timeless, ["has no time", "have no times"]),
+    ] {
+        match names(frames) {
+            _ if frames.is_empty() => {}
+            (true, name) => problems.push(format!("image {name} {one} and is left out")),
+            (false, names) => problems.push(format!("images {names} {many} and are left out")),
+        }
     }
     let shown = match reference {
         Reference::Longest => kept.last(),

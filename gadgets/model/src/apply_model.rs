@@ -361,7 +361,9 @@ impl ApplyModel {
         let times = preparations.into_iter().find_map(|preparation| {
             preparation_times(series, &stack, &self.scan, preparation, TimesFrom::Auto).ok()
         });
-        let times_ms = times.map(|times| times.times_ms).unwrap_or_default();
+        // An image that was not read may have none.
+        let is_known = |times: &Vec<f64>| times.iter().all(|time| !time.is_nan());
+        let times_ms = times.map(|times| times.times_ms).filter(is_known).unwrap_or_default();
         if times_ms.len() == n_frames { times_ms } else { Vec::new() }
     }
 

@@ -74,6 +74,11 @@ impl Conditional {
         Ok(Self { plans, rr_interval_ms, rule })
     }
 
+    /// Images after the first inversion, which every pixel's fit has.
+    pub fn n_first_images(&self) -> usize {
+        self.plans.first().map_or(0, |(_, images)| images.len())
+    }
+
     /// Fits every pixel.
     ///
     /// * `images`: `[image, y, x]`.

@@ -222,3 +222,81 @@ fn times_that_cannot_be_are_refused() {
         );
     }
 }
+
+#[test]
+fn a_group_has_one_first_time() {
+    let mut series = molli();
+    for line in series.acquisition_headers.iter_mut().flatten() {
+        if line.acquisition_time_stamp >= 34_559_800 && line.user_int[5] == 1 {
+            line.user_int[4] = 130;
+        }
+    }
+    let error = times(&series, &Scan::default(), Preparation::Inversion, TimesFrom::Auto)
+        .expect_err("two first times");
+    assert!(matches!(error, TimesError::Contradiction { image: 3, n_images: 5, .. }), "{error}");
+    assert!(error.to_string().contains("130.0 ms by its user_int[4] and 100.0 ms"), "{error}");
+}
+
+#[test]
+fn an_image_that_was_not_read_has_no_time() {
+    let mut series = molli();
+    let stack = series.stacks().expect("a good shape")[0];
+    if let Some(lines) = &mut series.acquisition_headers {
+        (0..3).for_each(|y| lines[[0, 0, 1, 0, y]].version = 0);
+    }
+    series.data.index_axis_mut(ndarray::Axis(2), 1).fill(Complex32::ZERO);
+    let found = times(&series, &Scan::default(), Preparation::Inversion, TimesFrom::Auto)
+        .expect("those of the others");
+    assert!(found.times_ms[1].is_nan());
+    assert_eq!(found.times_ms[2], 2100.0);
+    write_times(&mut series, &stack, Preparation::Inversion, &found);
+    assert_eq!(series.meta[1].get("InversionTime"), None);
+    series.acquisition_headers = None;
+    let again = times(&series, &Scan::default(), Preparation::Inversion, TimesFrom::Auto)
+        .expect("in the meta");
+    assert!(again.times_ms[1].is_nan() && again.times_ms[4] == 1180.0, "{again:?}");
+}
+
+#[test]
+fn the_header_of_several_slices_is_a_plan_that_stamps_go_before() {
+    let with_slices = |ti: &[f32], n_slices: u16| {
+        let mut scan = with_ti(ti);
+        let mut encoding = ismrmrd::xml::Encoding::default();
+        encoding.encoding_limits.slice = Some(ismrmrd::xml::Limit::up_to(n_slices - 1, 0));
+        if let Some(header) = &mut scan.header {
+            header.encoding = vec![encoding];
+        }
+        scan
+    };
+    let find = |scan: &Scan| times(&molli(), scan, Preparation::Inversion, TimesFrom::Auto);
+    let planned = [100.0, 1230.0, 2200.0, 180.0, 1050.0];
+    let found = find(&with_slices(&planned, 3)).expect("the stamps");
+    assert_eq!(found.times_ms, [100.0, 1100.0, 2100.0, 180.0, 1180.0]);
+    assert!(found.note.is_some_and(|note| note.contains("those of one slice")));
+    assert!(find(&with_slices(&planned, 1)).is_err(), "one slice");
+    let mut shuffled = planned;
+    shuffled.swap(1, 2);
+    assert!(find(&with_slices(&shuffled, 3)).is_err(), "another order");
+    let mut late = planned;
+    late[3] = 230.0;
+    assert!(find(&with_slices(&late, 3)).is_err(), "another first time");
+}
+
+#[test]
+fn images_that_did_not_arrive_are_noticed_by_the_list_and_by_the_limit() {
+    let mut series = molli();
+    let stack = series.stacks().expect("a good shape")[0];
+    let expected = |series: &ImageSeries, scan: &Scan| {
+        expected_images(series, &stack, scan, Preparation::Inversion)
+    };
+    assert_eq!(expected(&series, &with_ti(&EXACT)), None);
+    assert_eq!(expected(&series, &with_ti(&[100.0])), None);
+    assert_eq!(expected(&series, &with_ti(&[100.0; 7])), Some(7));
+    let mut encoding = ismrmrd::xml::Encoding::default();
+    encoding.encoding_limits.set = Some(ismrmrd::xml::Limit::up_to(5, 0));
+    let header = Header { encoding: vec![encoding], ..Default::default() };
+    let scan = Scan::with_header(header);
+    assert_eq!(expected(&series, &scan), None, "which counter they differ in is not known");
+    series.n = Some(crate::Counter::Set);
+    assert_eq!(expected(&series, &scan), Some(6));
+}
