@@ -8,14 +8,14 @@ use numerics::aha_segments::{Level, SegmentsError, aha_segments};
 use numerics::relaxation::iron_mg_per_g;
 use pipeline::{Gadget, ParametricMap, Remedy, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::appearance::{field_strength_t, is_1_5_t, is_after_contrast, protocol_name};
 use reference::Reference;
 
 /// Where along the ventricle a short axis lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SliceLevel {
     /// Near the valves: segments 1 to 6.
