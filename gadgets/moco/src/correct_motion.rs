@@ -15,7 +15,7 @@ use pipeline::{
     Gadget, ImageRole, ImageSeries, Remedy, Scan, SeriesShapeError, Sink, Stack, unprocessed,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::motion::{Found, Method, Series, extent_px};
 use choice::choose;
@@ -24,7 +24,7 @@ use choice::choose;
 const MOTION_KEY: &str = "BoresideMotionPx";
 
 /// What makes the images of a series differ, besides motion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Contrast {
     /// What the times of the series tell.
