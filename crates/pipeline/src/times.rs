@@ -6,7 +6,6 @@
 
 mod expected;
 
-use ismrmrd::Meta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -205,18 +204,6 @@ impl Preparation {
             Self::T2Preparation | Self::Echo => 0.5,
         }
     }
-}
-
-/// Times of the frames of an image series as meta attributes have them, in ms: those of the first
-/// key that all frames have.
-pub fn times_in_meta<'a>(
-    metas: impl Iterator<Item = &'a Meta> + Clone,
-    preparation: Preparation,
-) -> Option<Vec<f64>> {
-    preparation.meta_keys().iter().find_map(|key| {
-        let times: Option<Vec<f64>> = metas.clone().map(|meta| meta.get_f64(key)).collect();
-        times.filter(|times| !times.is_empty())
-    })
 }
 
 /// The times of a stack's images.

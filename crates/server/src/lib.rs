@@ -13,6 +13,7 @@ mod map_archive;
 mod memory;
 mod noise_archive;
 pub mod parameters;
+mod private_database;
 mod query;
 mod session;
 mod settings;

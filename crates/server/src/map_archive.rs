@@ -1,8 +1,6 @@
 //! Maps of patients that outlive the server: in memory for the scans, and on disk for the next
 //! start.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
@@ -10,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use pipeline::map_store::{KeptMap, MapLimits, MapMemory, MapStore};
-use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::noise_archive::ArchiveError;
+use crate::private_database;
 
 /// By name: a map as [`KeptMap::to_bytes`] has it.
 const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("maps");
@@ -21,8 +19,6 @@ const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("maps");
 const WAITING_CHANGES: usize = 64;
 /// How often it is looked for maps that have become too old, also where nobody writes.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
-/// Memory for pages of the file: it is read once.
-const CACHE_BYTES: usize = 1 << 20;
 
 /// Maps in a file. Scans find them in memory; a thread of its own writes what changes.
 #[derive(Debug)]
@@ -46,18 +42,7 @@ impl MapArchive {
     /// [`ArchiveError`]: another program has it, it is damaged, or the disk refuses it.
     pub fn open(path: &Path, limits: MapLimits) -> Result<Self, ArchiveError> {
         let fail = |reason: String| ArchiveError { path: path.to_owned(), reason };
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| fail(error.to_string()))?;
-        }
-        let mut file = OpenOptions::new();
-        // Patients are nobody else's business.
-        file.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = file.open(path).map_err(|error| fail(error.to_string()))?;
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        let database = FileBackend::new(file)
-            .and_then(|backend| builder.create_with_backend(backend))
-            .map_err(|error| fail(error.to_string()))?;
+        let database = private_database::open(path)?;
         let memory = Arc::new(MapMemory::new(limits));
         let forgotten = load(&database, &memory).map_err(|error| fail(error.to_string()))?;
         let (changes, receiver) = mpsc::sync_channel(WAITING_CHANGES);

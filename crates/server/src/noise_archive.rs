@@ -1,8 +1,6 @@
 //! Noise of the channels that outlives the server: in memory for the scans, and on disk for the
 //! next start.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
@@ -10,15 +8,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipeline::noise::{KeepError, NoiseCovariance, NoiseLimits, NoiseMemory, NoiseStore};
-use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::private_database;
 
 /// By measurement id: ms since 1970 when it was measured, and a file as Gadgetron writes it.
 const TABLE: TableDefinition<&str, (u64, &[u8])> = TableDefinition::new("noise_covariance");
 /// Changes that may wait for the disk; more of them are lost for the next start.
 const WAITING_CHANGES: usize = 64;
-/// Memory for pages of the file: it is read once.
-const CACHE_BYTES: usize = 1 << 20;
 /// At the end, for the disk to take what waits.
 const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 
@@ -56,18 +53,7 @@ impl NoiseArchive {
     /// [`ArchiveError`]: another program has it, it is damaged, or the disk refuses it.
     pub fn open(path: &Path, limits: NoiseLimits) -> Result<Self, ArchiveError> {
         let fail = |reason: String| ArchiveError { path: path.to_owned(), reason };
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| fail(error.to_string()))?;
-        }
-        let mut file = OpenOptions::new();
-        // Measurement ids are nobody else's business.
-        file.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = file.open(path).map_err(|error| fail(error.to_string()))?;
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        let database = FileBackend::new(file)
-            .and_then(|backend| builder.create_with_backend(backend))
-            .map_err(|error| fail(error.to_string()))?;
+        let database = private_database::open(path)?;
         let memory = NoiseMemory::new(limits);
         let forgotten = load(&database, &memory).map_err(|error| fail(error.to_string()))?;
         let (changes, receiver) = mpsc::sync_channel(WAITING_CHANGES);

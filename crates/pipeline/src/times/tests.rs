@@ -1,7 +1,7 @@
 //! Times from each of their places, and what is wrong with them.
 
 use ismrmrd::xml::{Header, SequenceParameters, UserParameter, UserParameters};
-use ismrmrd::{AcquisitionHeader, ImageHeader};
+use ismrmrd::{AcquisitionHeader, ImageHeader, Meta};
 use ndarray::{Array3, Array5, ArrayD, IxDyn};
 use num_complex::Complex32;
 
