@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use crate::engine::{Engine, EngineError, EngineOptions, Placement};
 use crate::shared_memory::SharedMemory;
@@ -41,7 +42,7 @@ pub struct WorkerProgram {
 
 #[derive(Debug, Deserialize, Serialize)]
 enum Order {
-    Load { n_bytes: u64, options: EngineOptions, memory_mib: usize },
+    Load { n_bytes: u64, options: EngineOptions, memory_mib: usize, profiles: Option<PathBuf> },
     Run { arrays: Vec<ArrayHead> },
     Placement,
 }
@@ -99,6 +100,9 @@ pub(crate) struct Worker {
     child: Child,
     socket: UnixStream,
     memory: SharedMemory,
+    /// Where its runtime writes its profile, until that is read. This side removes it: a process
+    /// that is killed cannot.
+    profiles: Option<TempDir>,
     pub provider: Provider,
     pub runtime: String,
 }
@@ -123,9 +127,18 @@ impl Worker {
             .map_err(|error| not_started(&error))?;
         // The provider is known once it has loaded the model.
         let (provider, runtime) = (Provider::Cpu, String::new());
-        let mut worker = Self { child, socket, memory, provider, runtime };
-        let order =
-            Order::Load { n_bytes: model.len() as u64, options: options.clone(), memory_mib };
+        let profiles = tempfile::Builder::new().prefix("boreside-model-").tempdir();
+        let profiles = profiles
+            .inspect_err(|error| tracing::warn!("on what a network runs stays unknown: {error}"))
+            .ok();
+        let profiles_path = profiles.as_ref().map(|folder| folder.path().to_owned());
+        let mut worker = Self { child, socket, memory, profiles, provider, runtime };
+        let order = Order::Load {
+            n_bytes: model.len() as u64,
+            options: options.clone(),
+            memory_mib,
+            profiles: profiles_path,
+        };
         match worker.ask(&order, model, deadline)? {
             Reply::Loaded { provider, runtime } => {
                 (worker.provider, worker.runtime) = (provider, runtime);
@@ -167,7 +180,9 @@ impl Worker {
 
     /// On what the operators of the calls until now ran.
     pub fn placement(&mut self, deadline: Instant) -> Result<Placement, WorkerError> {
-        match self.ask(&Order::Placement, &[], deadline)? {
+        let reply = self.ask(&Order::Placement, &[], deadline);
+        self.profiles = None;
+        match reply? {
             Reply::Placed(placement) => Ok(placement),
             Reply::Failed(error) => Err(error.into()),
             other => Err(WorkerError::Ended(format!("it answered {other:?}"))),
@@ -394,11 +409,10 @@ pub fn serve_stdin() -> io::Result<()> {
     // Shared memory does not count for the limit of the process.
     let mut max_output_bytes = MAX_ARRAY_BYTES;
     let mut engine: Option<Engine> = None;
-    let profiles = ProfileFolder::new();
     let mut run_options = None;
     while let Some(order) = receive::<Order>(&mut socket)? {
         match order {
-            Order::Load { n_bytes, options, memory_mib } => {
+            Order::Load { n_bytes, options, memory_mib, profiles } => {
                 let model = receive_bytes(&mut socket, n_bytes)?;
                 max_output_bytes = memory_mib.saturating_mul(1 << 20).min(MAX_ARRAY_BYTES);
                 let is_on_cpu =
@@ -406,7 +420,7 @@ pub fn serve_stdin() -> io::Result<()> {
                 if is_on_cpu {
                     limit_memory(memory_mib, model.len());
                 }
-                let loaded = Engine::load(&model, &options, profiles.path());
+                let loaded = Engine::load(&model, &options, profiles.as_deref());
                 let reply = match loaded {
                     Ok(loaded) => {
                         let (provider, runtime) = (loaded.provider(), loaded.runtime().to_owned());
@@ -468,29 +482,6 @@ fn limit_memory(memory_mib: usize, n_model_bytes: usize) {
     let limits = Rlimit { current: Some(limit), maximum: Some(limit) };
     if let Err(error) = setrlimit(Resource::Data, limits) {
         tracing::warn!("the memory of a model cannot be limited: {error}");
-    }
-}
-
-/// A folder for the runtime's profile that goes with the process.
-struct ProfileFolder(Option<PathBuf>);
-
-impl ProfileFolder {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("boreside-model-{}", std::process::id()));
-        Self(std::fs::create_dir(&path).is_ok().then_some(path))
-    }
-
-    fn path(&self) -> Option<&std::path::Path> {
-        self.0.as_deref()
-    }
-}
-
-impl Drop for ProfileFolder {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // Nothing depends on it.
-            let _ = std::fs::remove_dir_all(path);
-        }
     }
 }
 
