@@ -111,3 +111,32 @@ fn a_heart_that_rests_is_left_where_it_is() {
     assert_eq!(verdict, Some("accept"));
     server.stop();
 }
+
+#[test]
+fn a_network_says_which_map_motion_has_spoiled() {
+    if !run(&["models", "runtime", "--no-models"]).status.success() {
+        println!("skipped: no runtime for networks");
+        return;
+    }
+    let server = TestServer::start(&[]);
+    let scored = |text: String| {
+        let (maps, rest) = without(text)
+            .split_once("[[gadget]]\nuse = \"split_series\"")
+            .map(|(maps, rest)| (maps.to_owned(), rest.to_owned()))
+            .expect("the chain splits its series");
+        let model = "use = \"apply_model\"\nmodel = \"t1_map_quality\"\nselect = \"T1\"\nkeep_source = true\n";
+        format!("{maps}[[gadget]]\n{model}\n[[gadget]]\nuse = \"split_series\"{rest}")
+    };
+    let chain = chain(scored);
+    let breath = FreeBreathing { amplitude_mm: 8.0, ..FreeBreathing::default() };
+    let patterns = [BreathingPattern::Still, BreathingPattern::Free(breath)];
+    let found = patterns.map(|pattern| {
+        let (images, told) = send(&server, &chain, &molli(pattern));
+        for image in &images {
+            println!("{:?} {:?}", image.meta.get("GADGETRON_DataRole"), image.meta.get("BoresideMeasurement").or(image.meta.get("BoresideModelGuards")));
+        }
+        assert!(told.is_empty(), "{told:?}");
+    });
+    let _ = found;
+    server.stop();
+}

@@ -18,6 +18,7 @@ pub mod grappa;
 mod line_transform;
 pub mod partial_fourier;
 pub mod percentile;
+mod plane;
 pub mod registration;
 pub mod relaxation;
 pub mod sense;

@@ -6,7 +6,6 @@
 
 mod field;
 mod flow;
-mod plane;
 mod series;
 mod signs;
 mod spline_warp;

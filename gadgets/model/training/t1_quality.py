@@ -60,6 +60,23 @@ def maps(folder):
     return fitted, part > FAULT_PART, masks
 
 
+def tissue(folder):
+    """Whether a pixel has signal `[case, y, x]`: the gadget `map_t1` leaves out what has less than 3
+    standard deviations of the noise, or a fiftieth of the brightest."""
+    folder = Path(folder)
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    times = np.load(folder / "inversion_time_ms.npy")
+    noise = np.load(folder / "noise_sd.npy")
+    brightest = np.stack([np.abs(series[np.argmax(t)]) for series, t in zip(images, times)])
+    limit = np.maximum(3 * noise, 0.02 * np.percentile(brightest, 99, axis=(1, 2)))
+    return brightest > limit[:, None, None]
+
+
+def as_sent(fitted, tissue):
+    """A map as `map_t1` sends it: 0 where it is not valid."""
+    return np.where(tissue & (fitted < 4000), fitted, 0)
+
+
 def scaled(image):
     """The manifest's intensity transform: 0 to 2500 ms to 0 to 1."""
     return np.clip(image / 2500, 0, 1).astype(np.float32)
@@ -75,7 +92,8 @@ def test(model, folder):
     fitted, faulty, masks = maps(folder)
     scores, inside = [], []
     with torch.no_grad():
-        for image, mask, bad in zip(fitted, masks, faulty):
+        for image, signal, mask, bad in zip(fitted, tissue(folder), masks, faulty):
+            image = as_sent(image, signal)
             score, activation = model(torch.from_numpy(scaled(image))[None, None])
             scores.append(float(score))
             if bad:
@@ -106,6 +124,7 @@ def main():
     torch.manual_seed(options.seed)
     random = np.random.default_rng(options.seed)
     fitted, faulty, _ = maps(options.train)
+    sent = np.stack([as_sent(image, signal) for image, signal in zip(fitted, tissue(options.train))])
     model = Classifier()
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=1e-2)
     # Minutes of its cores, whatever else the machine does.
@@ -118,7 +137,7 @@ def main():
         cases = np.concatenate([random.choice(good, 8), random.choice(bad, 8)])
         batch = []
         for case in cases:
-            image = scaled(fitted[case])
+            image = scaled(sent[case])
             shift = random.integers(-8, 9, 2)
             image = np.roll(image, shift, (0, 1))
             batch.append(torch.from_numpy(np.ascontiguousarray(image))[None] * float(random.uniform(0.95, 1.05)))
@@ -142,7 +161,7 @@ def main():
         for name in ("share_faulty", "accuracy", "sensitivity", "specificity", "area_under_curve", "activation_at_the_heart")
     ]
     # At the size that it was trained with: the score is a mean over the image.
-    example = torch.from_numpy(scaled(fitted[int(bad[0])]))[None, None].contiguous()
+    example = torch.from_numpy(scaled(sent[int(bad[0])]))[None, None].contiguous()
     pack(
         "t1_map_quality",
         model,
@@ -150,7 +169,7 @@ def main():
         (["t1_map"], ["fault", "activation"]),
         {"t1_map": {0: "n"}, "fault": {0: "n"}, "activation": {0: "n"}},
         options.output,
-        MANIFEST.replace("{statistics}", statistics([scaled(image) for image in fitted]))
+        MANIFEST.replace("{statistics}", statistics([scaled(image) for image in sent]))
         .replace("{figures}", figures(rows))
         .replace("{minutes}", f"{options.minutes:g}"),
     )
@@ -194,7 +213,7 @@ scale = 100.0
 series_offset = 32
 
 [card]
-trained_on = "1000 simulated MOLLI series, 45 % of them still, fitted pixel by pixel without motion correction; a map is \
+trained_on = "1000 simulated MOLLI series, 45 % of them still, fitted pixel by pixel without motion correction, without background; a map is \
 faulty where more than 20 % of the wall's pixels are more than 100 ms off"
 training_command = "python t1_quality.py --train TRAIN --test TEST --minutes {minutes}"
 limits = [

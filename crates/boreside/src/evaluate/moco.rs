@@ -21,7 +21,7 @@ use num_complex::Complex32;
 use numerics::registration::{TwinModel, least_jacobian};
 use rayon::prelude::*;
 
-use self::cases::Cases;
+use self::cases::{Case, Cases};
 use self::lesion::kept_contrast;
 use self::measures::{Sums, dice, errors_px, t1_and_r_squared};
 use super::{CaseOptions, Methods};
@@ -52,6 +52,8 @@ pub struct MocoOptions {
 /// How fields are found.
 enum Method {
     Uncorrected,
+    /// By the true fields: what sampling images anew costs by itself.
+    Known,
     Classical,
     Network(std::sync::Arc<Model>),
 }
@@ -60,23 +62,19 @@ impl Method {
     fn name(&self) -> &'static str {
         match self {
             Self::Uncorrected => "uncorrected",
+            Self::Known => "true_fields",
             Self::Classical => "classical",
             Self::Network(_) => "network",
         }
     }
 
     /// The fields `[frame, 2, y, x]` of a series, and the time in ms.
-    fn fields(
-        &self,
-        images: &Array3<Complex32>,
-        times_ms: &[f64],
-        reference: usize,
-    ) -> Result<(Array4<f32>, f64)> {
+    fn fields(&self, images: &Array3<Complex32>, case: &Case) -> Result<(Array4<f32>, f64)> {
         let (n_frames, n_y, n_x) = images.dim();
         let series = Series {
             images: images.view(),
-            times_ms,
-            reference,
+            times_ms: &case.times_ms,
+            reference: case.reference,
             is_inverted: true,
             model: TwinModel::LowRank,
             max_displacement_px: MAX_DISPLACEMENT_PX,
@@ -84,6 +82,7 @@ impl Method {
         let start = Instant::now();
         let fields = match self {
             Self::Uncorrected => Array4::zeros((n_frames, 2, n_y, n_x)),
+            Self::Known => case.truth.clone(),
             Self::Classical => series.register().fields,
             Self::Network(model) => series.by_network(model, 0)?.motion.fields,
         };
@@ -93,7 +92,7 @@ impl Method {
 
 /// The metrics of each method.
 pub fn evaluate(n_cases: u64, options: &MocoOptions) -> Result<Methods> {
-    let mut methods = vec![Method::Uncorrected, Method::Classical];
+    let mut methods = vec![Method::Uncorrected, Method::Known, Method::Classical];
     let models = service(&options.at.networks, &options.at.data);
     let network = models.open(MODEL).and_then(|model| {
         model.wait_until_ready()?;
@@ -117,7 +116,7 @@ pub fn evaluate(n_cases: u64, options: &MocoOptions) -> Result<Methods> {
             free.r_squared.extend(noisy_truth.r_squared);
         }
         for (method, sums) in methods.iter().zip(&mut sums) {
-            let (fields, time_ms) = method.fields(&case.noisy, &case.times_ms, case.reference)?;
+            let (fields, time_ms) = method.fields(&case.noisy, &case)?;
             sums.times_ms.push(time_ms);
             sums.errors_px.extend(errors_px(&fields, &case));
             let zero = Array4::zeros(fields.dim());
@@ -132,7 +131,7 @@ pub fn evaluate(n_cases: u64, options: &MocoOptions) -> Result<Methods> {
             }
             if index % CASES_PER_LESION == 0 && !matches!(method, Method::Uncorrected) {
                 let find = |images: &Array3<Complex32>| {
-                    method.fields(images, &case.times_ms, case.reference).map(|found| found.0)
+                    method.fields(images, &case).map(|found| found.0)
                 };
                 sums.lesions.extend(kept_contrast(&case, find)?);
             }
@@ -141,7 +140,7 @@ pub fn evaluate(n_cases: u64, options: &MocoOptions) -> Result<Methods> {
     for index in 0..n_cases.div_ceil(CASES_PER_STILL) {
         let case = cases.still(index)?;
         for (method, sums) in methods.iter().zip(&mut sums) {
-            let (fields, _) = method.fields(&case.noisy, &case.times_ms, case.reference)?;
+            let (fields, _) = method.fields(&case.noisy, &case)?;
             sums.add_still(&fields, &case.heart);
             sums.add_folds(&fields);
         }

@@ -1,6 +1,6 @@
 //! Displacement fields of one plane: sampling, composing, inverting, folding.
 
-use super::plane::{Kernel, Size, SmoothingRoom, smooth};
+use crate::plane::{Kernel, Size, SmoothingRoom, smooth};
 
 /// Where in the moving image to look for what the fixed one shows, as (dy, dx) in px.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +28,7 @@ impl Field {
     pub fn halved(&self) -> Self {
         let size = self.size.halved();
         let halve = |plane: &[f32]| {
-            let mut plane = super::plane::halve(plane, self.size);
+            let mut plane = crate::plane::halve(plane, self.size);
             plane.iter_mut().for_each(|value| *value *= 0.5);
             plane
         };

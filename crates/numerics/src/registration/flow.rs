@@ -1,7 +1,7 @@
 //! Registration of one image to its twin: Gauss-Newton steps in Gaussian windows.
 
 use super::field::{Field, warp};
-use super::plane::{Kernel, Size, SmoothingRoom, gradient, smooth};
+use crate::plane::{Kernel, Size, SmoothingRoom, gradient, smooth};
 
 /// How steps are made on one level.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::field::{Field, warp};
 use super::flow::{Flow, FlowOptions, FlowRoom};
-use super::plane::{HALVING_NOISE_GAIN, Kernel, Size, SmoothingRoom, halve};
+use crate::plane::{HALVING_NOISE_GAIN, Kernel, Size, SmoothingRoom, halve};
 use super::support::kept_share;
 use super::twin::{Subspaces, tiled_low_rank};
 

@@ -3,7 +3,7 @@
 use ndarray::{Array3, ArrayView3, Axis};
 use num_complex::Complex32;
 
-use super::plane::{Kernel, Size, SmoothingRoom, smooth};
+use crate::plane::{Kernel, Size, SmoothingRoom, smooth};
 
 /// Standard deviation with which the reference's phase is smoothed, px.
 const PHASE_SMOOTHING_PX: f32 = 2.0;

@@ -1,6 +1,6 @@
 //! Whether images support the motion that was found.
 
-use super::plane::{Kernel, Size, SmoothingRoom, smooth};
+use crate::plane::{Kernel, Size, SmoothingRoom, smooth};
 
 /// Share of a field that is kept: 0 where images look no more like their twins with it than
 /// without it, 1 where they do.

@@ -159,16 +159,23 @@ fn a_lesion_of_three_pixels_keeps_its_contrast() {
 
 #[test]
 fn a_spline_goes_through_its_image_and_keeps_what_is_smooth() {
-    let wave = |y: f32, x: f32| Complex32::new((0.4 * y).sin() + 0.1 * x, (0.3 * x).cos());
+    // Cycles over 40 and 30 pixels: up to two thirds of the highest frequency.
+    let waves = [(0.0, 0.0, 1.0), (3.0, -2.0, 0.5), (-9.0, 7.0, 0.3), (13.0, 10.0, 0.2)];
+    let wave = |y: f32, x: f32| -> Complex32 {
+        let turn = |cycles: f32, at: f32, n: f32| std::f32::consts::TAU * cycles * at / n;
+        let phase = |ky, kx| turn(ky, y, 40.0) + turn(kx, x, 30.0);
+        waves.iter().map(|(ky, kx, size)| Complex32::from_polar(*size, phase(*ky, *kx))).sum()
+    };
     let image = Array2::from_shape_fn((40, 30), |(y, x)| wave(y as f32, x as f32));
     let spline = BSplineImage::new(image.view());
     let at_home = spline.warped(Array3::zeros((2, 40, 30)).view());
-    assert!(at_home.iter().zip(&image).all(|(a, b)| (a - b).norm() < 2e-6));
+    assert!(at_home.iter().zip(&image).all(|(a, b)| (a - b).norm() < 5e-6));
     let moved = spline.warped(Array3::from_elem((2, 40, 30), 0.4).view());
     for ((y, x), value) in moved.indexed_iter() {
         if (5..34).contains(&y) && (5..24).contains(&x) {
-            // Fourth order: (0.4)⁴ of a wave of 0.4 rad per pixel.
-            assert!((value - wave(y as f32 + 0.4, x as f32 + 0.4)).norm() < 1e-3);
+            let error = (value - wave(y as f32 + 0.4, x as f32 + 0.4)).norm();
+            // A cubic spline on the image's own grid is off by up to 0.05 here.
+            assert!(error < 3e-3, "{error} at {y}, {x}");
         }
     }
     let odd = BSplineImage::new(Array2::from_elem((1, 3), Complex32::ONE).view());

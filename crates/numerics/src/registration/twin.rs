@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::plane::Size;
+use crate::plane::Size;
 
 /// Pixels that are fitted together.
 const BLOCK: usize = 256;

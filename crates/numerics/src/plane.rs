@@ -2,7 +2,7 @@
 
 /// Rows and columns of a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size {
+pub(crate) struct Size {
     pub n_y: usize,
     pub n_x: usize,
 }
@@ -22,7 +22,7 @@ impl Size {
 }
 
 /// One half of a Gaussian kernel of sum 1, its middle first.
-pub(super) struct Kernel(Vec<f32>);
+pub(crate) struct Kernel(Vec<f32>);
 
 impl Kernel {
     /// * `sd_px`: 0 leaves planes as they are.
@@ -38,13 +38,13 @@ impl Kernel {
 
 /// Room for smoothing planes of one size.
 #[derive(Default)]
-pub(super) struct SmoothingRoom {
+pub(crate) struct SmoothingRoom {
     rows: Vec<f32>,
     padded: Vec<f32>,
 }
 
 /// Smooths a plane in place; its border pixels go on outside.
-pub(super) fn smooth(plane: &mut [f32], size: Size, kernel: &Kernel, room: &mut SmoothingRoom) {
+pub(crate) fn smooth(plane: &mut [f32], size: Size, kernel: &Kernel, room: &mut SmoothingRoom) {
     let radius = kernel.0.len() - 1;
     if radius == 0 {
         return;
@@ -96,7 +96,7 @@ fn smooth_planes(
 
 /// The plane of half the size: binomial weights (1 3 3 1)/8 along both axes, so that pixel `i`
 /// lies between pixels `2i` and `2i + 1`.
-pub(super) fn halve(plane: &[f32], size: Size) -> Vec<f32> {
+pub(crate) fn halve(plane: &[f32], size: Size) -> Vec<f32> {
     let half = size.halved();
     let weight =
         |values: [f32; 4]| 0.125 * (values[0] + values[3]) + 0.375 * (values[1] + values[2]);
@@ -118,10 +118,10 @@ pub(super) fn halve(plane: &[f32], size: Size) -> Vec<f32> {
 }
 
 /// What [`halve`] leaves of the standard deviation of white noise.
-pub(super) const HALVING_NOISE_GAIN: f32 = 0.3125;
+pub(crate) const HALVING_NOISE_GAIN: f32 = 0.3125;
 
 /// Central differences of a plane along y and x.
-pub(super) fn gradient(plane: &[f32], size: Size, along_y: &mut [f32], along_x: &mut [f32]) {
+pub(crate) fn gradient(plane: &[f32], size: Size, along_y: &mut [f32], along_x: &mut [f32]) {
     let Size { n_y, n_x } = size;
     for y in 0..n_y {
         let row = |at: usize| &plane[at * n_x..(at + 1) * n_x];
