@@ -124,16 +124,38 @@ fn corner(size: Size, y: f32, x: f32) -> (usize, [f32; 2], [usize; 2]) {
     (iy * size.n_x + ix, [y - iy as f32, x - ix as f32], [down, right])
 }
 
-/// A plane looked up where the field says.
+/// An image looked up where the field says: cubic convolution (Keys 1981), as what bilinear
+/// interpolation takes from edges would be taken for motion; bilinear at the border.
 pub(super) fn warp(plane: &[f32], field: &Field, out: &mut [f32]) {
     let size = field.size;
+    let n_x = size.n_x;
     for y in 0..size.n_y {
-        let row = y * size.n_x..(y + 1) * size.n_x;
+        let row = y * n_x..(y + 1) * n_x;
         let steps = field.dy[row.clone()].iter().zip(&field.dx[row.clone()]);
         for ((x, value), (dy, dx)) in out[row].iter_mut().enumerate().zip(steps) {
-            *value = sample(plane, size, y as f32 + dy, x as f32 + dx);
+            let (place_y, place_x) = (y as f32 + dy, x as f32 + dx);
+            let (at, [ty, tx], _) = corner(size, place_y, place_x);
+            let (iy, ix) = (at / n_x, at % n_x);
+            if iy < 1 || ix < 1 || iy + 2 >= size.n_y || ix + 2 >= n_x {
+                *value = sample(plane, size, place_y, place_x);
+                continue;
+            }
+            let (weights_y, weights_x) = (cubic(ty), cubic(tx));
+            let first = at - n_x - 1;
+            *value = 0.0;
+            for (line, weight) in weights_y.into_iter().enumerate() {
+                let pixels = &plane[first + line * n_x..first + line * n_x + 4];
+                let sum: f32 = pixels.iter().zip(&weights_x).map(|(pixel, w)| pixel * w).sum();
+                *value += weight * sum;
+            }
         }
     }
+}
+
+/// Weights of the four pixels around a place, `t` behind the second.
+fn cubic(t: f32) -> [f32; 4] {
+    let s = 1.0 - t;
+    [-0.5 * t * s * s, 1.0 + t * t * (1.5 * t - 2.5), 1.0 + s * s * (1.5 * s - 2.5), -0.5 * s * t * t]
 }
 
 /// Two planes looked up where the field says.
