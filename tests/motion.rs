@@ -130,13 +130,17 @@ fn a_network_says_which_map_motion_has_spoiled() {
     let chain = chain(scored);
     let breath = FreeBreathing { amplitude_mm: 8.0, ..FreeBreathing::default() };
     let patterns = [BreathingPattern::Still, BreathingPattern::Free(breath)];
-    let found = patterns.map(|pattern| {
+    let [still, moved] = patterns.map(|pattern| {
         let (images, told) = send(&server, &chain, &molli(pattern));
-        for image in &images {
-            println!("{:?} {:?}", image.meta.get("GADGETRON_DataRole"), image.meta.get("BoresideMeasurement").or(image.meta.get("BoresideModelGuards")));
-        }
         assert!(told.is_empty(), "{told:?}");
+        assert!(with_role(&images, "where the fault is seen").meta.get("BoresideModel").is_some());
+        let measured = with_role(&images, "T1").meta.get("BoresideMeasurement").map(str::to_owned);
+        let measured = measured.expect("its score");
+        let score = measured.split_once("probability of a fault by motion\":").expect("named").1;
+        score.split_once(',').expect("more follows").0.parse::<f64>().expect("a number")
     });
-    let _ = found;
+    println!("probability of a fault: still {still:.3}, moved {moved:.3}");
+    // The threshold of the manifest is 0.5.
+    assert!(still < 0.4 && moved > 0.6, "{still} and {moved}");
     server.stop();
 }
