@@ -2,10 +2,12 @@
 //!
 //! Each image is registered to its synthetic twin: what it should look like in the pose of a
 //! reference image, told by the other images. Displacement fields are `[2, y, x]` as (dy, dx) in
-//! px: where in the image to look for what the reference shows.
+//! px: where in the image to look for what the reference shows. A pair of images of two contrasts
+//! has no twins: [`register_pair`].
 
 mod field;
 mod flow;
+mod pair;
 mod series;
 mod signs;
 mod spline_warp;
@@ -14,6 +16,7 @@ mod support;
 mod tests;
 mod twin;
 
+pub use pair::{PairMotion, register_pair};
 pub use series::{SeriesMotion, SeriesOptions, TwinModel, refine_series, register_series};
 pub use signs::signed_images;
 pub use spline_warp::{BSplineImage, least_jacobian};

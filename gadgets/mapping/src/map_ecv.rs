@@ -1,9 +1,12 @@
 //! Map of the extracellular volume from T1 before and after contrast agent.
 
+mod motion;
+mod overlap;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ndarray::{Array2, Array3, ArrayView2, Axis};
+use ndarray::Array3;
 use numerics::relaxation::{EcvInputs, SyntheticHaematocrit, ValueWithSd, extracellular_volume};
 use pipeline::map_store::{KeptMap, MapMemory, MapPlace, MapService, MapStore};
 use pipeline::{
@@ -13,6 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use self::motion::brought_to;
+use self::overlap::{blood_pool, dice, grown};
 use crate::appearance::{field_strength_t, is_1_5_t, is_after_contrast, protocol_name};
 use crate::assess::median;
 
@@ -31,7 +36,7 @@ pub enum ContrastAgent {
 }
 
 /// Makes a map of the extracellular volume when the second of two T1 maps of a slice arrives.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Whether the scan's T1 maps were taken after contrast agent.
@@ -51,6 +56,9 @@ pub struct Config {
     pub synthetic_native_ms: Option<f64>,
     /// Its factor of 1 over T1 of blood after contrast agent, ms.
     pub synthetic_post_contrast_ms: Option<f64>,
+    /// Whether the map before contrast agent is brought to where the heart lies in the one after it,
+    /// if that makes them fit each other better.
+    pub register: bool,
     /// T1 before contrast agent above which a pixel may be blood, ms. Where it is not given, 1250 ms
     /// at 1.5 T, and at other field strengths in proportion to their power 0.3.
     pub blood_above_ms: Option<f64>,
@@ -58,6 +66,24 @@ pub struct Config {
     pub blood_t1_native_ms: Option<f64>,
     /// T1 of blood after contrast agent, ms, where it is not to be found in the map.
     pub blood_t1_post_contrast_ms: Option<f64>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            contrast_agent: ContrastAgent::Auto,
+            haematocrit: None,
+            haematocrit_sd: 0.0,
+            synthetic_haematocrit: false,
+            synthetic_offset: None,
+            synthetic_native_ms: None,
+            synthetic_post_contrast_ms: None,
+            register: true,
+            blood_above_ms: None,
+            blood_t1_native_ms: None,
+            blood_t1_post_contrast_ms: None,
+        }
+    }
 }
 
 /// Series of the map and its standard deviation.
@@ -70,6 +96,8 @@ const FIELD_EXPONENT: f64 = 0.3;
 /// Dice coefficient of both maps' tissue, and of their blood, below which the heart has moved
 /// between them.
 const LEAST_OVERLAP: f64 = 0.8;
+/// Shorter ones are left.
+const LEAST_MOTION_PX: f32 = 0.2;
 /// Pixels of blood that are needed.
 const LEAST_BLOOD: usize = 20;
 /// Of the formula where none is given (Treibel et al. 2016, 1.5 T).
@@ -169,8 +197,8 @@ impl Gadget for MapEcv {
             .max_by_key(|other| other.since);
         let ecv = match partner {
             Some(_) if is_bad => Ok(None),
-            Some(other) if kept.is_after_contrast => self.ecv(&map, other, &kept).map(Some),
-            Some(other) => self.ecv(&map, &kept, other).map(Some),
+            Some(other) if kept.is_after_contrast => self.join(&map, other, &kept).map(Some),
+            Some(other) => self.join(&map, &kept, other).map(Some),
             None => Ok(None),
         };
         if partner.is_none() && !is_bad {
@@ -197,12 +225,40 @@ impl MapEcv {
         }
     }
 
-    fn ecv(
+    /// The ECV of two maps, the first of which is brought to where the heart lies in the second
+    /// if that makes them fit each other better.
+    fn join(
         &self,
         newest: &ParametricMap,
         native: &KeptMap,
         post: &KeptMap,
     ) -> Result<ParametricMap, Error> {
+        let as_it_is = self.ecv(newest, native, post)?;
+        if !self.config.register {
+            return Ok(as_it_is.0);
+        }
+        let (moved, largest_px) = brought_to(native, post);
+        if largest_px < LEAST_MOTION_PX {
+            return Ok(as_it_is.0);
+        }
+        let registered = self.ecv(newest, &moved, post);
+        let Some((mut map, _)) = registered.ok().filter(|found| found.1 > as_it_is.1) else {
+            return Ok(as_it_is.0);
+        };
+        let method = map.meta.get("BoresideMethod").unwrap_or_default();
+        let method = format!("{method}; the map before was moved by up to {largest_px:.1} px");
+        map.meta.set("BoresideMethod", method);
+        map.meta.set("BoresideMotionPx", f64::from(largest_px));
+        Ok(map)
+    }
+
+    /// The map, and how far both lie in the same place ([`Self::overlap`]).
+    fn ecv(
+        &self,
+        newest: &ParametricMap,
+        native: &KeptMap,
+        post: &KeptMap,
+    ) -> Result<(ParametricMap, f64), Error> {
         let blood = blood_pool(&native.values, &post.values, self.blood_above_ms());
         let n_blood = blood.iter().filter(|is_blood| **is_blood).count();
         let of_blood = |given: Option<f64>, map: &KeptMap| -> Result<ValueWithSd, Error> {
@@ -282,7 +338,7 @@ impl MapEcv {
             false => Verdict::Check(reasons.join("; ")),
         };
         let has_sd = [native, post].iter().all(|map| map.sd.iter().any(|sd| *sd > 0.0));
-        Ok(ParametricMap {
+        let map = ParametricMap {
             quantity: if is_synthetic { "ECV_SYNTHETIC" } else { "ECV" }.to_owned(),
             unit: Unit::Percent,
             header: newest.header,
@@ -308,7 +364,8 @@ impl MapEcv {
                 },
                 r_squared: View::default(),
             },
-        })
+        };
+        Ok((map, overlap))
     }
 
     fn blood_above_ms(&self) -> f32 {
@@ -379,113 +436,6 @@ fn key_of(scan: &Scan) -> Result<String, KeyError> {
         hash.update(part.as_bytes());
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Blood of the left ventricle, as far as two T1 maps show it: the largest connected region, near
-/// the middle of the image, whose relaxation rate has changed most, without its edge. `[z, y, x]`.
-fn blood_pool(native: &Array3<f32>, post: &Array3<f32>, above_ms: f32) -> Array3<bool> {
-    let mut blood = Array3::from_elem(native.dim(), false);
-    let planes = native.axis_iter(Axis(0)).zip(post.axis_iter(Axis(0)));
-    for ((native, post), mut found) in planes.zip(blood.axis_iter_mut(Axis(0))) {
-        let (height, width) = native.dim();
-        // Blood has a long T1 before contrast agent and the largest change of its rate with it.
-        let change = Array2::from_shape_fn((height, width), |place| {
-            let (before, after) = (native[place], post[place]);
-            if before > above_ms && after > 0.0 { 1.0 / after - 1.0 / before } else { 0.0 }
-        });
-        let typical = median(change.iter().copied());
-        let is_candidate = change.mapv(|value| value > 0.7 * typical && typical > 0.0);
-        // Its edge is mixed with the wall.
-        let is_core = core_of(is_candidate.view());
-        let mut best: (f64, Vec<(usize, usize)>) = (0.0, Vec::new());
-        let mut seen = Array2::from_elem((height, width), false);
-        for start in ndarray::indices((height, width)) {
-            if !is_core[start] || std::mem::replace(&mut seen[start], true) {
-                continue;
-            }
-            let mut region = vec![start];
-            let mut next = 0;
-            while let Some(&(y, x)) = region.get(next) {
-                next += 1;
-                let around =
-                    [(y.wrapping_sub(1), x), (y + 1, x), (y, x.wrapping_sub(1)), (y, x + 1)];
-                for place in around.into_iter().filter(|(y, x)| *y < height && *x < width) {
-                    if is_core[place] && !std::mem::replace(&mut seen[place], true) {
-                        region.push(place);
-                    }
-                }
-            }
-            let n = region.len() as f64;
-            let y = region.iter().map(|place| place.0 as f64).sum::<f64>() / n;
-            let x = region.iter().map(|place| place.1 as f64).sum::<f64>() / n;
-            let (h, w) = (height as f64, width as f64);
-            let distance = ((y / h - 0.5).powi(2) + (x / w - 0.5).powi(2)).sqrt();
-            let score = n * (1.0 - 1.5 * distance).max(0.0);
-            if score > best.0 {
-                best = (score, region);
-            }
-        }
-        for place in best.1 {
-            found[place] = true;
-        }
-    }
-    blood
-}
-
-/// A region without its edge.
-fn core_of(region: ArrayView2<'_, bool>) -> Array2<bool> {
-    let (height, width) = region.dim();
-    Array2::from_shape_fn((height, width), |(y, x)| {
-        let inside = y > 0 && x > 0 && y + 1 < height && x + 1 < width;
-        inside
-            && region[[y, x]]
-            && region[[y - 1, x]]
-            && region[[y + 1, x]]
-            && region[[y, x - 1]]
-            && region[[y, x + 1]]
-    })
-}
-
-/// What of a region, without its edge, is connected with a seed, as far as half the seed's height
-/// and width beyond it. `[z, y, x]`.
-fn grown(seed: &Array3<bool>, region: &Array3<bool>) -> Array3<bool> {
-    let mut found = Array3::from_elem(seed.dim(), false);
-    let planes = seed.axis_iter(Axis(0)).zip(region.axis_iter(Axis(0)));
-    for ((seed, region), mut found) in planes.zip(found.axis_iter_mut(Axis(0))) {
-        let core = core_of(region);
-        let mut front: Vec<(usize, usize)> =
-            seed.indexed_iter().filter(|(_, is)| **is).map(|(place, _)| place).collect();
-        let range = |of: fn(&(usize, usize)) -> usize| {
-            let least = front.iter().map(of).min().unwrap_or(0);
-            let most = front.iter().map(of).max().unwrap_or(0);
-            let beyond = (most - least) / 2 + 1;
-            least.saturating_sub(beyond)..=most + beyond
-        };
-        let (rows, columns) = (range(|place| place.0), range(|place| place.1));
-        front.retain(|place| core[*place]);
-        front.iter().for_each(|place| found[*place] = true);
-        while let Some((y, x)) = front.pop() {
-            let around = [(y.wrapping_sub(1), x), (y + 1, x), (y, x.wrapping_sub(1)), (y, x + 1)];
-            for place in around {
-                let is_near = rows.contains(&place.0) && columns.contains(&place.1);
-                if is_near && core.get(place) == Some(&true) && !found[place] {
-                    found[place] = true;
-                    front.push(place);
-                }
-            }
-        }
-    }
-    found
-}
-
-/// Twice what two regions share over what they have together; 1 where both are empty.
-fn dice(a: &Array3<bool>, b: &Array3<bool>) -> f64 {
-    let count = |region: &Array3<bool>| region.iter().filter(|is| **is).count();
-    let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
-    match count(a) + count(b) {
-        0 => 1.0,
-        sum => 2.0 * both as f64 / sum as f64,
-    }
 }
 
 /// Why there is no map of the extracellular volume.
@@ -645,9 +595,9 @@ mod tests {
     }
 
     /// Maps of a patient, the first before and the second after contrast agent.
-    fn ecv_of(native: ParametricMap, post: ParametricMap) -> ParametricMap {
+    fn ecv_of(native: ParametricMap, post: ParametricMap, register: bool) -> ParametricMap {
         let store = Arc::new(MapMemory::default());
-        let config = Config { haematocrit: Some(42.0), ..Config::default() };
+        let config = Config { haematocrit: Some(42.0), register, ..Config::default() };
         maps_of(config.clone(), &scan("a", &store), native);
         let (mut maps, reports) = maps_of(config, &scan("a", &store), post);
         assert_eq!(maps.len(), 2, "{reports:?}");
@@ -655,7 +605,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heart_that_has_moved_between_the_maps_is_to_be_checked() {
+    fn a_heart_that_has_moved_between_the_maps_is_brought_back_or_to_be_checked() {
         let moved = |by: isize| {
             let mut map = map(450.0, 300.0);
             // In muscle, whose outline stays.
@@ -672,10 +622,24 @@ mod tests {
             map.values.mapv_inplace(|value| if value > 0.0 { value } else { 1000.0 });
             map
         };
-        assert_eq!(ecv_of(native.clone(), moved(0)).verdict, Some(Verdict::Accept));
-        let verdict = ecv_of(native, moved(4)).verdict;
-        let Some(Verdict::Check(reason)) = verdict else { panic!("{verdict:?}") };
+        let still = ecv_of(native.clone(), moved(0), true);
+        assert_eq!(still.verdict, Some(Verdict::Accept));
+        assert_eq!(still.meta.get("BoresideMotionPx"), None);
+        let unregistered = ecv_of(native.clone(), moved(4), false);
+        let Some(Verdict::Check(reason)) = &unregistered.verdict else {
+            panic!("{:?}", unregistered.verdict)
+        };
         assert!(reason.contains("the heart does not lie in the same place in both"), "{reason}");
+        let registered = ecv_of(native, moved(4), true);
+        assert_eq!(registered.verdict, Some(Verdict::Accept));
+        let px = registered.meta.get_f64("BoresideMotionPx").expect("what was moved");
+        assert!((3.0..5.0).contains(&px), "{px} px");
+        // In the wall, and 4 px to the side where the blood was before.
+        for x in [24 + 4 + 12, 24 + 4 - 8] {
+            let place = [0, 24, x];
+            let off = registered.values[place] - still.values[[0, 24, x - 4]];
+            assert!(off.abs() < 1.5, "{off} at {x}");
+        }
     }
 
     #[test]
@@ -683,7 +647,7 @@ mod tests {
         let mut native = map(1000.0, 1600.0);
         native.verdict = Some(Verdict::Check("image 3 of 8 holds nothing".to_owned()));
         native.sd = None;
-        let ecv = ecv_of(native, map(450.0, 300.0));
+        let ecv = ecv_of(native, map(450.0, 300.0), true);
         assert!(ecv.sd.is_none());
         let Some(Verdict::Check(reason)) = ecv.verdict else { panic!("{:?}", ecv.verdict) };
         assert_eq!(reason, "T1 before contrast agent: image 3 of 8 holds nothing");

@@ -130,9 +130,8 @@ pub fn evaluate(n_cases: u64, options: &MocoOptions) -> Result<Methods> {
                 sums.r_squared.extend(noisy.r_squared);
             }
             if index % CASES_PER_LESION == 0 && !matches!(method, Method::Uncorrected) {
-                let find = |images: &Array3<Complex32>| {
-                    method.fields(images, &case).map(|found| found.0)
-                };
+                let find =
+                    |images: &Array3<Complex32>| method.fields(images, &case).map(|found| found.0);
                 sums.lesions.extend(kept_contrast(&case, find)?);
             }
         }

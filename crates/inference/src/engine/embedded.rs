@@ -32,8 +32,7 @@ impl EmbeddedEngine {
     /// Reads a model.
     pub fn load(model: &[u8]) -> Result<Self, EngineError> {
         let fail = |error: tract::TractError| EngineError::Model(words(&error));
-        let onnx =
-            tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
+        let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
         let model = onnx.model_for_read(&mut &*model).map_err(fail)?;
         let names = |outlets: &[tract::OutletId]| -> Vec<String> {
             let name = |outlet: &tract::OutletId| match model.outlet_label(*outlet) {

@@ -155,7 +155,12 @@ pub(super) fn warp(plane: &[f32], field: &Field, out: &mut [f32]) {
 /// Weights of the four pixels around a place, `t` behind the second.
 fn cubic(t: f32) -> [f32; 4] {
     let s = 1.0 - t;
-    [-0.5 * t * s * s, 1.0 + t * t * (1.5 * t - 2.5), 1.0 + s * s * (1.5 * s - 2.5), -0.5 * s * t * t]
+    [
+        -0.5 * t * s * s,
+        1.0 + t * t * (1.5 * t - 2.5),
+        1.0 + s * s * (1.5 * s - 2.5),
+        -0.5 * s * t * t,
+    ]
 }
 
 /// Two planes looked up where the field says.

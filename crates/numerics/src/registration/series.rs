@@ -5,9 +5,9 @@ use rayon::prelude::*;
 
 use super::field::{Field, warp};
 use super::flow::{Flow, FlowOptions, FlowRoom};
-use crate::plane::{HALVING_NOISE_GAIN, Kernel, Size, SmoothingRoom, halve};
 use super::support::kept_share;
 use super::twin::{Subspaces, tiled_low_rank};
+use crate::plane::{HALVING_NOISE_GAIN, Kernel, Size, SmoothingRoom, halve};
 
 /// What twins are told by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -469,11 +469,7 @@ impl<'a> Registration<'a> {
     fn finish(&self, mut fields: Vec<Field>, residual: [f32; 2]) -> SeriesMotion {
         let limit = self.options.max_displacement_px;
         fields.par_iter_mut().for_each(|field| {
-            for (dy, dx) in field.dy.iter_mut().zip(&mut field.dx) {
-                let kept = limit / (*dy * *dy + *dx * *dx).sqrt().max(limit);
-                *dy *= kept;
-                *dx *= kept;
-            }
+            limited(field, limit);
             unfold(field);
         });
         let jacobians = fields.iter().map(Field::least_jacobian);
@@ -497,14 +493,23 @@ fn sum(planes: &[Vec<f32>]) -> Vec<f32> {
     sum
 }
 
-fn root_mean(squares: &[Vec<f32>]) -> f32 {
+/// Makes displacements no longer than `limit` px.
+pub(super) fn limited(field: &mut Field, limit: f32) {
+    for (dy, dx) in field.dy.iter_mut().zip(&mut field.dx) {
+        let kept = limit / (*dy * *dy + *dx * *dx).sqrt().max(limit);
+        *dy *= kept;
+        *dx *= kept;
+    }
+}
+
+pub(super) fn root_mean(squares: &[Vec<f32>]) -> f32 {
     let n: usize = squares.iter().map(Vec::len).sum();
     let sum: f64 = squares.iter().flatten().map(|square| f64::from(*square)).sum();
     (sum / n.max(1) as f64).sqrt() as f32
 }
 
 /// Smooths a field until nothing is folded.
-fn unfold(field: &mut Field) {
+pub(super) fn unfold(field: &mut Field) {
     let mut room = SmoothingRoom::default();
     for n in 0..6 {
         if field.least_jacobian() >= LEAST_JACOBIAN {

@@ -216,3 +216,48 @@ fn signs_come_from_the_phase_of_the_reference_where_images_have_one() {
     });
     assert!(signed_images(noise.view(), 1).iter().all(|value| (*value - 1.0).abs() < 1e-5));
 }
+
+/// T1 maps of the same hearts before or after contrast agent, of a heart that is shifted and wider.
+fn t1_map(after: bool, [dy, dx]: [f32; 2], noise_ms: f32) -> Array2<f32> {
+    // Chest, wall, blood, other blood, lesion.
+    let t1_ms = if after {
+        [280.0, 450.0, 300.0, 305.0, 380.0]
+    } else {
+        [260.0, 1000.0, 1600.0, 1580.0, 1150.0]
+    };
+    Array2::from_shape_fn(SHAPE, |(y, x)| {
+        let place = [y as f32 - 48.0, x as f32 - 40.0];
+        let fade = inside((place[0].hypot(place[1]) - 30.0) / 2.0);
+        let parts = tissues(place[0] - fade * dy, place[1] - fade * dx);
+        let whole: f32 = parts.iter().sum();
+        if whole < 0.5 {
+            return 0.0;
+        }
+        let value: f32 = parts.iter().zip(t1_ms).map(|(part, t1_ms)| part * t1_ms).sum();
+        let seed = (usize::from(after) * SHAPE.0 + y) * SHAPE.1 + x;
+        (value / whole + noise_ms * normal(seed as u64)).max(1.0)
+    })
+}
+
+#[test]
+fn maps_of_two_contrasts_find_each_other() {
+    for shift in [[5.0, -3.0], [-2.0, 6.0], [0.0, 0.0]] {
+        let (fixed, moving) = (t1_map(true, [0.0; 2], 15.0), t1_map(false, shift, 50.0));
+        let motion = register_pair(fixed.view(), moving.view(), 16.0);
+        let mut errors = Vec::new();
+        for ((y, x), is_wall) in wall().indexed_iter() {
+            if *is_wall {
+                let error = |part: usize| motion.field[[part, y, x]] - shift[part];
+                errors.push(error(0).hypot(error(1)));
+            }
+        }
+        errors.sort_by(f32::total_cmp);
+        let (median, worst) = (errors[errors.len() / 2], errors[errors.len() * 95 / 100]);
+        println!("{shift:?}: {median} px, 95 % {worst} px, residual {:?}", motion.residual);
+        assert!(median < 0.7 && worst < 1.7, "{shift:?}: {median} {worst}");
+        assert!(least_jacobian(motion.field.view()) > 0.0);
+        if shift == [0.0; 2] {
+            assert!(worst < 0.4, "a heart that rests is moved by {worst} px");
+        }
+    }
+}

@@ -69,7 +69,8 @@ fn own_phase(
     let (n_y, n_x) = image.dim();
     let size = Size { n_y, n_x };
     let squares = image.iter().map(|value| value * value);
-    let (mut re, mut im): (Vec<f32>, Vec<f32>) = squares.map(|square| (square.re, square.im)).unzip();
+    let (mut re, mut im): (Vec<f32>, Vec<f32>) =
+        squares.map(|square| (square.re, square.im)).unzip();
     smooth(&mut re, size, kernel, room);
     smooth(&mut im, size, kernel, room);
     re.into_iter().zip(im).zip(held).map(|((re, im), held)| {
