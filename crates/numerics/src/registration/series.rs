@@ -118,12 +118,12 @@ pub(super) const FROM_NOTHING: &[Stage] = &[
     },
     Stage {
         level: 0,
-        n_rounds: 2,
+        n_rounds: 4,
         n_steps: 2,
-        window_px: 6.0,
-        elastic_px: 1.5,
+        window_px: 5.0,
+        elastic_px: 1.2,
         rank: 2,
-        tile_px: 12,
+        tile_px: 6,
     },
 ];
 
@@ -158,12 +158,12 @@ pub(super) const FROM_FIELDS: &[Stage] = &[
     },
     Stage {
         level: 0,
-        n_rounds: 1,
+        n_rounds: 3,
         n_steps: 2,
-        window_px: 6.0,
-        elastic_px: 1.5,
+        window_px: 5.0,
+        elastic_px: 1.2,
         rank: 2,
-        tile_px: 12,
+        tile_px: 6,
     },
 ];
 
