@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use phantom::{
-    CalibrationLines, GradientEcho, LineOptions, Noise, Setup, SimulatedScan, Subject,
-    Undersampling,
+    CalibrationLines, GradientEcho, LineOptions, LineOrder, Molli, Noise, Setup, ShortAxisOptions,
+    SimulatedScan, Subject, Undersampling,
 };
 
 #[derive(Args)]
@@ -44,6 +44,21 @@ impl ScanOptions {
         };
         let sequence = GradientEcho { n_repetitions, ..GradientEcho::default() };
         Ok(SimulatedScan::new(&sequence, setup)?)
+    }
+}
+
+impl ScanOptions {
+    /// A heart by MOLLI 3(3)3(3)5, 192 × 160 pixels.
+    pub fn molli(&self) -> Result<SimulatedScan> {
+        let setup = Setup {
+            matrix_size: [192, 160],
+            n_channels: self.channels,
+            lines: LineOptions { order: LineOrder::Centric, ..LineOptions::default() },
+            noise: Noise::Sd(0.01),
+            ..Setup::new(Subject::ShortAxis(ShortAxisOptions::default()))
+        };
+        let Ok(scheme) = "3(3)3(3)5".parse() else { bail!("the scheme is not understood") };
+        Ok(SimulatedScan::new(&Molli { scheme, ..Molli::default() }, setup)?)
     }
 }
 
