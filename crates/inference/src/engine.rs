@@ -40,8 +40,8 @@ impl EngineOptions {
 /// Why a network does not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Deserialize, Serialize)]
 pub enum EngineError {
-    /// No runtime.
-    #[error("there is no ONNX Runtime library, and no embedded runtime in this program")]
+    /// No runtime of the kind that is asked for.
+    #[error("there is no ONNX Runtime library{}", if HAS_EMBEDDED { "" } else { ", and no embedded runtime in this program" })]
     NoRuntime,
     /// The library cannot be used.
     #[error("the library {path} cannot be used: {reason}")]
@@ -154,7 +154,8 @@ impl Engine {
     /// none.
     ///
     /// # Errors
-    /// [`EngineError::Call`] in the runtime's words.
+    /// [`EngineError::Call`] in the runtime's words; [`EngineError::Model`] where the embedded
+    /// runtime cannot make the network for inputs of these shapes.
     pub fn run(
         &mut self,
         inputs: &[(String, Tensor)],

@@ -415,8 +415,11 @@ pub fn serve_stdin() -> io::Result<()> {
             Order::Load { n_bytes, options, memory_mib, profiles } => {
                 let model = receive_bytes(&mut socket, n_bytes)?;
                 max_output_bytes = memory_mib.saturating_mul(1 << 20).min(MAX_ARRAY_BYTES);
-                let is_on_cpu =
-                    !options.has_cuda || matches!(options.provider, crate::ProviderChoice::Cpu);
+                let is_on_cpu = !options.has_cuda
+                    || matches!(
+                        options.provider,
+                        crate::ProviderChoice::Cpu | crate::ProviderChoice::Embedded
+                    );
                 if is_on_cpu {
                     limit_memory(memory_mib, model.len());
                 }

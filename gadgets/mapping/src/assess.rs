@@ -17,7 +17,7 @@ const RELATIVE_SD: [f32; 2] = [0.15, 0.30];
 /// Share of the tissue without a value, likewise.
 const WITHOUT_VALUE: [f64; 2] = [0.3, 0.6];
 /// Corrected displacement in px from which a map is to be looked at.
-const MOTION_PX: f64 = 8.0;
+pub(crate) const MOTION_PX: f64 = 8.0;
 const EXACT: &str = "as many parameters as images: nothing tells whether the fit is right";
 const NO_SIGNAL: &str =
     "there is no signal in the images above what fits leave of them: noise only, or wrong times";

@@ -34,7 +34,9 @@ def statistics(images, margin=1.5):
     among them times a margin, since a training set never has everything."""
     values = np.array([features(image) for image in images])
     mean = values.mean(0)
-    precision = np.linalg.inv(np.cov(values.T) + 1e-8 * np.eye(values.shape[1]))
+    # A feature that all of a set have alike (a share of background) says nothing of other scans.
+    spread = np.concatenate([np.full(5, 0.02), 0.05 * mean[5:]])
+    precision = np.linalg.inv(np.cov(values.T) + np.diag(spread**2))
     off = values - mean
     distance = np.sqrt(np.einsum("ci,ij,cj->c", off, precision, off).max())
     rows = ", ".join("[" + ", ".join(f"{p:.6g}" for p in row) + "]" for row in precision)

@@ -117,7 +117,9 @@ pub fn evaluate(n_cases: u64, options: &MocoOptions) -> Result<Methods> {
         }
         for (method, sums) in methods.iter().zip(&mut sums) {
             let (fields, time_ms) = method.fields(&case.noisy, &case)?;
-            sums.times_ms.push(time_ms);
+            if matches!(method, Method::Classical | Method::Network(_)) {
+                sums.times_ms.push(time_ms);
+            }
             sums.errors_px.extend(errors_px(&fields, &case));
             let zero = Array4::zeros(fields.dim());
             sums.dice_before.push(dice(&zero, &case));

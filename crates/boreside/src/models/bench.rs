@@ -57,8 +57,7 @@ pub fn run(options: &BenchOptions) -> Result<()> {
             let bare = bare_times(&models, options, size);
             let model = models.open(&options.name)?;
             let runs_on = model.wait_until_ready()?;
-            // One runtime for each process: the embedded one is timed in the worker only.
-            let bare = if runs_on == inference::Provider::Embedded { Vec::new() } else { bare? };
+            let bare = bare?;
             for (place, batch) in options.batch.iter().enumerate() {
                 let Some(inputs) = inputs(model.manifest(), *batch, size) else { continue };
                 let times = time(&model, &inputs, options.calls)?;

@@ -24,7 +24,7 @@ pub(super) struct EmbeddedEngine {
     model: tract::InferenceModel,
     inputs: Vec<String>,
     outputs: Vec<String>,
-    /// The latest at the end.
+    /// The one that was used last is at the end.
     ready: VecDeque<(Key, Arc<tract::TypedRunnableModel>)>,
 }
 
@@ -74,8 +74,12 @@ impl EmbeddedEngine {
     ) -> Result<Arc<tract::TypedRunnableModel>, EngineError> {
         let key: Key =
             inputs.iter().map(|tensor| (tensor.element_type(), tensor.shape().to_vec())).collect();
-        if let Some((_, network)) = self.ready.iter().find(|(known, _)| *known == key) {
-            return Ok(network.clone());
+        if let Some(place) = self.ready.iter().position(|(known, _)| *known == key)
+            && let Some(found) = self.ready.remove(place)
+        {
+            let network = found.1.clone();
+            self.ready.push_back(found);
+            return Ok(network);
         }
         let fail = |error: tract::TractError| EngineError::Model(words(&error));
         let mut model = self.model.clone();

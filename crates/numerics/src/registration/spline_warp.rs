@@ -19,8 +19,10 @@ const FINENESS: usize = 2;
 /// its borders.
 ///
 /// An image's details reach up to its grid's highest frequency, where a cubic spline alone is wrong
-/// by several per cent. Zero filling is exact for what came from k-space, and leaves the spline the
-/// lower half of its frequencies.
+/// by several per cent. Zero filling is exact for a whole field of view that came from k-space, and
+/// leaves the spline the lower half of its frequencies. Where a field of view was cut through tissue,
+/// or an image set to 0 beyond an edge, it rings near there by about the edge over 6 times the
+/// distance in px.
 ///
 /// # Source
 /// Unser, Aldroubi, Eden 1993; Thévenaz, Blu, Unser 2000.

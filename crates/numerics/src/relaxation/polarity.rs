@@ -12,9 +12,12 @@ const PHASE_WINDOW_PX: f32 = 5.0;
 /// has little signal of its own.
 const HELD_POWER: f32 = 0.01;
 
+/// Cosine of the phase up to which all of it is taken away: 60°.
+const FULL_FROM: f32 = 0.5;
+
 /// Real images with the signs that complex ones have against a reference: the real part of each
 /// after the reference's phase is taken from it, and then what is left of a smooth phase of its
-/// own up to ±90°.
+/// own up to ±60°, less of it up to ±90°.
 ///
 /// An image that was moved onto another brings the coils' phase from elsewhere; its real part
 /// alone would be too small by the cosine of the difference.
@@ -34,6 +37,9 @@ pub fn restore_polarity(images: ArrayView3<'_, Complex32>, reference: usize) -> 
         let length = value.norm();
         if length > 0.0 { value.conj() / length } else { Complex32::ONE }
     });
+    if images.is_empty() {
+        return Array3::zeros(images.dim());
+    }
     let kernel = Kernel::gaussian(PHASE_WINDOW_PX);
     let power = images.index_axis(Axis(0), reference);
     let mut held: Vec<f32> = power.iter().map(|value| HELD_POWER * value.norm_sqr()).collect();
@@ -77,6 +83,15 @@ fn own_phase(
         // The principal root: within ±90°.
         let root = Complex32::new(re + held, im).sqrt();
         let length = root.norm();
-        if length > 0.0 { root.conj() / length } else { Complex32::ONE }
+        if length <= 0.0 {
+            return Complex32::ONE;
+        }
+        let turn = root.conj() / length;
+        // Near ±90° the root jumps from one end to the other: there no phase is taken away, and a
+        // signal passes through 0 as its real part does.
+        let t = (turn.re / FULL_FROM).min(1.0);
+        let share = t * t * (3.0 - 2.0 * t);
+        let blend = turn * share + Complex32::from(1.0 - share);
+        blend / blend.norm().max(f32::MIN_POSITIVE)
     })
 }

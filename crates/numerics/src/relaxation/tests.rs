@@ -346,3 +346,18 @@ fn an_image_with_a_phase_of_its_own_keeps_its_whole_signal() {
         assert!((value - truth).abs() < 0.01, "{image} {x}: {value} for {truth}");
     }
 }
+
+#[test]
+fn a_phase_that_drifts_through_a_quarter_turn_makes_no_jump() {
+    let images = ndarray::Array3::from_shape_fn((2, 8, 120), |(image, _, x)| {
+        let own = if image == 1 { 0.0 } else { 0.02 * x as f32 + 0.4 };
+        Complex32::from_polar(1.0, own)
+    });
+    let restored = restore_polarity(images.view(), 1);
+    for x in 1..120 {
+        let step = restored[[0, 4, x]] - restored[[0, 4, x - 1]];
+        assert!(step.abs() < 0.15, "{step} at {x}");
+    }
+    assert!(restored[[0, 4, 2]] > 0.98 && restored[[0, 4, 117]] < -0.8);
+    assert!(restore_polarity(ndarray::Array3::zeros((2, 0, 3)).view(), 1).is_empty());
+}

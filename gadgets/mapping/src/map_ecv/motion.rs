@@ -7,26 +7,26 @@ use pipeline::map_store::KeptMap;
 /// No displacement between both maps becomes longer, px.
 const MAX_DISPLACEMENT_PX: f32 = 16.0;
 
-/// The map before contrast agent where the heart lies in the one after it, and the longest
-/// displacement in px. What has no value beside it takes that of the nearest pixel, so that edges
+/// The map before contrast agent where the heart lies in the one after it, and how far each pixel
+/// was moved, px. What has no value beside it takes that of the nearest pixel, so that edges
 /// of what is valid do not become tissue.
-pub(super) fn brought_to(native: &KeptMap, post: &KeptMap) -> (KeptMap, f32) {
+pub(super) fn brought_to(native: &KeptMap, post: &KeptMap) -> (KeptMap, Array3<f32>) {
     let mut moved = native.clone();
-    let mut largest_px = 0.0_f32;
+    let mut lengths_px = Array3::zeros(native.values.dim());
     for z in 0..native.values.len_of(Axis(0)) {
         let plane = |map: &Array3<f32>| map.index_axis(Axis(0), z).to_owned();
         let values = plane(&native.values);
         let motion = register_pair(plane(&post.values).view(), values.view(), MAX_DISPLACEMENT_PX);
-        largest_px = largest_px.max(motion.largest_px);
         let sd = plane(&native.sd);
         for ((y, x), target) in moved.values.index_axis_mut(Axis(0), z).indexed_iter_mut() {
             let place = [y as f32 + motion.field[[0, y, x]], x as f32 + motion.field[[1, y, x]]];
             let look_up = |map: &Array2<f32>| between(map, &values, place);
             *target = look_up(&values);
             moved.sd[[z, y, x]] = look_up(&sd);
+            lengths_px[[z, y, x]] = motion.field[[0, y, x]].hypot(motion.field[[1, y, x]]);
         }
     }
-    (moved, largest_px)
+    (moved, lengths_px)
 }
 
 /// A map between its pixels, or that of the nearest where one of the four around has no value.

@@ -180,3 +180,26 @@ pub fn fit(
     let options = FitOptions { mask: Some(mask.view()), ..FitOptions::default() };
     Ok(plan.fit(signed.slice(s![..n, .., ..]), &options))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::cases::Cases;
+    use super::*;
+
+    #[test]
+    fn true_fields_have_no_error_and_bring_the_wall_and_its_t1_back() {
+        let case = Cases::new(1, 1.0).and_then(|cases| cases.case(1)).expect("a series");
+        let none = Array4::zeros(case.truth.dim());
+        assert!(errors_px(&case.truth, &case).iter().all(|error| *error == 0.0));
+        assert!(dice(&case.truth, &case) > 0.97 && dice(&none, &case) < 0.9);
+        let still = t1_and_r_squared(&case.clean_still, &case, None).expect("it is fitted");
+        let error_ms = |fields: &Array4<f32>| {
+            let moved = t1_and_r_squared(&case.clean, &case, Some(fields)).expect("it is fitted");
+            let mut sums = Sums::default();
+            sums.add_t1(&moved.t1_ms, &still.t1_ms);
+            quantile(sums.t1_errors_ms.into_iter().map(f64::from).collect(), 0.5)
+        };
+        let (corrected, uncorrected) = (error_ms(&case.truth), error_ms(&none));
+        assert!(corrected < 10.0 && uncorrected > 20.0, "{corrected} and {uncorrected} ms");
+    }
+}
