@@ -189,8 +189,15 @@ fn after_a_restart_a_watcher_is_told_and_images_that_are_kept_are_there() {
         other => panic!("{other:?}"),
     };
     assert_eq!(reason, proto::reset::Reason::Restarted);
-    let images = again.images_until(is_caught_up);
+    let mut sessions = Vec::new();
+    let images = again.images_until(|event| {
+        if let Event::Session(session) = event {
+            sessions.push((session.id, session.n_readouts, session.chain.clone()));
+        }
+        is_caught_up(event)
+    });
     assert_eq!(images, before);
+    assert_eq!(sessions, [(1, 64, "cartesian_fft.toml".to_owned())]);
     // New ones get numbers of their own.
     reconstruct(&server, "cartesian_fft", &small_scan(1));
     let new = again.images_until(|event| matches!(event, Event::Image(_)));
@@ -250,12 +257,27 @@ fn reflection_lists_the_services_and_a_method_is_called_by_its_descriptors() {
     assert!(!faults.as_list().expect("repeated").is_empty());
 }
 
+/// The answer of the standard health service.
+#[derive(Clone, PartialEq, Message)]
+struct HealthCheckResponse {
+    /// 1: serving, 2: not serving.
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
+fn health(server: &TestServer) -> i32 {
+    let stream = Box::new(support::control::connect(server));
+    let mut call = Call::start_on(stream, "/grpc.health.v1.Health/Check", "", &[]);
+    call.next::<HealthCheckResponse>().expect("an answer").status
+}
+
 #[test]
 fn health_and_readiness_tell_whether_scans_are_taken() {
     let mut server = with_http(&["--max-sessions", "1"]);
     let (head, body) = get(&server, "/healthz", "");
     assert!(head.starts_with("HTTP/1.1 200") && body.contains("ok"), "{head}");
     assert!(get(&server, "/readyz", "").0.starts_with("HTTP/1.1 200"));
+    assert_eq!(health(&server), 1);
     let scan = small_scan(1);
     let mut client = Client::open(&server, "cartesian_fft", &scan.header().to_xml());
     client.send(support::first_readout(&scan));
@@ -268,6 +290,7 @@ fn health_and_readiness_tell_whether_scans_are_taken() {
     server.wait_for_log("shutting down");
     let (head, body) = get(&server, "/readyz", "");
     assert!(head.starts_with("HTTP/1.1 503") && body.contains("shutting down"), "{head} {body}");
+    assert_eq!(health(&server), 2);
     client.send(Mrd::Close);
     client.read_to_close();
     assert!(server.wait(), "{}", server.log());

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use bytes::BytesMut;
 use ismrmrd::wire::{self, Decoder, Limits};
 use prost::Message;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
 use crate::live::{ImageStore, StoredImage};
 use crate::noise_archive::ArchiveError;
@@ -16,6 +16,10 @@ use crate::{private_database, proto};
 
 /// By number: the length of what is said of an image, that, and the image as on the wire.
 const TABLE: TableDefinition<u64, &[u8]> = TableDefinition::new("images");
+/// By number: the length of what is said of a session, that, and the header that its client sent.
+const SESSIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("sessions");
+/// Sessions that are kept.
+const MAX_SESSIONS: u64 = 200;
 /// Changes that may wait for the disk; more of them are lost for the next start.
 const WAITING_CHANGES: usize = 256;
 
@@ -31,17 +35,31 @@ pub(crate) struct ImageArchive {
 enum Change {
     Keep(Arc<StoredImage>),
     Forget(Vec<u64>),
+    Session(Box<EndedSession>),
+}
+
+/// A session that has ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct EndedSession {
+    pub session: proto::Session,
+    /// The MRD header as the client sent it.
+    pub header_text: String,
 }
 
 impl ImageArchive {
-    /// Opens the file, or makes it, and puts what is in it into the store.
+    /// Opens the file, or makes it, and puts the images that are in it into the store. Gives the
+    /// sessions as well.
     ///
     /// # Errors
     /// [`ArchiveError`]: another program has it, it is damaged, or the disk refuses it.
-    pub fn open(path: &Path, images: &mut ImageStore) -> Result<Self, ArchiveError> {
+    pub fn open(
+        path: &Path,
+        images: &mut ImageStore,
+    ) -> Result<(Self, Vec<EndedSession>), ArchiveError> {
         let fail = |reason: String| ArchiveError { path: path.to_owned(), reason };
         let database = private_database::open(path)?;
         let forgotten = load(&database, images).map_err(|error| fail(error.to_string()))?;
+        let sessions = load_sessions(&database).map_err(|error| fail(error.to_string()))?;
         let (changes, receiver) = mpsc::sync_channel(WAITING_CHANGES);
         let writer = thread::Builder::new()
             .name("image archive".to_owned())
@@ -49,7 +67,7 @@ impl ImageArchive {
             .map_err(|error| fail(error.to_string()))?;
         let archive = Self { changes: Some(changes), writer: Some(writer) };
         archive.change(Change::Forget(forgotten));
-        Ok(archive)
+        Ok((archive, sessions))
     }
 
     /// Keeps a new image, and forgets those that made room for it. Never waits.
@@ -58,6 +76,11 @@ impl ImageArchive {
         if !removed.is_empty() {
             self.change(Change::Forget(removed));
         }
+    }
+
+    /// Keeps a session that has ended. Never waits.
+    pub fn keep_session(&self, session: EndedSession) {
+        self.change(Change::Session(Box::new(session)));
     }
 
     fn change(&self, change: Change) {
@@ -103,6 +126,28 @@ fn load(database: &Database, images: &mut ImageStore) -> Result<Vec<u64>, redb::
     Ok(forgotten)
 }
 
+/// Sessions in the file, the oldest first; those that are not understood are left out.
+fn load_sessions(database: &Database) -> Result<Vec<EndedSession>, redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(SESSIONS)?;
+    transaction.commit()?;
+    let table = database.begin_read()?.open_table(SESSIONS)?;
+    let mut sessions = Vec::new();
+    for entry in table.iter()? {
+        let (id, bytes) = entry?;
+        let read = split(bytes.value()).and_then(|(session, header_text)| {
+            let session = proto::Session::decode(session).map_err(|error| error.to_string())?;
+            let header_text = String::from_utf8_lossy(header_text).into_owned();
+            Ok(EndedSession { session, header_text })
+        });
+        match read {
+            Ok(session) => sessions.push(session),
+            Err(reason) => tracing::warn!("session {} is left out: {reason}", id.value()),
+        }
+    }
+    Ok(sessions)
+}
+
 fn write_changes(database: &Database, changes: &Receiver<Change>) {
     while let Ok(change) = changes.recv() {
         // What arrived together goes to the disk together.
@@ -117,12 +162,21 @@ fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
         let mut table = transaction.open_table(TABLE)?;
+        let mut sessions = transaction.open_table(SESSIONS)?;
         for change in changes {
             match change {
                 Change::Keep(image) => match to_bytes(image) {
                     Ok(bytes) => _ = table.insert(image.facts.id, bytes.as_slice())?,
                     Err(error) => tracing::warn!("image {}: {error}", image.facts.id),
                 },
+                Change::Session(ended) => {
+                    let EndedSession { session, header_text } = &**ended;
+                    let bytes = joined(&session.encode_to_vec(), header_text.as_bytes());
+                    sessions.insert(session.id, bytes.as_slice())?;
+                    while sessions.len()? > MAX_SESSIONS {
+                        drop(sessions.pop_first()?);
+                    }
+                }
                 Change::Forget(ids) => {
                     for id in ids {
                         drop(table.remove(id)?);
@@ -139,18 +193,28 @@ fn to_bytes(image: &StoredImage) -> Result<Vec<u8>, wire::EncodeError> {
     let facts = image.facts.encode_to_vec();
     let mut pixels = BytesMut::new();
     wire::encode_image(&image.image, &mut pixels)?;
-    let mut bytes = Vec::with_capacity(8 + facts.len() + pixels.len());
-    bytes.extend_from_slice(&(facts.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&facts);
-    bytes.extend_from_slice(&pixels);
-    Ok(bytes)
+    Ok(joined(&facts, &pixels))
 }
 
-fn from_bytes(bytes: &[u8]) -> Result<StoredImage, String> {
+/// The length of the first, it, and the second.
+fn joined(first: &[u8], second: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 + first.len() + second.len());
+    bytes.extend_from_slice(&(first.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(first);
+    bytes.extend_from_slice(second);
+    bytes
+}
+
+/// What [`joined`] was made of.
+fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
     let is_short = || "the entry is too short".to_owned();
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(is_short)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| is_short())?;
-    let (facts, image) = rest.split_at_checked(length).ok_or_else(is_short)?;
+    rest.split_at_checked(length).ok_or_else(is_short)
+}
+
+fn from_bytes(bytes: &[u8]) -> Result<StoredImage, String> {
+    let (facts, image) = split(bytes)?;
     let facts = proto::Image::decode(facts).map_err(|error| error.to_string())?;
     let decoded =
         Decoder::new(Limits::default()).decode_slice(image).map_err(|error| error.to_string())?;
@@ -179,17 +243,25 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deeper/images.redb");
         let mut store = ImageStore::new(StoreLimits::default());
-        let archive = ImageArchive::open(&path, &mut store).expect("new");
+        let (archive, sessions) = ImageArchive::open(&path, &mut store).expect("new");
+        assert!(sessions.is_empty());
+        let ended = |id| EndedSession {
+            session: proto::Session { id, ..Default::default() },
+            header_text: "<x/>".to_owned(),
+        };
+        (1..=MAX_SESSIONS + 2).for_each(|id| archive.keep_session(ended(id)));
         for id in 1..=3 {
             archive.keep(&image(id), Vec::new());
         }
         archive.keep(&image(4), vec![1, 2]);
         drop(archive);
         let mut store = ImageStore::new(StoreLimits::default());
-        let archive = ImageArchive::open(&path, &mut store).expect("it is there");
+        let (archive, sessions) = ImageArchive::open(&path, &mut store).expect("it is there");
+        assert_eq!(sessions, (3..=MAX_SESSIONS + 2).map(ended).collect::<Vec<_>>());
         let found: Vec<_> = store.iter().map(|image| image.facts.clone()).collect();
         assert_eq!(found, [image(3).facts.clone(), image(4).facts.clone()]);
-        assert_eq!(store.get(4).expect("kept").image, image(4).image);
+        let (kept, sent) = (&store.get(4).expect("kept").image, image(4));
+        assert_eq!((&kept.pixels, &kept.meta), (&sent.image.pixels, &sent.image.meta));
         assert_eq!(store.next_id(), 5);
         drop(archive);
         // A smaller memory forgets the oldest for good.

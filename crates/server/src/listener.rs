@@ -139,6 +139,7 @@ impl Server {
         });
         let noise = Noise::open(&settings.noise);
         let live = Live::new(&settings.live);
+        let next_session = AtomicU64::new(live.last_session() + 1);
         let shared = Shared {
             settings,
             chains,
@@ -147,7 +148,7 @@ impl Server {
             live,
             replays: Replays::default(),
             shutdown: watch::Sender::new(Shutdown::No),
-            next_session: AtomicU64::new(1),
+            next_session,
         };
         Ok(Self { listener, shared: Arc::new(shared) })
     }

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use ismrmrd::{Image, ImageArray, wire};
 
-use crate::image_archive::ImageArchive;
+use crate::image_archive::{EndedSession, ImageArchive};
 use crate::live::image_store::ImageStore;
 use crate::live::session_record::{Moment, SessionRecord};
 use crate::live::{Live, facts};
@@ -155,6 +155,11 @@ fn look_at(
             Departed::Result { record, moment, message } => (record, moment, message),
             Departed::End { record, reason, ended_us } => {
                 live.has_ended(&record, &reason, ended_us);
+                if let Some(archive) = archive {
+                    let session = record.describe(live.hides_patients);
+                    archive
+                        .keep_session(EndedSession { session, header_text: record.header_text() });
+                }
                 continue;
             }
         };
@@ -195,9 +200,12 @@ fn images_of(array: &ImageArray) -> Vec<Image> {
 }
 
 /// Opens the database and reads what is in it. One that cannot be used is reported and left out.
-pub(super) fn open_archive(path: &Path, images: &mut ImageStore) -> Option<ImageArchive> {
+pub(super) fn open_archive(
+    path: &Path,
+    images: &mut ImageStore,
+) -> Option<(ImageArchive, Vec<EndedSession>)> {
     match ImageArchive::open(path, images) {
-        Ok(archive) => Some(archive),
+        Ok(opened) => Some(opened),
         Err(error) => {
             tracing::error!("images are kept until the server ends only: {error}");
             None

@@ -114,8 +114,14 @@ impl Live {
         let limits = settings.images.unwrap_or(StoreLimits { max_bytes: 0, max_images: 0 });
         let mut images = ImageStore::new(limits);
         let archive = settings.archive.as_deref().filter(|_| settings.images.is_some());
-        let archive = archive.and_then(|path| incoming::open_archive(path, &mut images));
-        let keeps_on_disk = archive.is_some();
+        let opened = archive.and_then(|path| incoming::open_archive(path, &mut images));
+        let keeps_on_disk = opened.is_some();
+        let (archive, ended) = opened.unzip();
+        let known = |ended| {
+            let record = Arc::new(SessionRecord::of_earlier_start(ended, clock));
+            (record.id, Known { record, told: None })
+        };
+        let sessions = ended.into_iter().flatten().map(known).collect();
         // Nothing secret: it only has to be another one. The address is that of this start's memory.
         let seed = Box::new(0_u8);
         let epoch = format!(
@@ -124,12 +130,8 @@ impl Live {
             std::process::id(),
             (&raw const *seed).addr() & 0xffff
         );
-        let state = State {
-            events: EventLog::default(),
-            sessions: BTreeMap::new(),
-            images,
-            ended: Totals::default(),
-        };
+        let state =
+            State { events: EventLog::default(), sessions, images, ended: Totals::default() };
         Arc::new_cyclic(|live| Self {
             clock,
             epoch,
@@ -143,6 +145,14 @@ impl Live {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Number of the newest session, of earlier starts too; 0 where there is none.
+    pub fn last_session(&self) -> u64 {
+        let state = self.state();
+        let of_images = state.images.iter().map(|image| image.facts.session).max();
+        let of_sessions = state.sessions.keys().next_back().copied();
+        of_images.max(of_sessions).unwrap_or(0)
     }
 
     /// A session begins.

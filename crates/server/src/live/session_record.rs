@@ -10,6 +10,7 @@ use ismrmrd::Header;
 use pipeline::{Chain, Fault, GadgetStatistics, Message, Severity, Statistics};
 use tokio::sync::mpsc;
 
+use crate::image_archive::EndedSession;
 use crate::live::clock::Clock;
 use crate::live::protocol;
 use crate::proto::{self, JournalState, SessionState, notice::Level};
@@ -54,6 +55,8 @@ struct Details {
     notices: Vec<proto::Notice>,
     journal: JournalState,
     replay: String,
+    /// How it ended, where that was before this start of the server.
+    ended_before: Option<Box<proto::Session>>,
 }
 
 /// How long it took until an image was ready.
@@ -81,6 +84,22 @@ impl SessionRecord {
             n_errors: count(),
             details: Mutex::new(details),
         }
+    }
+
+    /// A session of an earlier start.
+    pub fn of_earlier_start(ended: EndedSession, clock: Clock) -> Self {
+        let EndedSession { session, header_text } = ended;
+        // Nobody connects from there any more.
+        let peer = session.peer.parse().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let record = Self::new(session.id, peer, clock);
+        let details = Details {
+            ended_us: record.started_us,
+            header_text,
+            ended_before: Some(Box::new(session)),
+            ..Details::default()
+        };
+        *record.details() = details;
+        record
     }
 
     fn details(&self) -> MutexGuard<'_, Details> {
@@ -297,6 +316,10 @@ impl SessionRecord {
             busy_ms: ms_of(gadget.busy),
             longest_ms: ms_of(gadget.longest),
         };
+        if let Some(session) = &details.ended_before {
+            let patient = session.patient.clone().filter(|_| !hides_patients);
+            return proto::Session { patient, ..(**session).clone() };
+        }
         let mut protocol = details.protocol.clone();
         if let (true, Some(protocol)) = (hides_patients, &mut protocol) {
             // Some scanners make it of the patient's number.
