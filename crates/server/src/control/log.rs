@@ -46,7 +46,10 @@ impl LogService for Log {
                     return;
                 }
             }
-            while request.follow {
+            if !request.follow {
+                return;
+            }
+            loop {
                 tokio::select! {
                     changed = changes.changed() => if changed.is_err() { return },
                     () = sender.closed() => return,
