@@ -6,7 +6,7 @@ const app = new App(location.origin);
 document.body.append(app.element);
 app.start();
 
-// For measurements: how long each image took to the screen.
+// For measurements: when each image was ready, here, and on the screen.
 declare global {
   interface Window {
     boreside: { timings(): ReturnType<App["timings"]["all"]> };

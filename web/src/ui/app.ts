@@ -36,7 +36,7 @@ const TOOLS: readonly { tool: Tool; sign: string; hint: string }[] = [
 
 export class App {
   readonly element = el("div", { class: "app" });
-  readonly timings = new Timings();
+  readonly timings = new Timings(() => this.askDetails());
   private readonly store = new Store((change) => this.take(change), (key) => this.pixels.has(key));
   private readonly pixels: PixelStore = new PixelStore((id) => this.link.pixels(id), (key) => this.pixelsCame(key));
   private readonly link: Link;
@@ -68,7 +68,7 @@ export class App {
     });
     this.details = new Details({
       exportFormats: () => this.info?.exportFormats ?? [],
-      screenDelayMs: (key) => this.timings.delayMs(key),
+      screenDelayMs: (key) => this.timings.delayMs(key, Date.now() - this.link.serverNowMs()),
       windowChanged: (panel) => this.windowChanged(panel),
       savePicture: (panel) => this.savePicture(panel),
       saveNifti: (panel) => this.saving(panel, (section) => saveNifti(panel, section.scan.session, this.pixels)),
@@ -129,7 +129,7 @@ export class App {
     if (event.case !== "image" || !event.value.image) return;
     const { image, pixels } = event.value;
     const key = this.store.imageKey(image.id);
-    if (this.isCaughtUp) this.timings.arrived(key, image, arrivedMs, arrivedMs - (Date.now() - this.link.serverNowMs()));
+    if (this.isCaughtUp) this.timings.arrived(key, image, arrivedMs);
     if (pixels) this.pixels.put(key, pixels);
   }
 
@@ -200,7 +200,7 @@ export class App {
       if (at !== section.element) this.main.insertBefore(section.element, at);
       before = section.element;
       const isNew = !known && (place < OPEN_BY_THEMSELVES || !hasEnded(scan.session));
-      if (isNew && this.openCount() >= OPEN_BY_THEMSELVES) this.closeOldest(scan.key);
+      while (isNew && this.openCount() >= OPEN_BY_THEMSELVES && this.closeOldest(scan.key));
       if (isNew) section.setOpen(true);
       else if (this.dirty.has(scan.key)) section.arrange();
     });
@@ -235,11 +235,12 @@ export class App {
     return [...this.sections.values()].filter(({ isOpen }) => isOpen).length;
   }
 
-  /** An old scan that the reader does not work with gives its place to a new one. */
-  private closeOldest(except: string): void {
+  /** An old scan that the reader does not work with gives its place to a new one; whether there was one. */
+  private closeOldest(except: string): boolean {
     const open = this.store.scans().flatMap((scan) => this.sections.get(scan.key) ?? []);
     const oldest = open.reverse().find((section) => section.isOpen && section.scan.key !== except && hasEnded(section.scan.session) && !this.isWorkedWith(section));
     oldest?.setOpen(false);
+    return oldest !== undefined;
   }
 
   private isWorkedWith({ shared, element }: ScanSection): boolean {

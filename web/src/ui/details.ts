@@ -151,7 +151,7 @@ export class Details {
           ? [
               meanText(found.mean, found.sd, unit, decimals),
               found.nInvalid > 0 ? `${found.n} (${found.nInvalid} without value)` : String(found.n),
-              `${(found.areaMm2 / 100).toFixed(2)} cm²`,
+              i === 0 ? `${(found.areaMm2 / 100).toFixed(2)} cm²` : "",
             ]
           : ["no values", "0", ""];
         return el(

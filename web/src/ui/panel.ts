@@ -221,7 +221,7 @@ export class Panel {
   snapshot(): HTMLCanvasElement {
     const scale = window.devicePixelRatio || 1;
     const [width, height] = [this.picture.clientWidth, this.picture.clientHeight];
-    const barWidth = this.content.kind === ImageKind.COLOR ? 0 : 84;
+    const barWidth = this.bar.element.querySelector(".bar-body") ? 84 : 0;
     const made = el("canvas", { width: (width + barWidth) * scale, height: (height + 26) * scale });
     const context = made.getContext("2d");
     if (!context) return made;
