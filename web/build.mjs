@@ -1,11 +1,15 @@
 // Builds the viewer.
 //
 //   node build.mjs           writes dist/, which the server carries in itself
-//   node build.mjs --check   fails where dist/ is not what the sources give
+//   node build.mjs --check   fails where dist/ is not what the sources give, or the sources are not
+//                            what proto/ gives
 //   node build.mjs --tests   writes what the tests need to build/
 
 import { build } from "esbuild";
-import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 const PAGES = ["index.html", "style.css", "icon.svg"];
 
@@ -36,6 +40,24 @@ async function page() {
   return files;
 }
 
+/** Fails where src/proto is not what proto/ gives. */
+async function checkGenerated() {
+  const fresh = await mkdtemp(join(tmpdir(), "boreside-proto-"));
+  const bin = join(import.meta.dirname, "node_modules/.bin");
+  const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+  execFileSync(join(bin, "buf"), ["generate", "--output", fresh], { cwd: import.meta.dirname, env, stdio: "inherit" });
+  const folder = "src/proto/boreside/v1";
+  const names = new Set([...(await readdir(join(fresh, folder))), ...(await readdir(join(import.meta.dirname, folder)))]);
+  for (const name of names) {
+    const [wanted, found] = await Promise.all([fresh, import.meta.dirname].map((root) => readFile(join(root, folder, name)).catch(() => undefined)));
+    if (!wanted || !found?.equals(wanted)) {
+      console.error(`web/${folder}/${name} is not what proto/ gives: type \`npm run generate && npm run build\` in web/`);
+      process.exit(1);
+    }
+  }
+  await rm(fresh, { recursive: true });
+}
+
 const dist = new URL("dist/", import.meta.url);
 if (process.argv.includes("--tests")) {
   const tests = (await readdir(new URL("tests/", import.meta.url))).filter((name) => name.endsWith(".test.ts"));
@@ -54,6 +76,7 @@ if (process.argv.includes("--tests")) {
     packages: "external",
   });
 } else if (process.argv.includes("--check")) {
+  await checkGenerated();
   const files = await page();
   const differ = [];
   for (const [name, content] of files) {
