@@ -68,6 +68,7 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
       ["Uncorrected", "MotionCorrected"],
     ]);
     assert.match(await textOf(page, `${panel("T1")} .badge`), /check/);
+    assert.match(await textOf(page, `${panel("T1")} .remark`), /^breathing moved the heart by 4.2 px/);
     assert.match(await textOf(page, `${panel("Uncorrected")} .frame-text`), /1\/8 · 120 ms/);
   });
 

@@ -144,6 +144,8 @@ export class Link {
         heard();
         const arrivedMs = Date.now();
         if (event.case === "hello") this.greeted(event.value.epoch, unixMs, arrivedMs);
+        // A line that breaks at once each time is not tried ever more often.
+        if (event.case === "caughtUp") this.nFailures = 0;
         if (event.case === "alive" || event.case === "hello") this.setClock(arrivedMs - unixMs);
         this.on.event(event, arrivedMs);
         if (sequence > 0n) this.sequence = sequence;
@@ -169,7 +171,6 @@ export class Link {
       this.sequence = 0n;
       this.clockOffsetMs = undefined;
     }
-    this.nFailures = 0;
     this.lostSinceMs = undefined;
     this.setClock(arrivedMs - unixMs);
     this.on.state({ kind: "live" });

@@ -44,6 +44,7 @@ export class Panel {
   private readonly title = el("h3");
   private readonly badgePlace = el("span", { class: "badge-place" });
   private readonly age = el("span", { class: "age" });
+  private readonly remark = el("p", { class: "remark", hidden: true });
   private readonly readout = el("output", { class: "readout" });
   private readonly frames = el("div", { class: "frames" });
   private readonly slider = el("input", { type: "range", min: 0, value: 0, "aria-label": "frame" });
@@ -67,7 +68,7 @@ export class Panel {
       { class: "panel", tabindex: 0 },
       el("header", {}, this.title, this.badgePlace, this.age),
       el("div", { class: "stage" }, this.picture, this.bar.element),
-      el("footer", {}, this.readout, this.frames),
+      el("footer", {}, this.remark, this.readout, this.frames),
     );
     this.slider.addEventListener("input", () => this.goTo(Number(this.slider.value)));
     this.update(content);
@@ -340,6 +341,11 @@ export class Panel {
       place.dataset.shown = shown;
       place.replaceChildren(...(verdict ? [badge(verdict)] : []));
     }
+    const remarks = [verdict && verdict.reason, ...image.unprocessed.map((gadget) => `${gadget} failed on it and was left out`)];
+    const remark = remarks.filter(Boolean).join("; ");
+    setText(this.remark, remark);
+    this.remark.hidden = remark === "";
+    this.remark.className = `remark ${image.unprocessed.length > 0 ? "check" : (verdict?.className ?? "")}`;
     Object.assign(this.element.dataset, { kind: ImageKind[image.kind], role: image.role, series: String(image.series), id: String(image.id) });
     this.element.setAttribute("aria-label", [name, verdict?.word].filter(Boolean).join(", "));
     const n = this.content.frames.length;
@@ -347,7 +353,9 @@ export class Panel {
     this.slider.max = String(Math.max(0, n - 1));
     this.slider.value = String(this.index);
     const time = image.timesMs[0];
-    const about = time !== undefined && image.timesMs.length === 1 ? ` · ${written(time, 0)} ms` : "";
+    const slices = new Set(this.content.frames.map(({ source }) => source.image.counters?.slice ?? 0));
+    const slice = slices.size > 1 ? ` · slice ${image.counters?.slice ?? 0}` : "";
+    const about = time !== undefined && image.timesMs.length === 1 ? `${slice} · ${written(time, 0)} ms` : slice;
     setText(this.frameText, `${this.index + 1}/${n}${about}`);
     this.tick();
   }
