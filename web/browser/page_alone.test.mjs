@@ -245,6 +245,19 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     await page.keyboard.press("Escape");
   });
 
+  test("buttons stay where they are while a scan goes on", async () => {
+    await opened();
+    await scanned();
+    server.session(scan.beginning(42));
+    await page.click(`${panel("T1")} header`);
+    const save = await page.waitForSelector('.details button[title^="the values, with"]');
+    server.session({ id: 41, nBytesOut: 12345n });
+    server.session({ id: 42, nReadouts: 900n });
+    scan.maps(server, 42n, 60);
+    await isThere(page, panel("T1", 42));
+    assert.ok(await save.evaluate((element) => element.isConnected));
+  });
+
   test("a scan that fails says what, where and what to do; warnings too", async () => {
     await opened();
     server.session(scan.beginning(41, { state: SessionState.FAILED, endedUnixMs: Date.now(), notices: [scan.WARNING, scan.FAILURE] }));
@@ -356,8 +369,7 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     await session.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: folder, browserContextId: undefined });
     await page.click(`${panel("T1")} header`);
     const downloaded = async (name, ending) => {
-      const buttons = await page.$$(".details .controls button");
-      for (const button of buttons) if ((await button.evaluate((element) => element.textContent)) === name) await button.click();
+      await page.evaluate((name) => [...document.querySelectorAll(".details button")].find((button) => button.textContent === name).click(), name);
       for (let i = 0; i < 200; i++) {
         const found = (await readdir(folder)).find((file) => file.endsWith(ending));
         if (found) return readFile(join(folder, found));

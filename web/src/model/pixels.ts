@@ -50,6 +50,11 @@ export class PixelStore {
     return found;
   }
 
+  /** Pixels that are there; others are not asked for. */
+  peek(key: string): Values | undefined {
+    return this.kept.get(key);
+  }
+
   /** The same, waited for; `undefined` where the server has them no more. */
   async fetched(key: string, id: bigint): Promise<Values | undefined> {
     const found = this.kept.get(key);

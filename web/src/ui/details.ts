@@ -63,7 +63,22 @@ export class Details {
       this.downloads(panel),
       this.meta(image),
     ];
-    this.element.replaceChildren(...parts.filter((part) => part !== undefined));
+    const about = `${section.scan.key} ${panel.content.key}`;
+    this.replace(parts.filter((part) => part !== undefined), about);
+  }
+
+  /** Puts new parts in the place of the old ones, and leaves those that say the same: a button under a finger stays. */
+  private replace(parts: readonly HTMLElement[], about: string): void {
+    const before = [...this.element.children];
+    const after = parts.map((part) => {
+      part.dataset.about = about;
+      return before.find((known) => known.isEqualNode(part)) ?? part;
+    });
+    for (const known of before) if (!after.includes(known as HTMLElement)) known.remove();
+    after.forEach((part, place) => {
+      const there = this.element.children[place];
+      if (there !== part) this.element.insertBefore(part, there ?? null);
+    });
   }
 
   private headline(panel: Panel, image: Image): HTMLElement {
@@ -103,7 +118,7 @@ export class Details {
     const select = el("select", { "aria-label": "colours" });
     for (const palette of PALETTES) {
       const option = el("option", { value: palette }, palette === paletteOf(image) ? `${palette} (recommended)` : palette);
-      option.selected = palette === panel.shownPalette();
+      option.toggleAttribute("selected", palette === panel.shownPalette());
       select.append(option);
     }
     select.addEventListener("change", () => {
@@ -193,7 +208,7 @@ export class Details {
       const select = el("select", { "aria-label": "level" });
       for (const level of LEVELS) {
         const option = el("option", { value: level }, level);
-        option.selected = level === shared.drawing.level;
+        option.toggleAttribute("selected", level === shared.drawing.level);
         select.append(option);
       }
       select.addEventListener("change", () => {

@@ -26,6 +26,8 @@ export interface PanelHost {
 }
 
 const CINE_MS = 150;
+/** Frames that a window is made of. */
+const MOST_FOR_WINDOW = 24;
 
 export class Panel {
   readonly element: HTMLElement;
@@ -54,7 +56,7 @@ export class Panel {
   private readonly colored = document.createElement("canvas");
   private coloredAs = "";
   private cine: number | undefined;
-  private automatic: { key: string; range: Range } | undefined;
+  private automatic: { n: number; range: Range } | undefined;
 
   constructor(
     public content: PanelContent,
@@ -141,15 +143,21 @@ export class Panel {
   /** The window: the reader's, the server's, or one that fits. */
   shownRange(): Range {
     if (this.range) return this.range;
-    const [frame, values] = [this.frame, this.values()];
-    if (!frame || !values) return [0, 1];
-    // Frames of a series have the window of the first: brightness does not jump between them.
-    const first = this.content.frames[0] ?? frame;
-    const key = first.source.image.window ? first.source.key : (this.automatic?.key ?? frame.source.key);
-    if (this.automatic?.key !== key) {
-      this.automatic = { key, range: rangeOf(first.source.image.window ? first.source.image : frame.source.image, values.values) };
+    const frames = this.content.frames;
+    const first = frames[0]?.source;
+    if (!first) return [0, 1];
+    if (first.image.window) return rangeOf(first.image, new Float32Array());
+    // One window for all frames: brightness does not jump from one to the next.
+    const loaded = frames.slice(0, MOST_FOR_WINDOW).flatMap(({ source }) => {
+      const values = this.host.pixels.peek(source.key);
+      return values ? [{ image: source.image, values: values.values }] : [];
+    });
+    if (this.automatic?.n !== loaded.length) {
+      const ranges = loaded.map(({ image, values }) => rangeOf(image, values));
+      const range: Range = [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))];
+      this.automatic = { n: loaded.length, range: loaded.length > 0 ? range : [0, 1] };
     }
-    return this.automatic?.range ?? [0, 1];
+    return this.automatic.range;
   }
 
   shownPalette(): PaletteName {
