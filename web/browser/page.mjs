@@ -42,16 +42,16 @@ export async function until(page, expression, ...values) {
 export const panel = (role, session) => `${session ? `.scan[data-session="${session}"] ` : ""}.panel[data-role="${role}"]`;
 
 /** Where a pixel of a panel's image is on the screen, for a whole image of so many pixels. */
-export async function placeOf(page, role, x, y, { width, height }) {
+export async function placeOf(page, role, x, y, { width, height, pixelMm: [wide, tall] = [1, 1] }) {
   const box = await page.$eval(`${panel(role)} .picture`, (element) => {
     element.scrollIntoView({ block: "center" });
     const { left, top, width, height } = element.getBoundingClientRect();
     return { left, top, width, height };
   });
-  const scale = Math.min(box.width / width, box.height / height);
+  const scale = Math.min(box.width / (width * wide), box.height / (height * tall));
   return {
-    x: box.left + box.width / 2 + (x + 0.5 - width / 2) * scale,
-    y: box.top + box.height / 2 + (y + 0.5 - height / 2) * scale,
+    x: box.left + box.width / 2 + (x + 0.5 - width / 2) * wide * scale,
+    y: box.top + box.height / 2 + (y + 0.5 - height / 2) * tall * scale,
   };
 }
 

@@ -297,7 +297,7 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     assert.match(await textOf(page, ".banner"), /server was restarted/);
     assert.match(await textOf(page, `${panel("T1", 42)} .badge`), /repeat/);
     // Image 1 of the new server is not image 1 of the old one.
-    assert.match(await textOf(page, '.scan[data-session="41"] .scan-state'), /from before the server's restart/);
+    assert.match(await textOf(page, '.scan[data-session="41"] .scan-state'), /before the restart/);
     assert.equal((await page.$$('.scan[data-session="41"] .panel')).length, 5);
   });
 

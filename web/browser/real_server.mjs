@@ -7,6 +7,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { serve } from "../serve.mjs";
 
 export const program = process.env.BORESIDE;
 
@@ -19,6 +20,8 @@ export class RealServer {
     const server = new RealServer();
     server.data = await mkdtemp(join(tmpdir(), "boreside-viewer-"));
     await server.#spawn("127.0.0.1:0");
+    // While one works on the page: as it is in dist/, not in the program.
+    server.url = process.env.PAGES === "dist" ? await serve(server.http) : server.http;
     return server;
   }
 
@@ -35,14 +38,14 @@ export class RealServer {
     }
     if (!found.page) throw new Error(`the server did not start:\n${this.log}`);
     this.#process.stdout.resume();
-    this.url = found.page;
+    this.http = found.page;
     this.scannerPort = found.scanner;
   }
 
   /** At the same address for browsers. */
   async restart() {
     await this.kill();
-    await this.#spawn(new URL(this.url).host);
+    await this.#spawn(new URL(this.http).host);
   }
 
   async kill(signal = "SIGTERM") {
@@ -98,7 +101,7 @@ const TYPES = {
   6: [8, "readDoubleLE"],
 };
 
-/** Images of an MRD stream: role, size, series, and values in their unit. */
+/** Images of an MRD stream: role, sizes, series, and values in their unit. */
 export function imagesOf(stream) {
   const images = [];
   let at = 0;
@@ -122,7 +125,8 @@ export function imagesOf(stream) {
     const slope = Number(valueOf("RescaleSlope") ?? 1);
     const values = Float32Array.from({ length: n }, (_, i) => stream[read](at + bytes * i) * slope);
     at += bytes * n;
-    images.push({ role: valueOf("GADGETRON_DataRole"), series: header.readUInt16LE(128), width, height, values, meta });
+    const pixelMm = [header.readFloatLE(22) / width, header.readFloatLE(26) / height];
+    images.push({ pixelMm, role: valueOf("GADGETRON_DataRole"), series: header.readUInt16LE(128), width, height, values, meta });
   }
   return images;
 }

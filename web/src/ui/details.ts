@@ -6,8 +6,8 @@ import { profileOf } from "../measure/profile";
 import { statisticsOf } from "../measure/region";
 import { joined, LEVELS, segmentMeans, wallOfReport, type Level, type Wall } from "../measure/segments";
 import { paletteOf, presetsOf, rangeOfValues } from "../model/appearance";
-import { ImageKind, type FileFormat, type Image, type Provenance } from "../proto/boreside/v1/images_pb";
-import type { Session } from "../proto/boreside/v1/sessions_pb";
+import { ImageKind, type FileFormat, type Image, type Provenance, type StageTime } from "../proto/boreside/v1/images_pb";
+import type { Scan } from "../model/store";
 import { badge } from "./badge";
 import { bullsEye } from "./bulls_eye";
 import { FORMAT_NAMES } from "./downloads";
@@ -58,7 +58,7 @@ export class Details {
       this.profile(section, panel),
       this.bullsEye(section, panel),
       this.facts(panel, image),
-      this.chain(section.scan.session, image),
+      this.chain(section.scan, image),
       this.models(image),
       this.downloads(panel),
       this.meta(image),
@@ -249,8 +249,8 @@ export class Details {
   }
 
   /** Gadgets in the order of the chain, with the time that each took. */
-  private chain(session: Session, image: Image): HTMLElement | undefined {
-    const stages = image.latency?.stages ?? [];
+  private chain({ session, images }: Scan, image: Image): HTMLElement | undefined {
+    const stages = stagesUntil(images.map(({ image }) => image), image);
     const names = session.gadgets.length > 0 ? session.gadgets.map(({ gadget }) => gadget) : stages.map(({ gadget }) => gadget);
     if (names.length === 0) return undefined;
     const hasStages = stages.length > 0;
@@ -261,7 +261,7 @@ export class Details {
       const busy = hasStages ? stage?.busyMs : totals[i];
       const total = session.gadgets[i];
       const share = busy === undefined ? 0 : (100 * busy) / most;
-      const faults = total && total.faults > 0n ? ` · ${total.faults} failed` : "";
+      const faults = total && total.faults > 0n ? ` · ${total.faults} ${total.faults === 1n ? "fault" : "faults"}` : "";
       return el(
         "li",
         { title: total ? `in the whole scan ${spanText(total.busyMs)}, longest call ${spanText(total.longestMs)}` : "" },
@@ -272,7 +272,7 @@ export class Details {
     });
     const title = session.chain === "" ? "Chain" : `Chain ${session.chain}`;
     const about = session.chainDescription === "" ? [] : [el("p", { class: "quiet" }, session.chainDescription)];
-    return el("section", {}, el("h3", {}, title), ...about, el("ol", { class: "stages" }, ...rows), el("p", { class: "quiet" }, `Time that each gadget worked ${hasStages ? "for this image" : "so far"}; gadgets work side by side.`));
+    return el("section", {}, el("h3", {}, title), ...about, el("ol", { class: "stages" }, ...rows), el("p", { class: "quiet" }, `Time that each gadget worked in this scan ${hasStages ? "until this image" : "so far"}; gadgets work side by side.`));
   }
 
   private models(image: Image): HTMLElement | undefined {
@@ -300,6 +300,23 @@ export class Details {
     made.append(el("dl", { class: "facts wide" }, ...rows));
     return made;
   }
+}
+
+/** Time that gadgets worked until an image was ready: images that leave the chain together share it. */
+function stagesUntil(images: readonly Image[], last: Image): StageTime[] {
+  const sums = new Map<string, StageTime>();
+  for (const image of images) {
+    if (image.id > last.id) continue;
+    // A chain may have a gadget twice.
+    const times = new Map<string, number>();
+    for (const stage of image.latency?.stages ?? []) {
+      const nth = times.get(stage.gadget) ?? 0;
+      times.set(stage.gadget, nth + 1);
+      const key = `${stage.gadget} ${nth}`;
+      sums.set(key, { ...stage, busyMs: stage.busyMs + (sums.get(key)?.busyMs ?? 0) });
+    }
+  }
+  return [...sums.values()];
 }
 
 function modelElement(model: Provenance): HTMLElement {

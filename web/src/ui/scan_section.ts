@@ -35,6 +35,7 @@ export class ScanSection {
   private readonly progress = el("progress", { max: 1, "aria-label": "readouts" });
   private readonly notices = el("div", { class: "notices" });
   private readonly grid = el("div", { class: "groups" });
+  private readonly waiting = el("p", { class: "waiting quiet" }, "Images appear here as soon as the first one is reconstructed.");
   private readonly groups = new Map<string, HTMLElement>();
   private readonly sight: IntersectionObserver;
   private readonly sizes: ResizeObserver;
@@ -51,7 +52,7 @@ export class ScanSection {
     });
     this.toggle.append(el("span", { class: "scan-arrow", "aria-hidden": "true" }), this.name, this.badgePlace, this.state, this.progress, this.about);
     this.toggle.addEventListener("click", () => this.setOpen(!this.isOpen));
-    this.element.append(this.toggle, this.notices, this.grid);
+    this.element.append(this.toggle, this.notices, this.waiting, this.grid);
     this.element.dataset.session = String(scan.session.id);
     this.sight = new IntersectionObserver((entries) => {
       for (const entry of entries) {
@@ -95,6 +96,7 @@ export class ScanSection {
     const progress = progressOf(session);
     const isRunning = !hasEnded(session) && !isFromBefore;
     this.progress.hidden = !isRunning;
+    this.waiting.hidden = !isRunning || !this.isOpen || images.length > 0;
     if (progress === undefined) this.progress.removeAttribute("value");
     else this.progress.value = progress;
     const verdict = worstVerdict(images.filter(({ image }) => image.kind === ImageKind.MAP).map(({ image }) => image));
@@ -123,6 +125,8 @@ export class ScanSection {
       session.chain,
       session.replay && `replay of ${session.replay}`,
       `${images.length} ${images.length === 1 ? "image" : "images"}`,
+      session.nErrors > 0n && `${session.nErrors} ${session.nErrors === 1n ? "error" : "errors"}`,
+      session.nWarnings > 0n && `${session.nWarnings} ${session.nWarnings === 1n ? "warning" : "warnings"}`,
       last !== undefined && `last image ${spanText(last)} after its readout`,
       ended ? agoText(now - session.endedUnixMs) : `since ${clockText(session.startedUnixMs)}, ${bytesText(Number(session.nBytesIn))}`,
     ];

@@ -70,7 +70,7 @@ export interface StateWords {
 }
 
 export function stateOf(session: Session, isFromBefore: boolean): StateWords {
-  if (isFromBefore) return { className: "before", text: "from before the server's restart" };
+  if (isFromBefore) return { className: "before", text: "before the restart" };
   switch (session.state) {
     case SessionState.OPENING:
       return { className: "running", text: "begins" };
