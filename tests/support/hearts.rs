@@ -3,7 +3,9 @@
 use ismrmrd::{Image, ImageHeader, ImageType, Meta};
 use ndarray::Array4;
 use phantom::{
-    Dataset, ImageContent, ImageOptions, SegmentationContrast, SegmentationDataset, Values,
+    Dataset, ImageContent, ImageOptions, LineOptions, LineOrder, Molli, Motion, Noise, Rhythm,
+    SegmentationContrast, SegmentationDataset, Setup, ShortAxisOptions, SignalModel, SimulatedScan,
+    Subject, Values,
 };
 
 /// A seed that no training command uses.
@@ -61,6 +63,21 @@ fn made(index: u64, options: ImageOptions) -> (Image, Vec<u16>) {
         ..ImageHeader::default()
     };
     (Image::new(header, Meta::new(), pixels), classes)
+}
+
+/// A MOLLI scan of a still heart.
+pub fn molli() -> SimulatedScan {
+    let setup = Setup {
+        matrix_size: [64, 48],
+        n_channels: 4,
+        // Else an image does not fit between an inversion and 100 ms after it.
+        lines: LineOptions { order: LineOrder::Centric, ..LineOptions::default() },
+        motion: Motion::still(Rhythm::default()),
+        signal_model: SignalModel::Ideal,
+        noise: Noise::Sd(1e-3),
+        ..Setup::new(Subject::ShortAxis(ShortAxisOptions::default()))
+    };
+    SimulatedScan::new(&Molli::default(), setup).expect("a good setup")
 }
 
 /// 2 |A ∩ B| / (|A| + |B|) of the pixels of a class.

@@ -3,6 +3,7 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+pub mod control;
 pub mod hearts;
 pub mod networks;
 pub mod onnx;
@@ -67,6 +68,8 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 pub struct TestServer {
     child: Child,
     pub address: String,
+    /// The control plane's HOST:PORT, where the test asked for one.
+    pub http: String,
     pub data: TempDir,
     log: Arc<Mutex<String>>,
 }
@@ -88,6 +91,8 @@ impl TestServer {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data.path())
             .args(arguments)
+            // A test that watches asks for it; the usual port is for people.
+            .args(if arguments.contains(&"--http") { &[][..] } else { &["--http", "none"] })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -108,7 +113,12 @@ impl TestServer {
         let address = address.unwrap_or_else(|| {
             panic!("the server does not listen: {first} {}", log.lock().expect("no panic"))
         });
-        Self { child, address, data, log }
+        let mut http = String::new();
+        if arguments.contains(&"--http") && !arguments.contains(&"none") {
+            stdout.read_line(&mut http).expect("readable");
+        }
+        let http = http.trim().rsplit_once("://").map_or(String::new(), |(_, at)| at.to_owned());
+        Self { child, address, http, data, log }
     }
 
     /// Its folder, for the next one.

@@ -14,7 +14,7 @@ export function launch(options = {}) {
   return puppeteer.launch({
     executablePath: chromium(),
     // Nobody else has this browser, and a container has no sandbox to give.
-    args: ["--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb"],
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--force-color-profile=srgb"],
     defaultViewport: { width: 1680, height: 1000 },
     ...options,
   });

@@ -34,9 +34,21 @@ pub fn run(
     address: &str,
     opening: Opening,
     messages: impl Iterator<Item = Result<wire::Message>> + Send,
+    on_message: impl FnMut(wire::Message) -> Result<()>,
+) -> Result<Finished> {
+    run_on(connect(address)?, opening, messages, on_message)
+}
+
+/// The same on a connection that is there.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on(
+    stream: TcpStream,
+    opening: Opening,
+    messages: impl Iterator<Item = Result<wire::Message>> + Send,
     mut on_message: impl FnMut(wire::Message) -> Result<()>,
 ) -> Result<Finished> {
-    let stream = connect(address)?;
     stream.set_nodelay(true).context("TCP_NODELAY")?;
     let sending = stream.try_clone().context("the connection cannot be shared")?;
     let mut reader = Reader::new(stream);

@@ -19,6 +19,7 @@ macro_rules! outln {
 mod chains;
 mod cli;
 mod client;
+mod control;
 mod demo;
 mod evaluate;
 mod gadgets;
@@ -33,6 +34,7 @@ mod outcome;
 mod palette;
 mod picture;
 mod recording;
+mod recordings;
 mod replay;
 mod serve;
 mod simulate;
@@ -46,7 +48,7 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::start(&cli.log);
+    let log = logging::start(&cli.log);
     server::keep_freed_memory();
     // Without a name they would have that of the gadget that first asked for them.
     let workers = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("compute {number}"));
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
         tracing::warn!("threads for computing: {error}");
     }
     let result = match cli.command {
-        Command::Serve(options) => serve::run(options),
+        Command::Serve(options) => serve::run(options, log),
         Command::Replay(options) => replay::run(&options),
         Command::Simulate(options) => simulate::run(&options),
         Command::Inspect(options) => inspect::run(&options),

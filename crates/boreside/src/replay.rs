@@ -196,7 +196,7 @@ fn chain_of(
 
 /// Recorded parameters and those from the command line in one JSON text. A chain that was
 /// chosen here goes before the recorded one.
-fn merged(
+pub fn merged(
     recorded: Option<String>,
     own: &[String],
     chain_is_chosen: bool,

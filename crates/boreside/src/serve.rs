@@ -8,9 +8,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use pipeline::Services;
 use serde::Deserialize;
+use server::control::log_tail::LogTail;
 use server::{JournalSettings, Server, Settings};
 
 use crate::cli::{ChainFolder, DataFolder, ModelOptions};
+use crate::control::{self, HttpSettings};
 use crate::noise::ARCHIVE;
 use crate::{gadgets, maps, models};
 
@@ -19,6 +21,8 @@ use crate::{gadgets, maps, models};
 pub struct ServeOptions {
     #[command(flatten)]
     pub settings: ServeSettings,
+    #[command(flatten)]
+    pub http: HttpSettings,
     /// Settings file (TOML): the names of these flags with underscores
     #[arg(long, env = "BORESIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -189,17 +193,37 @@ fn seconds(name: &str, value: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(positive(name, value)?).with_context(|| format!("--{name}"))
 }
 
-fn read_settings(path: &Path) -> Result<ServeSettings> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("settings file {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("settings file {}", path.display()))
+/// A settings file.
+#[derive(Debug, Default)]
+struct SettingsFile {
+    settings: ServeSettings,
+    http: HttpSettings,
 }
 
-/// Serves until it is told to stop.
-pub fn run(options: ServeOptions) -> Result<()> {
-    let settings = match &options.config {
-        Some(path) => options.settings.or(read_settings(path)?),
-        None => options.settings,
+impl SettingsFile {
+    /// All names stand beside each other; each belongs to one of the two.
+    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        let (http, settings) = toml::from_str::<toml::Table>(text)?
+            .into_iter()
+            .partition::<toml::Table, _>(|(name, _)| HttpSettings::has(name));
+        Ok(Self { settings: settings.try_into()?, http: http.try_into()? })
+    }
+}
+
+fn read_settings(path: &Path) -> Result<SettingsFile> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("settings file {}", path.display()))?;
+    SettingsFile::parse(&text).with_context(|| format!("settings file {}", path.display()))
+}
+
+/// Serves until it is told to stop. `log`: its last lines, for those who follow it.
+pub fn run(options: ServeOptions, log: Arc<LogTail>) -> Result<()> {
+    let (settings, http) = match &options.config {
+        Some(path) => {
+            let file = read_settings(path)?;
+            (options.settings.or(file.settings), options.http.or(file.http))
+        }
+        None => (options.settings, options.http),
     };
     // Those of a settings file were not looked at yet.
     for folder in [&settings.chains, &settings.models].into_iter().flatten() {
@@ -212,7 +236,9 @@ pub fn run(options: ServeOptions) -> Result<()> {
     let networks =
         models::service(&settings.networks(), &DataFolder { data: settings.data.clone() });
     let data = DataFolder { data: settings.data.clone() }.path();
+    let data_folder = DataFolder { data: settings.data.clone() };
     let mut settings = settings.resolve()?;
+    settings.live = http.live(&data)?;
     settings.services =
         Services::default().with(Arc::clone(&networks)).with(maps::service(Some(&data)));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -221,13 +247,22 @@ pub fn run(options: ServeOptions) -> Result<()> {
         .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8))
         .build()
         .context("the sockets' threads cannot be started")?;
-    let cut_off = runtime.block_on(async {
+    let (cut_off, control) = runtime.block_on(async {
         let server = Server::bind(address, settings, chains).await?;
+        let control = control::start(&http, &server, &networks, data_folder, log)?;
         outln!("listening on {}", server.local_addr()?);
+        if let Some((_, url)) = &control {
+            outln!("viewer and control plane on {url}");
+        }
         // Scans may come while networks are loaded.
         networks.warm_up();
-        Ok::<_, anyhow::Error>(server.run(stop_signal()).await)
+        let cut_off = server.run(stop_signal()).await;
+        Ok::<_, anyhow::Error>((cut_off, control))
     })?;
+    // Those who watch have seen how the last session ends.
+    if let Some((control, _)) = control {
+        control.stop();
+    }
     // Threads of a chain that hangs would keep the program from ending.
     runtime.shutdown_background();
     if cut_off > 0 {
@@ -266,13 +301,15 @@ mod tests {
 
     #[test]
     fn flags_go_before_the_file_and_unknown_names_are_refused() {
-        let file: ServeSettings =
-            toml::from_str("max_sessions = 3\nidle_timeout_s = 2").expect("good");
+        let text = "max_sessions = 3\nhttp = \"none\"\nidle_timeout_s = 2";
+        let SettingsFile { settings: file, http } = SettingsFile::parse(text).expect("good");
+        assert_eq!(http.http.as_deref(), Some("none"));
         let flags = ServeSettings { max_sessions: Some(9), ..ServeSettings::default() };
         let settings = flags.or(file).resolve().expect("all values are good");
         assert_eq!(settings.max_sessions, 9);
         assert_eq!(settings.timeouts.idle, Duration::from_secs(2));
-        assert!(toml::from_str::<ServeSettings>("max_session = 3").is_err());
+        assert!(SettingsFile::parse("max_session = 3").is_err());
+        assert!(SettingsFile::parse("http = 3").is_err());
         let bad = ServeSettings { idle_timeout_s: Some(-1.0), ..ServeSettings::default() };
         assert!(bad.resolve().is_err());
     }

@@ -39,6 +39,6 @@ pub use k_space::KSpace;
 pub use message::{Accept, Give, Kinds, Message, Place};
 pub use parametric_map::{ParametricMap, Presentation, REMARK_KEY, Unit, Verdict, View};
 pub use registry::{GadgetEntry, Registry, nearest};
-pub use runtime::{Canceller, Fault, GadgetStatistics, Run, Severity, Statistics};
+pub use runtime::{CALL_BOUNDS_S, Canceller, Fault, GadgetStatistics, Run, Severity, Statistics};
 pub use scan::{Scan, ScanError};
 pub use services::Services;

@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 
 use crate::journal::JournalStore;
+use crate::live::Live;
+use crate::replays::Replays;
 use crate::session;
 use crate::{NoiseArchive, NoiseSettings, Settings};
 
@@ -34,6 +36,10 @@ pub(crate) struct Shared {
     pub journal: Option<Arc<JournalStore>>,
     /// Noise of earlier scans.
     pub noise: Noise,
+    /// What can be watched.
+    pub live: Arc<Live>,
+    /// Sessions that are replays.
+    pub replays: Replays,
     /// Whether the server goes on.
     pub shutdown: watch::Sender<Shutdown>,
     next_session: AtomicU64,
@@ -132,11 +138,14 @@ impl Server {
             }
         });
         let noise = Noise::open(&settings.noise);
+        let live = Live::new(&settings.live);
         let shared = Shared {
             settings,
             chains,
             journal,
             noise,
+            live,
+            replays: Replays::default(),
             shutdown: watch::Sender::new(Shutdown::No),
             next_session: AtomicU64::new(1),
         };
@@ -149,6 +158,11 @@ impl Server {
     /// The system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// What its sessions share, for the control plane.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Serves until `shutdown` is ready, then lets running scans finish, within their time.
@@ -202,6 +216,9 @@ impl Server {
             // They still tell their clients.
             let _ = tokio::time::timeout(LAST_WORDS, places.acquire_many(all)).await;
         }
+        let live = Arc::clone(&shared.live);
+        // What it could not write it has said.
+        let _ = tokio::task::spawn_blocking(move || live.close()).await;
         if let Noise::Archive(archive) = &shared.noise {
             let archive = Arc::clone(archive);
             // Where the disk does not take it, the archive has said so.

@@ -7,6 +7,8 @@ use ismrmrd::wire::Limits;
 use pipeline::Services;
 use pipeline::noise::NoiseLimits;
 
+use crate::live::LiveSettings;
+
 /// Settings of the server.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -24,6 +26,8 @@ pub struct Settings {
     pub noise: NoiseSettings,
     /// What gadgets are given beside their scan.
     pub services: Services,
+    /// What can be watched of sessions and images.
+    pub live: LiveSettings,
 }
 
 /// How long things may take.
@@ -71,6 +75,7 @@ impl Default for Settings {
             save_dir: None,
             noise: NoiseSettings::default(),
             services: Services::default(),
+            live: LiveSettings::default(),
         }
     }
 }

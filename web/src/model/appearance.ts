@@ -11,6 +11,8 @@ export interface Preset {
 /** Shares of the values that are darker and brighter than a window made of them. */
 const DARKEST = 0.005;
 const BRIGHTEST = 0.995;
+/** Values that are looked at, about. */
+const SAMPLE = 8192;
 /** R² of fits that are worth a look: below, a fit is no fit. */
 const FITS_WELL: Range = [0.8, 1];
 
@@ -33,11 +35,20 @@ export function rangeOf(image: Image, values: Float32Array): Range {
   return rangeOfValues(values, image.zeroIsInvalid);
 }
 
+/** Windows that were found already: values do not change. */
+const found = new WeakMap<Float32Array, Range>();
+
 /** A window that all but the outermost values lie in. */
 export function rangeOfValues(values: Float32Array, zeroIsInvalid: boolean): Range {
+  const known = found.get(values) ?? fittedTo(values, zeroIsInvalid);
+  found.set(values, known);
+  return known;
+}
+
+function fittedTo(values: Float32Array, zeroIsInvalid: boolean): Range {
   const isWanted = (value: number) => Number.isFinite(value) && !(zeroIsInvalid && value === 0);
   // Of large images every so many values.
-  const step = Math.max(1, Math.floor(values.length / 65536));
+  const step = Math.max(1, Math.floor(values.length / SAMPLE));
   const sample = values.filter((value, i) => i % step === 0 && isWanted(value)).sort();
   if (sample.length === 0) return [0, 1];
   const at = (share: number) => sample[Math.round(share * (sample.length - 1))] ?? 0;

@@ -271,7 +271,8 @@ export class Panel {
       this.colored.width = width;
       this.colored.height = height;
     }
-    const context = this.colored.getContext("2d");
+    // Written by the processor, read by it: on a graphics card it would travel twice.
+    const context = this.colored.getContext("2d", { willReadFrequently: true });
     const pixels = context?.createImageData(width, height);
     if (!context || !pixels) return;
     const into = new Uint32Array(pixels.data.buffer);

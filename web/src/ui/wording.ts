@@ -20,9 +20,11 @@ export function agoText(ms: number): string {
   return ms < 1500 ? "now" : `${ms < 60_000 ? `${Math.round(ms / 1000)} s` : spanText(ms)} ago`;
 }
 
+// Made once: that is slow.
+const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
 export function clockText(unixMs: number): string {
-  const time = new Date(unixMs);
-  return time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return CLOCK.format(unixMs);
 }
 
 export function bytesText(n: number): string {

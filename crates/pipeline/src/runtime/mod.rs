@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 pub use fault::{Fault, Severity};
 pub(crate) use node::{ErasedGadget, TypedGadget};
 pub(crate) use parallel::{Branch, Merge};
-pub use statistics::{GadgetStatistics, Statistics};
+pub use statistics::{CALL_BOUNDS_S, GadgetStatistics, Statistics};
 
 use crate::{Chain, Kinds, Message, Scan};
 

@@ -4,6 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Upper bounds of the classes that calls are counted in by how long they took, s. A last class
+/// has those that took longer.
+pub const CALL_BOUNDS_S: [f64; 9] = [1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
+
+/// The class of a call.
+fn class_of(busy: Duration) -> usize {
+    let busy_s = busy.as_secs_f64();
+    CALL_BOUNDS_S.iter().position(|bound| busy_s <= *bound).unwrap_or(CALL_BOUNDS_S.len())
+}
+
 /// Counts and times of one gadget; it is read while the chain runs.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -12,6 +22,7 @@ pub(crate) struct Counters {
     faults: AtomicU64,
     busy_ns: AtomicU64,
     longest_ns: AtomicU64,
+    calls: [AtomicU64; CALL_BOUNDS_S.len() + 1],
 }
 
 impl Counters {
@@ -22,6 +33,7 @@ impl Counters {
         self.messages_out.fetch_add(messages_out, Ordering::Relaxed);
         self.busy_ns.fetch_add(busy_ns, Ordering::Relaxed);
         self.longest_ns.fetch_max(busy_ns, Ordering::Relaxed);
+        self.calls[class_of(busy)].fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn add_fault(&self) {
@@ -50,6 +62,8 @@ pub struct GadgetStatistics {
     pub busy: Duration,
     /// Longest single call.
     pub longest: Duration,
+    /// Calls by how long they took: up to each of [`CALL_BOUNDS_S`], and longer.
+    pub calls: [u64; CALL_BOUNDS_S.len() + 1],
 }
 
 impl Statistics {
@@ -62,7 +76,25 @@ impl Statistics {
             faults: counters.faults.load(Ordering::Relaxed),
             busy: Duration::from_nanos(counters.busy_ns.load(Ordering::Relaxed)),
             longest: Duration::from_nanos(counters.longest_ns.load(Ordering::Relaxed)),
+            calls: std::array::from_fn(|class| counters.calls[class].load(Ordering::Relaxed)),
         };
         self.gadgets.iter().map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_how_long_they_took() {
+        let counters = Arc::new(Counters::default());
+        for us in [0, 10, 11, 2000, 4_000_000] {
+            counters.add(1, 1, Duration::from_micros(us));
+        }
+        let statistics = Statistics { gadgets: vec![("x".to_owned(), counters)] };
+        let [gadget] = &statistics.snapshot()[..] else { panic!("one gadget") };
+        assert_eq!(gadget.calls, [2, 1, 0, 1, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(gadget.longest, Duration::from_secs(4));
     }
 }

@@ -10,11 +10,12 @@ use tokio::sync::mpsc;
 
 use crate::journal::{JournalWriter, Piece};
 use crate::listener::Shared;
+use crate::proto::JournalState;
 use crate::query;
-use crate::session::Sent;
 use crate::session::intake::Intake;
 use crate::session::opening::{Opening, Request};
 use crate::session::outgoing::{self, Reply, Summary};
+use crate::session::{Sent, Watched};
 
 /// Warnings of the survey that a client must know of: its images are not what they seem. The
 /// others are for the log.
@@ -48,6 +49,7 @@ pub(super) struct Conversation {
     n_readouts: u64,
     n_bytes: u64,
     has_closed: bool,
+    watched: Watched,
 }
 
 impl Conversation {
@@ -57,7 +59,13 @@ impl Conversation {
         shared: Arc<Shared>,
         intake: Intake,
         inputs: outgoing::Inputs,
+        watched: Watched,
     ) -> Self {
+        watched.record.journal(match &journal {
+            Some(Ok(_)) => JournalState::Kept,
+            Some(Err(_)) => JournalState::Stopped,
+            None => JournalState::None,
+        });
         let journal = match journal {
             Some(Ok(journal)) => Some(journal),
             Some(Err(reason)) => {
@@ -83,6 +91,7 @@ impl Conversation {
             n_readouts: 0,
             n_bytes: 0,
             has_closed: false,
+            watched,
         }
     }
 
@@ -142,10 +151,12 @@ impl Conversation {
     /// Journals a piece that has arrived and handles all whole messages in it.
     async fn take(&mut self, piece: Arc<Piece>) {
         self.n_bytes += piece.payload().len() as u64;
+        self.watched.record.count_bytes_in(piece.payload().len() as u64);
         if let Some(journal) = &mut self.journal
             && let Err(stopped) = journal.append(piece).await
         {
             self.journal = None;
+            self.watched.record.journal(JournalState::Stopped);
             tracing::warn!("{stopped}");
             self.say("WARNING", &format!("journal: {stopped}")).await;
         }
@@ -249,6 +260,7 @@ impl Conversation {
             }
         }
         self.header.clone_from(&scan.header);
+        self.watched.record.starts(&chain, &scan.header_text, scan.header.as_ref());
         let contract = ScannerContract::new(&chain, scan.header.as_ref());
         let Some(inputs) = &mut self.inputs else { return };
         let Some(results) = inputs.results.take() else { return };
@@ -274,6 +286,9 @@ impl Conversation {
                         self.say("WARNING", &text).await;
                     }
                 }
+                let queues = [("chain", input.downgrade()), ("results", held.downgrade())];
+                self.watched.record.runs(run.statistics.clone(), queues);
+                self.watched.live.tell(&self.watched.record);
                 self.phase = Phase::Streaming(input);
                 self.run = Some(run);
             }
@@ -296,7 +311,10 @@ impl Conversation {
     async fn feed(&mut self, message: wire::Message) {
         let Phase::Streaming(input) = &self.phase else { return };
         self.survey.observe(&message);
-        self.n_readouts += u64::from(matches!(message, wire::Message::Acquisition(_)));
+        if matches!(message, wire::Message::Acquisition(_)) {
+            self.n_readouts += 1;
+            self.watched.record.count_readout();
+        }
         let messages = match Message::from_wire(message) {
             Ok(messages) => messages,
             Err(wire::Message::Text(text)) => return tracing::info!("client: {text}"),
@@ -316,6 +334,10 @@ impl Conversation {
 
     /// Takes no more data: closes the chain's input, or the results' channel where there is none.
     pub(super) fn stop_listening(&mut self) {
+        if matches!(self.phase, Phase::Streaming(_)) {
+            self.watched.record.finishes();
+            self.watched.live.tell(&self.watched.record);
+        }
         self.phase = Phase::Deaf;
         if let Some(inputs) = &mut self.inputs {
             inputs.results = None;

@@ -7,6 +7,7 @@ mod outgoing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -18,6 +19,7 @@ use tracing::Instrument;
 use crate::Timeouts;
 use crate::journal::JournalWriter;
 use crate::listener::{Shared, Shutdown};
+use crate::live::{Live, SessionRecord};
 use conversation::Conversation;
 use intake::Intake;
 use outgoing::{Outgoing, Summary};
@@ -50,15 +52,26 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         tracing::debug!("{peer} sent nothing");
         return;
     };
-    let (id, journal) = begin_journal(&shared, peer).await;
+    let replay = shared.replays.take(peer);
+    let (id, journal) = match &replay {
+        // What is replayed is kept already.
+        Some(_) => (shared.next_session(), None),
+        None => begin_journal(&shared, peer).await,
+    };
+    let watched = Watched::begin(&shared.live, id, peer);
+    if let Some(replay) = replay {
+        watched.record.is_replay_of(replay.what.clone());
+        replay.has_begun(id);
+    }
     let span = tracing::info_span!("session", id);
     async {
         tracing::info!("{peer} connected");
         let Timeouts { total, drain, write, .. } = shared.settings.timeouts;
-        let (outgoing, inputs) = Outgoing::new(id, write_half, write);
+        let (outgoing, inputs) = Outgoing::new(id, write_half, write, watched.clone());
         let stop = outgoing.stop();
         let writer = tokio::spawn(outgoing.run().in_current_span());
-        let mut session = Conversation::new(id, journal, Arc::clone(&shared), intake, inputs);
+        let mut session =
+            Conversation::new(id, journal, Arc::clone(&shared), intake, inputs, watched.clone());
         let started = Instant::now();
         let mut sent = Sent { writer, summary: None };
         let (reason, left) = tokio::select! {
@@ -94,9 +107,55 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
             }
         }
         session.end(sent.summary.unwrap_or_default(), &reason, started.elapsed()).await;
+        watched.end(&reason);
     }
     .instrument(span)
     .await;
+}
+
+/// What is told of a session to those who watch.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    live: Arc<Live>,
+    record: Arc<SessionRecord>,
+    ending: Arc<Ending>,
+}
+
+/// Tells that a session has ended, whatever becomes of its task.
+struct Ending {
+    live: Arc<Live>,
+    record: Arc<SessionRecord>,
+    is_told: AtomicBool,
+}
+
+impl Ending {
+    fn tell(&self, reason: &str) {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            self.live.end(&self.record, reason);
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.tell("the session's task has panicked");
+    }
+}
+
+impl Watched {
+    fn begin(live: &Arc<Live>, id: u64, peer: SocketAddr) -> Self {
+        let (live, record) = (Arc::clone(live), live.begin(id, peer));
+        let ending = Ending {
+            live: Arc::clone(&live),
+            record: Arc::clone(&record),
+            is_told: AtomicBool::new(false),
+        };
+        Self { live, record, ending: Arc::new(ending) }
+    }
+
+    fn end(&self, reason: &str) {
+        self.ending.tell(reason);
+    }
 }
 
 /// Waits until the server's shutdown has come so far.

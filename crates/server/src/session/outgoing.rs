@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, mpsc};
 
-use crate::session::{WAITING_REPLIES, WAITING_RESULTS};
+use crate::session::{WAITING_REPLIES, WAITING_RESULTS, Watched};
 
 /// Results are gathered up to so many bytes before they are written.
 const GATHER_BYTES: usize = 256 << 10;
@@ -68,10 +68,16 @@ pub(crate) struct Outgoing {
     n_errors: u64,
     n_unsent: u64,
     stop: Arc<Notify>,
+    watched: Watched,
 }
 
 impl Outgoing {
-    pub fn new(session: u64, socket: OwnedWriteHalf, write_timeout: Duration) -> (Self, Inputs) {
+    pub fn new(
+        session: u64,
+        socket: OwnedWriteHalf,
+        write_timeout: Duration,
+        watched: Watched,
+    ) -> (Self, Inputs) {
         let (reply_sender, replies) = mpsc::channel(WAITING_REPLIES);
         let (fault_sender, faults) = mpsc::unbounded_channel();
         let (result_sender, results) = mpsc::channel(WAITING_RESULTS);
@@ -88,6 +94,7 @@ impl Outgoing {
             n_errors: 0,
             n_unsent: 0,
             stop: Arc::default(),
+            watched,
         };
         let inputs =
             Inputs { replies: reply_sender, faults: fault_sender, results: Some(result_sender) };
@@ -182,7 +189,10 @@ impl Outgoing {
             match tokio::time::timeout(self.write_timeout, self.socket.write_buf(&mut self.buffer))
                 .await
             {
-                Ok(Ok(n)) => self.summary.n_bytes += n as u64,
+                Ok(Ok(n)) => {
+                    self.summary.n_bytes += n as u64;
+                    self.watched.record.count_bytes_out(n as u64);
+                }
                 Ok(Err(error)) => return Err(format!("the client is gone: {error}")),
                 Err(_) => {
                     let limit = self.write_timeout.as_secs_f32();
@@ -194,6 +204,7 @@ impl Outgoing {
     }
 
     fn put_fault(&mut self, fault: &Fault) {
+        self.watched.record.fault(fault);
         self.summary.n_faults += u64::from(fault.severity != Severity::Info);
         let level = match fault.severity {
             Severity::Info => {
@@ -216,6 +227,7 @@ impl Outgoing {
     fn put_reply(&mut self, reply: Reply) {
         match reply {
             Reply::Text { level, text } => {
+                self.watched.record.text(level, &text);
                 self.summary.n_faults += 1;
                 self.n_errors += u64::from(level == "ERROR");
                 self.put_text(level, &text);
@@ -251,6 +263,8 @@ impl Outgoing {
         for message in messages {
             self.summary.n_images += u64::from(matches!(message, wire::Message::Image(_)));
             self.put(&message);
+            // It goes on by its handle, to who looks at it elsewhere.
+            self.watched.live.publish(&self.watched.record, message);
         }
     }
 
