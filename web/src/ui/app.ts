@@ -1,6 +1,5 @@
 /** The page: what comes from the server goes into sections, what the reader does goes to panels. */
 
-import { PALETTES } from "../colors/palette";
 import { Link, type LinkState } from "../model/link";
 import { PixelStore } from "../model/pixels";
 import { Store, type Change } from "../model/store";
@@ -8,7 +7,7 @@ import { hasEnded } from "../model/store";
 import { ImageKind } from "../proto/boreside/v1/images_pb";
 import type { WatchResponse } from "../proto/boreside/v1/live_pb";
 import type { ServerInfo } from "../proto/boreside/v1/server_pb";
-import { toPixels, toShares, type Tool } from "./shared";
+import type { Tool } from "./shared";
 import { Banner } from "./banner";
 import { Details } from "./details";
 import { saveExport, saveNifti, savePicture } from "./downloads";
@@ -16,7 +15,8 @@ import { button, el, setText } from "./element";
 import { helpDialog } from "./help";
 import { actionOf, type Action } from "./keys";
 import type { Panel } from "./panel";
-import { closePolygon, contourHint } from "./pointer";
+import { actOnPanel, type PanelActions } from "./panel_actions";
+import { contourHint } from "./pointer";
 import { ScanList } from "./scan_list";
 import { ScanSection, type SectionHost } from "./scan_section";
 import { Timings } from "./timings";
@@ -347,6 +347,13 @@ export class App {
     });
   }
 
+  private readonly panelActions: PanelActions = {
+    windowChanged: (panel) => this.windowChanged(panel),
+    toggleEnlarged: (panel) => this.enlarge(this.enlarged ? undefined : panel),
+    savePicture: (panel) => this.savePicture(panel),
+    inGrid: () => [...this.main.querySelectorAll<HTMLElement>(".panel")].filter((element) => element.offsetParent !== null),
+  };
+
   private tick(): void {
     this.banner.tick();
     for (const section of this.sections.values()) section.tick();
@@ -384,70 +391,7 @@ export class App {
         this.enlarge(undefined);
         return true;
       default:
-        return this.active ? this.actOnPanel(action, this.active.section, this.active.panel) : false;
-    }
-  }
-
-  private actOnPanel(action: Action, section: ScanSection, panel: Panel): boolean {
-    const { shared } = section;
-    switch (action.do) {
-      case "frame":
-        panel.goTo(panel.index + action.by);
-        return true;
-      case "panel": {
-        const all = [...this.main.querySelectorAll<HTMLElement>(".panel")].filter((element) => element.offsetParent !== null);
-        all[all.indexOf(panel.element) + action.by]?.focus();
-        return true;
-      }
-      case "play":
-        panel.setPlaying(!panel.isPlaying);
-        return true;
-      case "zoom": {
-        const projection = panel.projection();
-        const middle = projection && { x: projection.screen.width / 2, y: projection.screen.height / 2 };
-        if (projection && middle) shared.setView(projection.zoomed(action.by, middle));
-        return true;
-      }
-      case "cursor-x":
-      case "cursor-y": {
-        const plane = panel.plane();
-        if (!plane) return false;
-        const at = toPixels(shared.cursor ?? { x: 0.5, y: 0.5 }, plane);
-        const [dx, dy] = action.do === "cursor-x" ? [action.by, 0] : [0, action.by];
-        const within = (value: number, n: number) => Math.min(Math.max(Math.round(value), 0), n - 1);
-        shared.setCursor(toShares({ x: within(at.x + dx, plane.width), y: within(at.y + dy, plane.height) }, plane));
-        return true;
-      }
-      case "whole":
-        shared.setView({ zoom: 1, center: { x: 0.5, y: 0.5 } });
-        return true;
-      case "reset-window":
-        panel.range = undefined;
-        panel.palette = undefined;
-        this.windowChanged(panel);
-        return true;
-      case "palette":
-        panel.palette = PALETTES[(PALETTES.indexOf(panel.shownPalette()) + 1) % PALETTES.length];
-        this.windowChanged(panel);
-        return true;
-      case "enlarge":
-        this.enlarge(this.enlarged ? undefined : panel);
-        return true;
-      case "delete":
-        if (shared.selected !== undefined) shared.removeRegion(shared.selected);
-        return true;
-      case "clear":
-        shared.clear();
-        return true;
-      case "close-polygon":
-        if (shared.drawing.open.length === 0) return false;
-        closePolygon(panel);
-        return true;
-      case "picture":
-        this.savePicture(panel);
-        return true;
-      default:
-        return false;
+        return this.active ? actOnPanel(action, this.active.section, this.active.panel, this.panelActions) : false;
     }
   }
 }
