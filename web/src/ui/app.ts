@@ -387,9 +387,17 @@ export class App {
         if (newest) this.goTo(newest.key);
         return true;
       }
-      case "back":
-        this.enlarge(undefined);
+      case "back": {
+        // First what is being drawn is given up.
+        const shared = this.active?.section.shared;
+        if (shared && shared.drawing.open.length > 0) {
+          shared.drawing.open = [];
+          shared.drawn();
+        } else {
+          this.enlarge(undefined);
+        }
         return true;
+      }
       default:
         return this.active ? actOnPanel(action, this.active.section, this.active.panel, this.panelActions) : false;
     }

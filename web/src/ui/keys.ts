@@ -78,7 +78,7 @@ export const KEYS: readonly { readonly title: string; readonly entries: readonly
     entries: [
       { keys: "↑ ↓", what: "panel before, next panel", bound: [...one("ArrowUp", { do: "panel", by: -1 }), ...one("ArrowDown", { do: "panel", by: 1 })] },
       { keys: "F", what: "enlarge (or double click)", bound: one("f", { do: "enlarge" }) },
-      { keys: "Esc", what: "back to all", bound: one("Escape", { do: "back" }) },
+      { keys: "Esc", what: "give up a polygon; back to all", bound: one("Escape", { do: "back" }) },
       { keys: "N", what: "newest scan", bound: one("n", { do: "newest" }) },
       { keys: "D", what: "details", bound: one("d", { do: "details" }) },
       { keys: "?", what: "this help", bound: [...one("?", { do: "help" }), ...one("h", { do: "help" })] },
