@@ -312,6 +312,14 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     assert.equal(await readoutAt(page, "T1", 62, 46, SIZE), "1200 ms  at 62, 46");
   });
 
+  test("images that outlived their session are shown", async () => {
+    server.image({ id: 5, session: 9n, series: 1, index: 1, counters: {}, kind: ImageKind.PICTURE, role: "Image", title: "images", shape: [1, 1, 2, 2] }, [1, 2, 3, 4]);
+    await opened();
+    await isThere(page, panel("Image", 9));
+    assert.equal(await textOf(page, ".scan-name"), "session 9");
+    assert.equal(await readoutAt(page, "Image", 1, 0, { width: 2, height: 2 }), "2.00  at 1, 0");
+  });
+
   test("a token is asked for, a wrong one is refused, the right one opens", async () => {
     server.token = "open sesame";
     page = await open(browser, server.url);

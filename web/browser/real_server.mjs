@@ -16,8 +16,9 @@ export class RealServer {
   log = "";
 
   /** Starts it at free ports. */
-  static async start() {
+  static async start(...options) {
     const server = new RealServer();
+    server.options = options;
     server.data = await mkdtemp(join(tmpdir(), "boreside-viewer-"));
     await server.#spawn("127.0.0.1:0");
     // While one works on the page: as it is in dist/, not in the program.
@@ -26,7 +27,7 @@ export class RealServer {
   }
 
   async #spawn(http) {
-    const args = ["serve", "--listen", "127.0.0.1:0", "--http", http, "--data", this.data];
+    const args = ["serve", "--listen", "127.0.0.1:0", "--http", http, "--data", this.data, ...this.options];
     this.#process = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
     this.#process.stderr.on("data", (text) => (this.log = (this.log + text).slice(-20_000)));
     const found = {};

@@ -144,6 +144,31 @@ describe("a scan through the real server", { skip: missing && `skipped: ${missin
     await take("6_again");
   });
 
+  test("images that a killed server kept on disk are there once, with their values", async () => {
+    const keeper = await RealServer.start("--keep-images");
+    const other = await open(browser, keeper.url);
+    try {
+      const { images } = await simulate(keeper, ["molli", "--chain", "molli_t1", "--matrix", "64", "--channels", "2", "--snr", "60"]);
+      const map = images.find(({ role }) => role === "T1");
+      await until(other, (selector) => document.querySelector(selector), panel("T1"));
+      await until(other, () => document.querySelector(".scan-state").textContent === "done");
+      const before = await readoutAt(other, "T1", 32, 32, map);
+      assert.equal(before, `${map.values[32 * 64 + 32].toFixed(0)} ms  at 32, 32`);
+      await keeper.kill();
+      await keeper.restart();
+      await until(other, () => document.querySelector(".banner").textContent.includes("restarted"));
+      await until(other, () => document.querySelector(".scan-state")?.textContent === "done");
+      assert.equal((await other.$$(".scan")).length, 1);
+      assert.equal((await other.$$(panel("T1"))).length, 1);
+      await other.mouse.move(0, 0);
+      assert.equal(await readoutAt(other, "T1", 32, 32, map), before);
+      assert.deepEqual(other.faults, []);
+    } finally {
+      await other.close();
+      await keeper.stop();
+    }
+  });
+
   test("a scan that cannot be reconstructed says why and what to do", async () => {
     await simulate(server, ["molli", "--matrix", "64", "--channels", "2", "--chain", "no_such_chain"]);
     await isThere(".scan-state.failed");

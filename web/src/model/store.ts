@@ -1,8 +1,9 @@
 /** What the page knows of the server: scans and their images, as many as a page can bear. */
 
+import { create } from "@bufbuild/protobuf";
 import type { Image } from "../proto/boreside/v1/images_pb";
 import { Reset_Reason, type WatchResponse } from "../proto/boreside/v1/live_pb";
-import { SessionState, type Session } from "../proto/boreside/v1/sessions_pb";
+import { SessionSchema, SessionState, type Session } from "../proto/boreside/v1/sessions_pb";
 
 /** An image of a scan. */
 export interface ScanImage {
@@ -38,6 +39,8 @@ export class Store {
   private epoch = "";
   private readonly byKey = new Map<string, Scan>();
   private nImages = 0;
+  /** Scans of this epoch that made room for others: what comes of them still is not wanted. */
+  private readonly hadToGo = new Set<string>();
   /** Between a restart of the server and its last old image. */
   private isRestarting = false;
 
@@ -94,6 +97,7 @@ export class Store {
   }
 
   private reset(reason: Reset_Reason): void {
+    this.hadToGo.clear();
     // A line that broke amid the old images of a restart: the server tells them anew.
     if (reason !== Reset_Reason.RESTARTED && !this.isRestarting) {
       this.forget([...this.byKey.values()]);
@@ -131,15 +135,26 @@ export class Store {
   }
 
   private takeImage(image: Image, arrivedMs: number): void {
-    const scan = this.byKey.get(this.scanKey(image.session));
+    const scanKey = this.scanKey(image.session);
+    if (this.hadToGo.has(scanKey)) return;
     const key = this.imageKey(image.id);
-    // An image whose scan made room for others already; or one that came twice.
+    if (!this.byKey.has(scanKey)) this.takeSession(this.sessionOf(image));
+    const scan = this.byKey.get(scanKey);
     if (!scan || scan.images.some((known) => known.key === key)) return;
     const found = { key, image, arrivedMs };
     scan.images.push(found);
     this.nImages++;
     this.makeRoom(scan);
     this.onChange({ kind: "image", scan, image: found });
+  }
+
+  /** The session of an image that outlived it: after a restart a server may have images alone. */
+  private sessionOf(image: Image): Session {
+    const isIts = (other: ScanImage) => other.image.id === image.id && other.image.readyUnixMs === image.readyUnixMs;
+    const before = [...this.byKey.values()].find((scan) => scan.session.id === image.session && scan.images.some(isIts));
+    if (before) return before.session;
+    const startedUnixMs = image.readyUnixMs - (image.latency?.sinceStartMs ?? 0);
+    return create(SessionSchema, { id: image.session, state: SessionState.ENDED, startedUnixMs, endedUnixMs: image.readyUnixMs });
   }
 
   private removeImages(keys: readonly string[]): void {
@@ -158,6 +173,7 @@ export class Store {
     while (this.byKey.size > MOST_SCANS || this.nImages > MOST_IMAGES) {
       const oldest = this.scans().reverse().find((scan) => scan !== newest && hasEnded(scan.session));
       if (!oldest) return;
+      this.hadToGo.add(oldest.key);
       this.forget([oldest]);
     }
   }
