@@ -13,11 +13,11 @@ if (!file || !process.env.BORESIDE) {
   process.exit(2);
 }
 const server = await RealServer.start();
-const browser = await launch({ defaultViewport: { width: 1560, height: 960 } });
+const browser = await launch({ defaultViewport: { width: 1640, height: 840 } });
 try {
   const page = await open(browser, server.url);
   await until(page, () => document.querySelector(".lamp")?.dataset.kind === "live");
-  const heart = ["molli", "--chain", "molli_t1_segments", "--lesion", "infarct@-30:70", "--snr", "40", "--breathing", "free", "--breath-mm", "5"];
+  const heart = ["molli", "--chain", "molli_t1_segments", "--lesion", "infarct@-30:70", "--snr", "120", "--breathing", "free", "--breath-mm", "5"];
   const { code, log, images } = await simulate(server, heart);
   const map = images.find(({ role }) => role === "T1");
   if (code !== 0 || !map) throw new Error(`there is no map:\n${log}\n${server.log}`);

@@ -63,8 +63,8 @@ function isOfMap(image: Image): boolean {
 function rankOf(group: Group): number {
   const kind = group.panels[0]?.kind;
   if (group.key.startsWith("map/")) return 0;
-  if (kind === ImageKind.LABELS || kind === ImageKind.COLOR) return 1;
-  return group.key === "motion" ? 2 : 3;
+  if (group.key === "motion") return 1;
+  return kind === ImageKind.LABELS || kind === ImageKind.COLOR ? 2 : 3;
 }
 
 /** Before the correction is to the left of after, the map of its uncertainty. */

@@ -31,8 +31,11 @@ export interface DetailsHost {
 /** Meta attribute with the values of the wall. */
 const WALL_KEY = "BoresideMyocardium";
 
-/** What a scanner is told of stored integers; here are values. */
-const SCALE = /^\S+ x[\d.e+-]+( \S+)?$/;
+/**
+ * Comments that say for scanners what stands elsewhere here: the scale of stored integers, gadgets
+ * that were left out, networks that were not used.
+ */
+const SAID_ELSEWHERE = /^(\S+ x[\d.e+-]+( \S+)?$|unprocessed: |model \S+( \S+)? not used: )/;
 
 export class Details {
   readonly element = el("aside", { class: "details", "aria-label": "details" });
@@ -92,7 +95,7 @@ export class Details {
     }
     const said = verdict ? [`${verdict.word}: ${verdict.reason}`, verdict.word] : [];
     for (const comment of image.comments) {
-      if (!said.includes(comment) && !SCALE.test(comment)) made.append(el("p", { class: "comment" }, comment));
+      if (!said.includes(comment) && !SAID_ELSEWHERE.test(comment)) made.append(el("p", { class: "comment" }, comment));
     }
     return made;
   }

@@ -350,11 +350,14 @@ export class Panel {
       place.dataset.shown = shown;
       place.replaceChildren(...(verdict ? [badge(verdict)] : []));
     }
-    const remarks = [verdict && verdict.reason, ...image.unprocessed.map((gadget) => `${gadget} failed on it and was left out`)];
+    // What a map's companions lack stands under the map.
+    const isCompanion = image.kind === ImageKind.UNCERTAINTY || image.kind === ImageKind.GOODNESS_OF_FIT;
+    const leftOut = isCompanion ? [] : image.unprocessed.map((gadget) => `${gadget} failed on it and was left out`);
+    const remarks = [verdict && verdict.reason, ...leftOut];
     const remark = remarks.filter(Boolean).join("; ");
     setText(this.remark, remark);
     this.remark.hidden = remark === "";
-    this.remark.className = `remark ${image.unprocessed.length > 0 ? "check" : (verdict?.className ?? "")}`;
+    this.remark.className = `remark ${leftOut.length > 0 ? "check" : (verdict?.className ?? "")}`;
     Object.assign(this.element.dataset, { kind: ImageKind[image.kind], role: image.role, series: String(image.series), id: String(image.id) });
     this.element.setAttribute("aria-label", [name, verdict?.word].filter(Boolean).join(", "));
     const n = this.content.frames.length;
