@@ -13,7 +13,7 @@ if (!file || !process.env.BORESIDE) {
   process.exit(2);
 }
 const server = await RealServer.start();
-const browser = await launch({ defaultViewport: { width: 1640, height: 840 } });
+const browser = await launch({ defaultViewport: { width: 1640, height: 815 } });
 try {
   const page = await open(browser, server.url);
   await until(page, () => document.querySelector(".lamp")?.dataset.kind === "live");
