@@ -393,6 +393,23 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     assert.match((await downloaded("MRD stream", ".mrd")).toString(), /^MRD \d+$/);
   });
 
+  test("the details follow the newest map until somebody chooses", async () => {
+    await opened();
+    await scanned();
+    const title = () => textOf(page, ".details h2");
+    await until(page, () => document.querySelector(".panel.active")?.dataset.role === "T1");
+    server.session(scan.beginning(42));
+    scan.maps(server, 42n, 60);
+    await until(page, () => document.querySelector('.scan[data-session="42"] .panel.active')?.dataset.role === "T1");
+    await page.click(`${panel("T1SD", 42)} header`);
+    server.session(scan.beginning(43));
+    scan.maps(server, 43n, 70);
+    await isThere(page, panel("T1", 43));
+    assert.equal(await title(), "T1 standard deviation");
+    await page.keyboard.press("n");
+    await until(page, () => document.querySelector('.scan[data-session="43"] .panel.active')?.dataset.role === "T1");
+  });
+
   test("20 scans at once stay in bounds: two are open, and old ones make room", async () => {
     await opened();
     for (let i = 0; i < 75; i++) {

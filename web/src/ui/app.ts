@@ -54,6 +54,8 @@ export class App {
   private readonly dirty = new Set<string>();
   private tool: Tool = "window";
   private active: { section: ScanSection; panel: Panel } | undefined;
+  /** Whether the reader chose it; else it is the newest. */
+  private isChosen = false;
   private enlarged: HTMLElement | undefined;
   private info: ServerInfo | undefined;
   private isCaughtUp = false;
@@ -212,7 +214,7 @@ export class App {
     this.list.show(scans, this.active?.section.scan.key ?? scans[0]?.key);
     if (this.active && this.dirty.has(this.active.section.scan.key)) this.areDetailsStale = true;
     this.dirty.clear();
-    if (!this.active) this.activateFirst();
+    if (!this.active || !this.isChosen) this.activateFirst();
     if (this.areDetailsStale) {
       this.areDetailsStale = false;
       this.details.show(this.active?.section, this.active?.panel);
@@ -277,7 +279,8 @@ export class App {
   };
 
   private activate(panel: Panel, isByReader = true): void {
-    if (this.active?.panel === panel && isByReader) return;
+    this.isChosen = isByReader;
+    if (this.active?.panel === panel) return;
     const section = [...this.sections.values()].find(({ panels }) => panels.get(panel.content.key) === panel);
     if (!section) return;
     this.active?.panel.element.classList.remove("active");
@@ -385,6 +388,7 @@ export class App {
       case "newest": {
         const newest = this.store.scans()[0];
         if (newest) this.goTo(newest.key);
+        this.isChosen = false;
         return true;
       }
       case "back": {
