@@ -1,0 +1,462 @@
+// The page in a browser, against a server that says what a test wants said.
+
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, readdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { ElementType, ImageKind, SessionState, Verdict_Decision } from "../build/browser/proto.mjs";
+import { chromium, colorAt, colorBar, launch, open, panel, placeOf, readoutAt, until } from "./page.mjs";
+import * as scan from "./pretend_scan.mjs";
+import { PretendServer } from "./pretend_server.mjs";
+
+const SIZE = { width: scan.SIZE, height: scan.SIZE };
+const ended = (id) => ({ id, state: SessionState.ENDED, endedUnixMs: Date.now(), endReason: "CLOSE" });
+
+const isThere = (page, selector) => until(page, (selector) => document.querySelector(selector) !== null, selector);
+const textOf = (page, selector) => page.$eval(selector, (element) => element.textContent);
+const isLive = (page) => until(page, () => document.querySelector(".lamp")?.dataset.kind === "live");
+
+describe("the page alone", { skip: chromium() ? false : "skipped: install chromium" }, () => {
+  let [browser, server, page] = [];
+
+  before(async () => {
+    browser = await launch();
+  });
+  after(() => browser?.close());
+  beforeEach(async () => {
+    server = await new PretendServer().start();
+  });
+  afterEach(async () => {
+    const faults = page?.faults ?? [];
+    await page?.close();
+    await server.stop();
+    assert.deepEqual(faults, [], "faults in the page");
+  });
+
+  async function opened() {
+    page = await open(browser, server.url);
+    await isLive(page);
+  }
+
+  /** A whole scan with its maps. */
+  async function scanned(options) {
+    server.session(scan.beginning(41));
+    const next = scan.pictures(server, 41n, 1);
+    const last = scan.maps(server, 41n, next, options);
+    server.session(ended(41));
+    await isThere(page, panel("T1"));
+    return last;
+  }
+
+  async function drag(from, to) {
+    await page.mouse.move(from.x, from.y);
+    await page.mouse.down();
+    await page.mouse.move((from.x + to.x) / 2, (from.y + to.y) / 2);
+    await page.mouse.move(to.x, to.y);
+    await page.mouse.up();
+  }
+
+  const at = (x, y, role = "T1") => placeOf(page, role, x, y, SIZE);
+
+  test("maps with their uncertainty come first, then pictures before and after correction", async () => {
+    await opened();
+    await scanned();
+    const groups = await page.$$eval(".scan .group", (groups) => groups.map((group) => [...group.querySelectorAll(".panel")].map((panel) => panel.dataset.role)));
+    assert.deepEqual(groups, [
+      ["T1", "T1SD", "T1R2"],
+      ["Uncorrected", "MotionCorrected"],
+    ]);
+    assert.match(await textOf(page, `${panel("T1")} .badge`), /check/);
+    assert.match(await textOf(page, `${panel("T1")} .remark`), /^breathing moved the heart by 4.2 px/);
+    assert.match(await textOf(page, `${panel("Uncorrected")} .frame-text`), /1\/8 · 120 ms/);
+  });
+
+  test("a new scan comes above the one before, without a reload", async () => {
+    await opened();
+    await scanned();
+    server.session(scan.beginning(42, { protocol: { name: "MOLLI_post" } }));
+    await isThere(page, '.scan[data-session="42"]');
+    assert.deepEqual(await page.$$eval(".scan", (scans) => scans.map((scan) => scan.dataset.session)), ["42", "41"]);
+    assert.deepEqual(await page.$$eval(".row-name", (rows) => rows.map((row) => row.textContent)), ["MOLLI_post", "MOLLI_native_mid"]);
+  });
+
+  test("values, ticks and colours say the same; what has no value is black", async () => {
+    await opened();
+    await scanned();
+    for (const [x, y] of [[62, 46], [38, 46], [50, 46], [20, 40]]) {
+      assert.equal(await readoutAt(page, "T1", x, y, SIZE), `${scan.t1At(x, y)} ms  at ${x}, ${y}`);
+    }
+    assert.equal(await textOf(page, `${panel("T1SD")} .readout`), `${scan.sdAt(20, 40).toFixed(0)} ms  at 20, 40`, "the cursor is in all panels");
+    assert.equal(await readoutAt(page, "T1", 1, 1, SIZE), "no value  at 1, 1");
+    assert.deepEqual(await colorAt(page, "T1", 1, 1, SIZE), [0, 0, 0]);
+    const bar = await colorBar(page, "T1");
+    assert.equal(bar.unit, "ms");
+    assert.deepEqual(bar.ticks.map(({ text }) => text), ["750", "1000", "1250", "1500", "1750"]);
+    // The left half of the wall is 1000 ms, which has a tick of its own.
+    const color = await colorAt(page, "T1", 38, 46, SIZE);
+    const tick = bar.ticks.find(({ value }) => value === 1000);
+    color.forEach((part, i) => assert.ok(Math.abs(part - tick.color[i]) <= 4, `${color} is not ${tick.color}`));
+  });
+
+  test("a drag makes the window wider and brighter, R brings the server's back", async () => {
+    await opened();
+    await scanned();
+    const middle = await at(50, 46);
+    await drag(middle, { x: middle.x + 50, y: middle.y });
+    const shown = () => page.$$eval('.details input[type="number"]', (inputs) => inputs.map((input) => input.valueAsNumber));
+    const [center, width] = await shown();
+    assert.ok(center === 1300 && width > 1450 && width < 1700, `${center}, ${width}`);
+    const before = await colorAt(page, "T1", 38, 46, SIZE);
+    await drag(middle, { x: middle.x, y: middle.y - 60 });
+    const [lower] = await shown();
+    assert.ok(lower < 1000, `${lower}`);
+    assert.ok((await colorAt(page, "T1", 38, 46, SIZE))[0] > before[0], "brighter");
+    assert.equal(await readoutAt(page, "T1", 38, 46, SIZE), "1000 ms  at 38, 46", "the value is what it was");
+    await page.keyboard.press("r");
+    await until(page, () => document.querySelector('.details input[type="number"]').valueAsNumber === 1300);
+    assert.equal((await colorBar(page, "T1")).ticks[0].value, 750);
+  });
+
+  test("C goes through lipari, navia and grey", async () => {
+    await opened();
+    await scanned();
+    await page.click(`${panel("T1")} header`);
+    const seen = [await colorAt(page, "T1", 62, 46, SIZE)];
+    for (let i = 0; i < 3; i++) {
+      await page.keyboard.press("c");
+      seen.push(await colorAt(page, "T1", 62, 46, SIZE));
+    }
+    assert.deepEqual(seen[3], seen[0]);
+    assert.notDeepEqual(seen[1], seen[0]);
+    assert.equal(new Set(seen[2]).size, 1, "grey");
+  });
+
+  test("an ellipse in the wall has its mean, its spread and its pixels, in all maps at once", async () => {
+    await opened();
+    await scanned();
+    await page.keyboard.press("e");
+    await drag(await at(36, 43), await at(40, 49));
+    await isThere(page, 'tr[data-region="A"]');
+    const cells = (of) => page.$eval(`tr[data-region="A"][data-of="${of}"]`, (row) => [...row.cells].map((cell) => cell.textContent));
+    const [, , mean, n] = await cells("T1");
+    assert.equal(mean, "1000.0 ± 0.0 ms");
+    // Radii of 2 and 3 pixels: about π · 6 pixels.
+    assert.ok(Number(n) >= 15 && Number(n) <= 21, n);
+    const [, , sd] = await cells("T1 standard deviation");
+    assert.match(sd, /^24\.6 ± 0\.\d ms$/);
+    await page.keyboard.press("Delete");
+    await until(page, () => document.querySelector("tr[data-region]") === null);
+  });
+
+  test("a polygon is closed at its first corner, and holds what it goes around", async () => {
+    await opened();
+    await scanned();
+    await page.keyboard.press("g");
+    const corners = [[44.5, 40.5], [55.5, 40.5], [55.5, 51.5], [44.5, 51.5], [44.5, 40.5]];
+    for (const [x, y] of corners) {
+      const place = await at(x, y);
+      await page.mouse.click(place.x, place.y);
+    }
+    await isThere(page, 'tr[data-region="A"]');
+    const cells = await page.$eval('tr[data-region="A"]', (row) => [...row.cells].map((cell) => cell.textContent));
+    assert.deepEqual(cells.slice(2, 4), ["1600.0 ± 0.0 ms", "121"]);
+  });
+
+  test("a line shows the values along it, with their uncertainty", async () => {
+    await opened();
+    await scanned();
+    await page.keyboard.press("l");
+    await drag(await at(30, 46), await at(70, 46));
+    await isThere(page, ".profile .band");
+    const label = await page.$eval(".profile", (plot) => plot.getAttribute("aria-label"));
+    const found = /along ([\d.]+) mm: from (\d+) to (\d+) ms/.exec(label);
+    assert.ok(Math.abs(Number(found[1]) - 120) < 3, label);
+    assert.deepEqual(found.slice(2).map(Number), [scan.t1At(30, 46), 1600]);
+  });
+
+  test("the server's segments are a bull's-eye, and so are a reader's own contours", async () => {
+    await opened();
+    await scanned();
+    await page.click(`${panel("T1")} header`);
+    await isThere(page, ".bulls-eye");
+    const segment = (number) => page.$eval(`.bulls-eye path[data-segment="${number}"]`, (path) => path.textContent);
+    assert.equal(await segment(8), "8 mid anteroseptal: 1000 ± 0 ms (n 70)");
+    assert.equal(await segment(1), "1: not measured");
+    assert.match(await textOf(page, ".bulls-eye-figure figcaption"), /healthy 934 to 1058 ms .*server's contours/);
+
+    await page.keyboard.press("b");
+    const { x, y } = scan.CENTER;
+    await drag(await at(x - 16, y - 16), await at(x + 16, y + 16));
+    await drag(await at(x - 11, y - 11), await at(x + 11, y + 11));
+    for (const [dx, dy] of [[-8, -13], [-8, 13]]) {
+      const place = await at(x + dx, y + dy);
+      await page.mouse.click(place.x, place.y);
+    }
+    await until(page, () => document.querySelector(".bulls-eye-figure figcaption")?.textContent.includes("your contours"));
+    assert.match(await segment(8), /^8 mid anteroseptal: 1000 ± 0 ms/);
+    assert.match(await segment(11), /^11 mid inferolateral: 1200 ± 0 ms/);
+  });
+
+  test("zoom and pan show the same place in all panels of a scan", async () => {
+    await opened();
+    await scanned();
+    const middle = await at(50, 46);
+    await page.mouse.move(middle.x, middle.y);
+    await page.keyboard.down("Control");
+    await page.mouse.wheel({ deltaY: -400 });
+    await page.keyboard.up("Control");
+    await until(page, (selector) => document.querySelector(`${selector} .readout`).textContent.includes("at 50, 46"), panel("T1"));
+    // 150 screen pixels are less of the image now.
+    await page.mouse.move(middle.x + 60, middle.y);
+    const place = await until(page, (selector) => /at (\d+), 46/.exec(document.querySelector(`${selector} .readout`).textContent)?.[1], panel("T1SD"));
+    assert.ok(Number(place) > 52 && Number(place) < 62, place);
+    await page.keyboard.press("0");
+  });
+
+  test("frames play, and before and after correction go together", async () => {
+    await opened();
+    await scanned();
+    await page.click(`${panel("Uncorrected")} header`);
+    await page.keyboard.press("ArrowRight");
+    assert.match(await textOf(page, `${panel("Uncorrected")} .frame-text`), /2\/8 · 200 ms/);
+    assert.match(await textOf(page, `${panel("MotionCorrected")} .frame-text`), /2\/8 · 200 ms/);
+    await page.keyboard.press(" ");
+    await until(page, (selector) => document.querySelector(`${selector} .frame-text`).textContent.startsWith("5/8"), panel("MotionCorrected"));
+    await page.keyboard.press(" ");
+  });
+
+  test("all can be done with keys, and ? says which", async () => {
+    await opened();
+    await scanned();
+    await page.focus(panel("T1"));
+    await page.keyboard.down("Shift");
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.up("Shift");
+    await until(page, (selector) => document.querySelector(`${selector} .readout`).textContent.includes("ms  at 49, 48"), panel("T1"));
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await page.evaluate(() => document.activeElement.dataset.role), "T1SD");
+    await page.keyboard.press("f");
+    await isThere(page, ".group.enlarged");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("?");
+    assert.ok(await page.$eval(".help", (help) => help.open));
+    assert.ok((await page.$$(".help kbd")).length > 15);
+    await page.keyboard.press("Escape");
+  });
+
+  test("buttons stay where they are while a scan goes on", async () => {
+    await opened();
+    await scanned();
+    server.session(scan.beginning(42));
+    await page.click(`${panel("T1")} header`);
+    const save = await page.waitForSelector('.details button[title^="the values, with"]');
+    server.session({ id: 41, nBytesOut: 12345n });
+    server.session({ id: 42, nReadouts: 900n });
+    scan.maps(server, 42n, 60);
+    await isThere(page, panel("T1", 42));
+    assert.ok(await save.evaluate((element) => element.isConnected));
+  });
+
+  test("a scan that fails says what, where and what to do; warnings too", async () => {
+    await opened();
+    server.session(scan.beginning(41, { state: SessionState.FAILED, endedUnixMs: Date.now(), notices: [scan.WARNING, scan.FAILURE] }));
+    await isThere(page, ".notice.error");
+    assert.match(await textOf(page, ".notice.error"), /error map_t1, slice 2: 1 of 8 inversion times .*repeat this slice/);
+    assert.match(await textOf(page, ".notice.warning"), /warning correct_motion.*classical registration was used/);
+    assert.match(await textOf(page, ".scan-state"), /failed/);
+  });
+
+  test("a connection that breaks is made again, and nothing is missed or comes twice", async () => {
+    await opened();
+    await scanned();
+    server.breakConnections();
+    server.session(scan.beginning(42));
+    scan.maps(server, 42n, 60);
+    await isThere(page, panel("T1", 42));
+    await isLive(page);
+    assert.equal((await page.$$('.scan[data-session="41"] .panel')).length, 5);
+    assert.equal((await page.$$('.scan[data-session="42"] .panel')).length, 3);
+    assert.match(await textOf(page, ".banner"), /Connected again .* Nothing was missed/);
+  });
+
+  test("a server that is away is said to be, and its return as well; what was on the screen stays", async () => {
+    await opened();
+    await scanned();
+    const port = Number(new URL(server.url).port);
+    await server.stop();
+    await until(page, () => document.querySelector(".banner")?.dataset.kind === "lost");
+    assert.match(await textOf(page, ".banner"), /cannot be reached since \d\d:\d\d:\d\d: it does not answer.*What you see is from before.*Next try|Trying/);
+    assert.equal(await readoutAt(page, "T1", 62, 46, SIZE), "1200 ms  at 62, 46");
+
+    server = await new PretendServer().start(port);
+    server.epoch = "second";
+    server.session(scan.beginning(42));
+    scan.maps(server, 42n, 1, { decision: Verdict_Decision.REPEAT, reason: "the ECG was lost" });
+    await isThere(page, panel("T1", 42));
+    assert.match(await textOf(page, ".banner"), /server was restarted/);
+    assert.match(await textOf(page, `${panel("T1", 42)} .badge`), /repeat/);
+    // Image 1 of the new server is not image 1 of the old one.
+    assert.match(await textOf(page, '.scan[data-session="41"] .scan-state'), /before the restart/);
+    assert.equal((await page.$$('.scan[data-session="41"] .panel')).length, 5);
+  });
+
+  test("what a restarted server still has is there once", async () => {
+    await opened();
+    await scanned();
+    await server.restart({ keep: [41n] });
+    await until(page, () => document.querySelector(".banner")?.textContent.includes("restarted"));
+    await until(page, () => document.querySelectorAll(".scan").length === 1);
+    assert.match(await textOf(page, ".scan-state"), /done/);
+    assert.equal((await page.$$(".panel")).length, 5);
+    assert.equal(await readoutAt(page, "T1", 62, 46, SIZE), "1200 ms  at 62, 46");
+  });
+
+  test("images that outlived their session are shown", async () => {
+    server.image({ id: 5, session: 9n, series: 1, index: 1, counters: {}, kind: ImageKind.PICTURE, role: "Image", title: "images", shape: [1, 1, 2, 2] }, [1, 2, 3, 4]);
+    await opened();
+    await isThere(page, panel("Image", 9));
+    assert.equal(await textOf(page, ".scan-name"), "session 9");
+    assert.equal(await readoutAt(page, "Image", 1, 0, { width: 2, height: 2 }), "2.00  at 1, 0");
+  });
+
+  test("a token is asked for, a wrong one is refused, the right one opens", async () => {
+    server.token = "open sesame";
+    page = await open(browser, server.url);
+    await isThere(page, ".banner form");
+    assert.match(await textOf(page, ".banner"), /wants a token/);
+    await page.type(".banner input", "wrong");
+    await page.keyboard.press("Enter");
+    await until(page, () => document.querySelector(".banner")?.textContent.includes("does not accept"));
+    await page.type(".banner input", "open sesame");
+    await page.keyboard.press("Enter");
+    await isLive(page);
+    // In an address it stands behind #, which is sent nowhere, and is taken away.
+    const other = await open(await browser.createBrowserContext(), `${server.url}#token=open%20sesame`);
+    await isLive(other);
+    assert.equal(new URL(other.url()).hash, "");
+    await other.close();
+  });
+
+  test("pixels that did not come with their image are fetched when they are seen, and what is gone is said to be", async () => {
+    server.session({ ...scan.beginning(41), ...ended(41) });
+    for (let i = 0; i < 80; i++) {
+      const shape = [1, 1, 2, 2];
+      server.image({ id: i + 1, session: 41n, series: 1, index: i + 1, counters: { repetition: i }, kind: ImageKind.PICTURE, role: "Image", title: "images", shape }, [1, 2, 3, i]);
+    }
+    await opened();
+    // Those of the newest 64 came with the list; the first one did not.
+    await until(page, () => document.querySelector(".panel .picture-message")?.hidden === true);
+    assert.equal(server.nFetched, 1);
+    server.remove([80]);
+    await until(page, (selector) => document.querySelector(`${selector} .frame-text`).textContent.startsWith("1/79"), ".panel");
+  });
+
+  test("complex values, colours, labels and several slices are shown as what they are", async () => {
+    await opened();
+    server.session(scan.beginning(41));
+    const about = { session: 41n, index: 1, counters: {}, shape: [1, 1, 2, 2] };
+    server.image({ ...about, id: 1, series: 1, kind: ImageKind.PICTURE, role: "complex", title: "complex", elementType: ElementType.COMPLEX64 }, [3, 4, 0, 1, -2, 0, 5, 12]);
+    server.image({ ...about, id: 2, series: 2, kind: ImageKind.COLOR, role: "color", title: "colours", shape: [3, 1, 1, 1] }, [255, 128, 0]);
+    server.image({ ...about, id: 3, series: 3, kind: ImageKind.LABELS, role: "labels", title: "labels", comments: ["labels: 0 background, 1 myocardium, 2 left_blood"] }, [0, 1, 2, 0]);
+    server.image({ ...about, id: 4, series: 4, kind: ImageKind.PICTURE, role: "volume", title: "volume", shape: [1, 3, 2, 2] }, Array.from({ length: 12 }, (_, i) => i));
+    await isThere(page, panel("volume"));
+    const two = { width: 2, height: 2 };
+    assert.match(await readoutAt(page, "complex", 0, 0, two), /^5\.\d*, 0\.93 rad/);
+    assert.equal(await readoutAt(page, "labels", 1, 0, two), "1 myocardium  at 1, 0");
+    assert.deepEqual(await page.$$eval(`${panel("labels")} .legend li`, (rows) => rows.map((row) => row.textContent)), ["myocardium", "left blood"]);
+    assert.deepEqual(await colorAt(page, "color", 0, 0, { width: 1, height: 1 }), [255, 128, 0]);
+    assert.match(await textOf(page, `${panel("volume")} .frame-text`), /^1\/3/);
+  });
+
+  test("files hold the values, and pictures can be saved", async () => {
+    await opened();
+    await scanned();
+    const folder = await mkdtemp(join(tmpdir(), "boreside-downloads-"));
+    const session = await page.createCDPSession();
+    await session.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: folder, browserContextId: undefined });
+    await page.click(`${panel("T1")} header`);
+    const downloaded = async (name, ending) => {
+      await page.evaluate((name) => [...document.querySelectorAll(".details button")].find((button) => button.textContent === name).click(), name);
+      for (let i = 0; i < 200; i++) {
+        const found = (await readdir(folder)).find((file) => file.endsWith(ending));
+        if (found) return readFile(join(folder, found));
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      throw new Error(`no ${ending} in ${await readdir(folder)}`);
+    };
+    const nifti = await downloaded("NIfTI", ".nii");
+    assert.equal(nifti.length, 352 + 4 * scan.SIZE ** 2);
+    assert.equal(nifti.readFloatLE(352 + 4 * (46 * scan.SIZE + 62)), 1200);
+    const png = await downloaded("PNG", ".png");
+    assert.equal(png.subarray(1, 4).toString(), "PNG");
+    assert.match((await downloaded("MRD stream", ".mrd")).toString(), /^MRD \d+$/);
+  });
+
+  test("the details follow the newest map until somebody chooses", async () => {
+    await opened();
+    await scanned();
+    const title = () => textOf(page, ".details h2");
+    await until(page, () => document.querySelector(".panel.active")?.dataset.role === "T1");
+    server.session(scan.beginning(42));
+    scan.maps(server, 42n, 60);
+    await until(page, () => document.querySelector('.scan[data-session="42"] .panel.active')?.dataset.role === "T1");
+    await page.click(`${panel("T1SD", 42)} header`);
+    server.session(scan.beginning(43));
+    scan.maps(server, 43n, 70);
+    await isThere(page, panel("T1", 43));
+    assert.equal(await title(), "T1 standard deviation");
+    await page.keyboard.press("n");
+    await until(page, () => document.querySelector('.scan[data-session="43"] .panel.active')?.dataset.role === "T1");
+  });
+
+  test("20 scans at once stay in bounds: two are open, and old ones make room", async () => {
+    await opened();
+    for (let i = 0; i < 75; i++) {
+      server.session({ ...scan.beginning(100 + i, { startedUnixMs: Date.now() + i }), ...(i < 55 ? ended(100 + i) : {}) });
+      server.image({ id: i + 1, session: BigInt(100 + i), series: 1, index: 1, counters: {}, kind: ImageKind.PICTURE, role: "Image", title: "images", shape: [1, 1, 64, 64] }, new Array(4096).fill(i));
+    }
+    await isThere(page, '.scan[data-session="174"] .panel');
+    await until(page, () => document.querySelectorAll(".scan").length === 60);
+    const open = await page.$$eval(".scan.open", (scans) => scans.length);
+    assert.ok(open >= 2 && open <= 22, `${open} are open`);
+    assert.equal(await page.$eval(".scan", (scan) => scan.dataset.session), "174");
+  });
+
+  test("names and contrasts are such that everybody can read them", async () => {
+    await opened();
+    await scanned();
+    await page.click(`${panel("T1")} header`);
+    const nameless = await page.$$eval("button, input, select, [role=img], .panel", (elements) =>
+      elements
+        .filter((element) => !(element.getAttribute("aria-label") || element.textContent.trim() || element.closest("label")))
+        .map((element) => element.outerHTML),
+    );
+    assert.deepEqual(nameless, []);
+    const poor = await page.evaluate(() => {
+      const luminance = (color) => {
+        const parts = color.match(/[\d.]+/g).slice(0, 3).map((part) => {
+          const share = part / 255;
+          return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+      };
+      const groundOf = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+          const color = getComputedStyle(at).backgroundColor;
+          if (!/, 0\)$|transparent/.test(color)) return color;
+        }
+        return "rgb(0, 0, 0)";
+      };
+      const texts = [...document.querySelectorAll("body *")].filter(
+        (element) => element.offsetParent !== null && [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()),
+      );
+      return texts.flatMap((element) => {
+        const [a, b] = [luminance(getComputedStyle(element).color), luminance(groundOf(element))];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        return contrast < 4.5 ? [`${contrast.toFixed(1)}: ${element.outerHTML.slice(0, 120)}`] : [];
+      });
+    });
+    assert.deepEqual(poor, []);
+  });
+});

@@ -1,0 +1,188 @@
+/**
+ * Segments of the left ventricle's wall.
+ *
+ * Source: Cerqueira et al., Circulation 105:539 (2002).
+ */
+
+import { valueAt, type Plane, type Point } from "./plane";
+import { boundsOf, contains, spreadOf, type Region } from "./region";
+
+export type Level = "basal" | "mid" | "apical";
+
+export const LEVELS: readonly Level[] = ["basal", "mid", "apical"];
+
+export interface Segment {
+  /** 1 to 16. */
+  readonly number: number;
+  readonly name: string;
+  /** `undefined` with too few pixels. */
+  readonly mean?: number;
+  readonly sd?: number;
+  readonly n: number;
+}
+
+export interface Wall {
+  readonly quantity: string;
+  readonly unit: string;
+  readonly segments: readonly Segment[];
+  readonly whole?: { readonly mean: number; readonly sd: number; readonly n: number };
+  /** Lowest and highest value of healthy hearts, with whose they are. */
+  readonly reference?: { readonly low: number; readonly high: number; readonly source: string };
+  /** Where the values are from. */
+  readonly origin: "server" | "drawn";
+}
+
+/** Walls in the order in which they follow the middle of the septum, towards the front. */
+const SIX: readonly (readonly [number, string])[] = [
+  [1, "anteroseptal"],
+  [0, "anterior"],
+  [5, "anterolateral"],
+  [4, "inferolateral"],
+  [3, "inferior"],
+  [2, "inferoseptal"],
+];
+const FOUR: readonly (readonly [number, string])[] = [
+  [1, "septal"],
+  [0, "anterior"],
+  [3, "lateral"],
+  [2, "inferior"],
+];
+const FIRST: Record<Level, number> = { basal: 1, mid: 7, apical: 13 };
+
+/** Numbers and names of a level's segments, in the order of their numbers. */
+export function segmentsOf(level: Level): (readonly [number, string])[] {
+  const walls = level === "apical" ? FOUR : SIX;
+  const named = walls.map(([beyond, name]) => [FIRST[level] + beyond, `${level} ${name}`] as const);
+  return named.sort((a, b) => a[0] - b[0]);
+}
+
+/** The segment at a turn (0 to 1) from the middle of the septum, towards the front. */
+export function segmentAt(level: Level, turn: number): number {
+  const place = (n: number, at: number) => Math.min(Math.floor((at - Math.floor(at)) * n), n - 1);
+  // The septal segment of the apex lies around the middle of the septum.
+  const wall = level === "apical" ? FOUR[place(4, turn + 0.125)] : SIX[place(6, turn)];
+  return FIRST[level] + (wall?.[0] ?? 0);
+}
+
+/** What a reader draws: both borders of the wall, and where the right ventricle's wall meets it. */
+export interface Contours {
+  readonly outer: Region;
+  readonly inner: Region;
+  readonly anteriorInsertion: Point;
+  readonly inferiorInsertion: Point;
+}
+
+/** Segments with fewer pixels have no value. */
+const LEAST_PIXELS = 4;
+
+/**
+ * The segment of a place; 0 outside of the wall.
+ *
+ * The middle of the septum lies half way between both insertion points, on the shorter way round.
+ */
+export function segmentOfPoint(contours: Contours, level: Level, place: Point): number {
+  if (!contains(contours.outer, place) || contains(contours.inner, place)) return 0;
+  const center = centerOf(contours.inner);
+  const angle = ({ x, y }: Point) => Math.atan2(y - center.y, x - center.x);
+  const turn = 2 * Math.PI;
+  const half = (of: number) => of - turn * Math.round(of / turn);
+  const toFront = half(angle(contours.anteriorInsertion) - angle(contours.inferiorInsertion)) / 2;
+  const septum = angle(contours.inferiorInsertion) + toFront;
+  const along = (angle(place) - septum) * Math.sign(toFront || 1);
+  return segmentAt(level, along / turn);
+}
+
+function centerOf(region: Region): Point {
+  if (region.kind === "ellipse") return region.center;
+  const n = Math.max(region.points.length, 1);
+  const sum = region.points.reduce((sum, point) => ({ x: sum.x + point.x, y: sum.y + point.y }), { x: 0, y: 0 });
+  return { x: sum.x / n, y: sum.y / n };
+}
+
+/** Mean values of a map's segments between two contours. */
+export function segmentMeans(plane: Plane, contours: Contours, level: Level, about: { quantity: string; unit: string }): Wall {
+  const bySegment = new Map<number, number[]>();
+  const all: number[] = [];
+  const [first, last] = boundsOf(contours.outer, plane);
+  for (let y = first.y; y <= last.y; y++) {
+    for (let x = first.x; x <= last.x; x++) {
+      const segment = segmentOfPoint(contours, level, { x, y });
+      if (segment === 0) continue;
+      const value = valueAt(plane, { x, y });
+      if (value === undefined) continue;
+      all.push(value);
+      const known = bySegment.get(segment);
+      if (known) known.push(value);
+      else bySegment.set(segment, [value]);
+    }
+  }
+  const segments = segmentsOf(level).map(([number, name]): Segment => {
+    const spread = spreadOf(bySegment.get(number) ?? []);
+    if (!spread || spread.n < LEAST_PIXELS) return { number, name, n: spread?.n ?? 0 };
+    return { number, name, mean: spread.mean, sd: spread.sd, n: spread.n };
+  });
+  const whole = spreadOf(all);
+  return { ...about, segments, origin: "drawn", ...(whole && { whole: { mean: whole.mean, sd: whole.sd, n: whole.n } }) };
+}
+
+/** What the server's meta attribute `BoresideMyocardium` says; `undefined` where it is no such report. */
+export function wallOfReport(json: string): Wall | undefined {
+  let report: unknown;
+  try {
+    report = JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(report) || !Array.isArray(report.segments)) return undefined;
+  const segments = report.segments.filter(isRecord).map((segment): Segment => {
+    const values = { number: Number(segment.segment), name: String(segment.name ?? ""), n: Number(segment.n ?? 0) };
+    if (typeof segment.mean !== "number") return values;
+    return { ...values, mean: segment.mean, sd: Number(segment.sd ?? 0) };
+  });
+  const { whole, reference } = report;
+  return {
+    quantity: String(report.quantity ?? ""),
+    unit: String(report.unit ?? ""),
+    segments: segments.filter(({ number }) => number >= 1 && number <= 16),
+    origin: "server",
+    ...(isRecord(whole) && { whole: { mean: Number(whole.mean), sd: Number(whole.sd), n: Number(whole.n) } }),
+    ...(isRecord(reference) && referenceOf(reference)),
+  };
+}
+
+function referenceOf(reference: Record<string, unknown>): Pick<Wall, "reference"> {
+  const [low, high] = [Number(reference.low), Number(reference.high)];
+  if (!Number.isFinite(low) || !Number.isFinite(high)) return {};
+  return { reference: { low, high, source: String(reference.source ?? "") } };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Walls of several slices as one: of segments that come twice, the later one. */
+export function joined(walls: readonly Wall[]): Wall | undefined {
+  const last = walls.at(-1);
+  if (!last) return undefined;
+  const segments = new Map<number, Segment>();
+  for (const wall of walls) for (const segment of wall.segments) segments.set(segment.number, segment);
+  const sorted = [...segments.values()].sort((a, b) => a.number - b.number);
+  return { ...last, segments: sorted };
+}
+
+/**
+ * Where a segment lies in the bull's-eye: radii of 0 to 1 and angles, from the right,
+ * counter-clockwise, in degrees.
+ */
+export function placeInBullsEye(segment: number): { inner: number; outer: number; fromDeg: number; toDeg: number } {
+  if (segment <= 6) return ring(segment - 1, 6, 0.72, 1);
+  if (segment <= 12) return ring(segment - 7, 6, 0.44, 0.72);
+  return ring(segment - 13, 4, 0.16, 0.44);
+}
+
+/** Anterior above, then counter-clockwise. */
+function ring(index: number, n: number, inner: number, outer: number) {
+  const width = 360 / n;
+  const middle = 90 + index * width;
+  return { inner, outer, fromDeg: middle - width / 2, toDeg: middle + width / 2 };
+}

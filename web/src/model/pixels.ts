@@ -1,0 +1,162 @@
+/** Pixels: as many as fit, the least lately used make room; fetched when they are to be seen. */
+
+import { ElementType, type Image, type Pixels } from "../proto/boreside/v1/images_pb";
+import type { Plane } from "../measure/plane";
+
+export interface Values {
+  /** `[channel, z, y, x]`; of complex images the magnitude. */
+  readonly values: Float32Array;
+  /** `[channel, z, y, x]`; of complex images only. */
+  readonly phases?: Float32Array;
+  readonly shape: readonly [number, number, number, number];
+}
+
+const MOST_BYTES = 256 * 1024 * 1024;
+const MOST_AT_ONCE = 4;
+
+export class PixelStore {
+  /** In the order of their last use. */
+  private readonly kept = new Map<string, Values>();
+  private nBytes = 0;
+  private readonly wanted = new Map<string, bigint>();
+  private readonly underWay = new Set<string>();
+  /** What the server has no more. */
+  private readonly lost = new Set<string>();
+
+  /** `fetch` gives the pixels of an image, or `undefined` where the server has it no more. */
+  constructor(
+    private readonly fetch: (id: bigint) => Promise<Pixels | undefined>,
+    private readonly onArrival: (key: string) => void,
+  ) {}
+
+  has(key: string): boolean {
+    return this.kept.has(key);
+  }
+
+  isLost(key: string): boolean {
+    return this.lost.has(key);
+  }
+
+  /** Pixels of an image; where they are not there yet they are asked for. */
+  get(key: string, id: bigint): Values | undefined {
+    const found = this.kept.get(key);
+    if (found) {
+      this.kept.delete(key);
+      this.kept.set(key, found);
+    } else if (!this.lost.has(key) && !this.underWay.has(key)) {
+      this.wanted.set(key, id);
+      this.fetchNext();
+    }
+    return found;
+  }
+
+  /** Pixels that are there; others are not asked for. */
+  peek(key: string): Values | undefined {
+    return this.kept.get(key);
+  }
+
+  /** The same, waited for; `undefined` where the server has them no more. */
+  async fetched(key: string, id: bigint): Promise<Values | undefined> {
+    const found = this.kept.get(key);
+    if (found) return found;
+    const pixels = await this.fetch(id);
+    return pixels && valuesOf(pixels);
+  }
+
+  put(key: string, pixels: Pixels): void {
+    const values = valuesOf(pixels);
+    if (!values || this.kept.has(key)) return;
+    this.wanted.delete(key);
+    this.kept.set(key, values);
+    this.nBytes += bytesOf(values);
+    for (const [oldest, of] of this.kept) {
+      if (this.nBytes <= MOST_BYTES || oldest === key) break;
+      this.kept.delete(oldest);
+      this.nBytes -= bytesOf(of);
+    }
+    this.onArrival(key);
+  }
+
+  drop(keys: readonly string[]): void {
+    for (const key of keys) {
+      const found = this.kept.get(key);
+      if (found) this.nBytes -= bytesOf(found);
+      this.kept.delete(key);
+      this.wanted.delete(key);
+      this.lost.delete(key);
+    }
+  }
+
+  /** The connection is there again: what could not be fetched is tried once more. */
+  retry(): void {
+    this.fetchNext();
+  }
+
+  private fetchNext(): void {
+    while (this.underWay.size < MOST_AT_ONCE) {
+      // The one that was asked for last is most likely still on the screen.
+      const next = [...this.wanted].at(-1);
+      if (!next) return;
+      const [key, id] = next;
+      this.wanted.delete(key);
+      this.underWay.add(key);
+      void this.fetchOne(key, id);
+    }
+  }
+
+  private async fetchOne(key: string, id: bigint): Promise<void> {
+    try {
+      const pixels = await this.fetch(id);
+      if (pixels) {
+        this.put(key, pixels);
+      } else {
+        this.lost.add(key);
+        this.onArrival(key);
+      }
+    } catch {
+      // The connection is gone, and says so elsewhere; whoever shows the image asks again.
+    } finally {
+      this.underWay.delete(key);
+      this.fetchNext();
+    }
+  }
+}
+
+function bytesOf({ values, phases }: Values): number {
+  return values.byteLength + (phases?.byteLength ?? 0);
+}
+
+/** Pixels as the server sends them, as values; `undefined` where their shape is not theirs. */
+export function valuesOf(pixels: Pixels): Values | undefined {
+  const [channels, z, y, x] = pixels.shape;
+  if (channels === undefined || z === undefined || y === undefined || x === undefined) return undefined;
+  const n = channels * z * y * x;
+  const isComplex = pixels.elementType === ElementType.COMPLEX64;
+  if (n === 0 || pixels.data.byteLength !== n * (isComplex ? 8 : 4)) return undefined;
+  // A copy, in a buffer of its own: the message's bytes need not lie where floats may.
+  const parts = new Float32Array(pixels.data.slice().buffer);
+  const shape = [channels, z, y, x] as const;
+  if (!isComplex) return { values: parts, shape };
+  const [values, phases] = [new Float32Array(n), new Float32Array(n)];
+  for (let i = 0; i < n; i++) {
+    const [re, im] = [parts[2 * i] as number, parts[2 * i + 1] as number];
+    values[i] = Math.hypot(re, im);
+    phases[i] = Math.atan2(im, re);
+  }
+  return { values, phases, shape };
+}
+
+/** One plane of an image. */
+export function planeOf(image: Image, values: Values, channel: number, z: number): Plane | undefined {
+  const [channels, planes, height, width] = values.shape;
+  if (channel >= channels || z >= planes) return undefined;
+  const first = (channel * planes + z) * width * height;
+  const [x = 1, y = 1] = image.geometry?.voxelSizeMm ?? [];
+  return {
+    values: values.values.subarray(first, first + width * height),
+    width,
+    height,
+    zeroIsInvalid: image.zeroIsInvalid,
+    pixelMm: [x > 0 ? x : 1, y > 0 ? y : 1],
+  };
+}

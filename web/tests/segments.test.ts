@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Plane, Point } from "../src/measure/plane";
+import { joined, placeInBullsEye, segmentMeans, segmentOfPoint, wallOfReport, type Contours } from "../src/measure/segments";
+
+const CENTER = { x: 50, y: 40 };
+
+const ellipse = (radius: number) => ({ kind: "ellipse" as const, center: CENTER, radii: [radius, radius] as const });
+
+/** A short axis as it is looked at: the right ventricle on the left, the front above. */
+function contours(turnDeg = 0): Contours {
+  const at = (deg: number): Point => {
+    const angle = ((deg + turnDeg) * Math.PI) / 180;
+    return { x: CENTER.x + 20 * Math.cos(angle), y: CENTER.y - 20 * Math.sin(angle) };
+  };
+  return { outer: ellipse(20), inner: ellipse(10), anteriorInsertion: at(120), inferiorInsertion: at(240) };
+}
+
+const offset = (dx: number, dy: number) => ({ x: CENTER.x + dx, y: CENTER.y + dy });
+
+test("walls lie where Cerqueira has drawn them", () => {
+  const mid = (dx: number, dy: number) => segmentOfPoint(contours(), "mid", offset(dx, dy));
+  assert.equal(mid(0, -15), 7, "anterior");
+  assert.equal(mid(-13, -6), 8, "anteroseptal");
+  assert.equal(mid(-13, 6), 9, "inferoseptal");
+  assert.equal(mid(0, 15), 10, "inferior");
+  assert.equal(mid(13, 6), 11, "inferolateral");
+  assert.equal(mid(13, -6), 12, "anterolateral");
+  assert.equal(mid(0, 0), 0, "blood");
+  assert.equal(mid(25, 0), 0, "outside");
+  const apical = (dx: number, dy: number) => segmentOfPoint(contours(), "apical", offset(dx, dy));
+  assert.deepEqual([apical(0, -15), apical(-15, 0), apical(0, 15), apical(15, 0)], [13, 14, 15, 16]);
+  assert.equal(segmentOfPoint(contours(), "basal", offset(0, -15)), 1);
+});
+
+test("a heart that lies turned, or mirrored, has its segments where it has its septum", () => {
+  const turned = (deg: number, dx: number, dy: number) => segmentOfPoint(contours(deg), "mid", offset(dx, dy));
+  // By 90° counter-clockwise: what was above is now to the left.
+  assert.equal(turned(90, -15, 0), 7);
+  assert.equal(turned(90, 6, 13), 9, "what was to the left is now below");
+  assert.equal(turned(180, 0, 15), 7);
+  // Seen from the other side: the insertions change places.
+  const { anteriorInsertion, inferiorInsertion, ...borders } = contours();
+  const mirrored = { ...borders, anteriorInsertion: inferiorInsertion, inferiorInsertion: anteriorInsertion };
+  assert.equal(segmentOfPoint(mirrored, "mid", offset(0, 15)), 7, "anterior is below now");
+  assert.equal(segmentOfPoint(mirrored, "mid", offset(-13, 6)), 8);
+});
+
+test("means of segments are those of the map, and few pixels have none", () => {
+  const [width, height] = [100, 80];
+  const values = Float32Array.from({ length: width * height }, (_, i) => (i % width < CENTER.x ? 1200 : 1000));
+  const plane: Plane = { values, width, height, zeroIsInvalid: true, pixelMm: [1, 1] };
+  const wall = segmentMeans(plane, contours(), "mid", { quantity: "T1", unit: "ms" });
+  const of = (number: number) => wall.segments.find((segment) => segment.number === number);
+  assert.deepEqual([8, 9, 11, 12].map((number) => of(number)?.mean), [1200, 1200, 1000, 1000]);
+  assert.equal(of(8)?.name, "mid anteroseptal");
+  assert.equal(of(8)?.sd, 0);
+  const tiny = segmentMeans(plane, { ...contours(), inner: ellipse(19.98) }, "mid", { quantity: "T1", unit: "ms" });
+  assert.ok(tiny.segments.every(({ mean, n }) => mean === undefined && n < 4));
+});
+
+test("the server's report is read, and what is none is not", () => {
+  const report = {
+    quantity: "T1", unit: "ms", whole: { mean: 1020.5, sd: 40, n: 300 },
+    segments: [{ segment: 7, name: "mid anterior", mean: 1010, sd: 30, n: 50 }, { segment: 8, name: "mid anteroseptal", n: 0 }],
+    reference: { low: 934, high: 1058, source: "Granitz 2019", within: true },
+  };
+  const wall = wallOfReport(JSON.stringify(report));
+  assert.deepEqual(wall?.segments[0], { number: 7, name: "mid anterior", mean: 1010, sd: 30, n: 50 });
+  assert.equal(wall?.segments[1]?.mean, undefined);
+  assert.deepEqual(wall?.reference, { low: 934, high: 1058, source: "Granitz 2019" });
+  for (const text of ["", "{", "[]", "null", '{"segments": 3}']) assert.equal(wallOfReport(text), undefined, text);
+});
+
+test("slices at several levels make one bull's-eye", () => {
+  const wall = (number: number) => ({ quantity: "T1", unit: "ms", origin: "server" as const, segments: [{ number, name: "", n: 9, mean: number }] });
+  const all = joined([wall(13), wall(1), wall(7)]);
+  assert.deepEqual(all?.segments.map(({ number }) => number), [1, 7, 13]);
+  assert.equal(joined([]), undefined);
+});
+
+test("the bull's-eye has the base outside and the front above", () => {
+  const middle = (segment: number) => {
+    const { fromDeg, toDeg } = placeInBullsEye(segment);
+    return (fromDeg + toDeg) / 2;
+  };
+  assert.deepEqual([1, 7, 13].map(middle), [90, 90, 90], "anterior");
+  assert.deepEqual([2, 4, 6].map(middle), [150, 270, 390]);
+  assert.equal(middle(14), 180, "septal");
+  assert.ok(placeInBullsEye(1).inner >= placeInBullsEye(7).outer);
+  assert.ok(placeInBullsEye(7).inner >= placeInBullsEye(13).outer);
+});
