@@ -118,7 +118,7 @@ pub(super) const FROM_NOTHING: &[Stage] = &[
     },
     Stage {
         level: 0,
-        n_rounds: 6,
+        n_rounds: 4,
         n_steps: 2,
         window_px: 5.0,
         elastic_px: 1.2,
@@ -158,7 +158,7 @@ pub(super) const FROM_FIELDS: &[Stage] = &[
     },
     Stage {
         level: 0,
-        n_rounds: 5,
+        n_rounds: 3,
         n_steps: 2,
         window_px: 5.0,
         elastic_px: 1.2,
