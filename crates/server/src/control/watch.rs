@@ -169,9 +169,7 @@ impl Watcher {
                 let is_end = events.len() < BATCH;
                 for (sequence, unix_ms, event) in events {
                     let told = match event {
-                        Event::Session(record) => {
-                            Told::Session(record.describe(self.live.hides_patients))
-                        }
+                        Event::Session(session) => Told::Session(*session),
                         Event::Image(image) => self.image(&image, true),
                         Event::Removed(ids) => Told::ImagesRemoved(proto::ImagesRemoved { ids }),
                     };

@@ -101,9 +101,10 @@ pub(crate) enum Missed {
     },
 }
 
-/// Something that happened, as it is now.
+/// Something that happened, as it is now. A session is described here and not when it is told: by
+/// then it may have ended, with images that are told after it.
 pub(crate) enum Event {
-    Session(Arc<SessionRecord>),
+    Session(Box<proto::Session>),
     Image(Arc<StoredImage>),
     Removed(Vec<u64>),
 }
@@ -274,7 +275,8 @@ impl Live {
         };
         let event = |happening: &Happening| match happening {
             Happening::Session(id) if is_wanted(*id) => {
-                Some(Event::Session(Arc::clone(&state.sessions.get(id)?.record)))
+                let session = state.sessions.get(id)?.record.describe(self.hides_patients);
+                Some(Event::Session(Box::new(session)))
             }
             // One that has made room already: that it is gone follows.
             Happening::Image(id) => Some(state.images.get(*id)?)
