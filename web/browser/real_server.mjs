@@ -11,6 +11,9 @@ import { serve } from "../serve.mjs";
 
 export const program = process.env.BORESIDE;
 
+/** A server that has not ended after so long is killed: tests must not hang with it. */
+const PATIENCE_MS = 15_000;
+
 export class RealServer {
   #process;
   log = "";
@@ -50,9 +53,12 @@ export class RealServer {
   }
 
   async kill(signal = "SIGTERM") {
-    if (this.#process.exitCode !== null) return;
+    // It may have ended by itself, or by a signal.
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const impatience = setTimeout(() => this.#process.kill("SIGKILL"), PATIENCE_MS);
     this.#process.kill(signal);
     await once(this.#process, "exit");
+    clearTimeout(impatience);
   }
 
   async stop() {

@@ -13,7 +13,7 @@ const SCAN = ["molli", "--chain", "molli_t1", "--matrix", "128", "--channels", "
 /** For people who want to see it: a folder for pictures. */
 const pictures = process.env.SCREENSHOTS;
 
-describe("a scan through the real server", { skip: missing && `skipped: ${missing}` }, () => {
+describe("a scan through the real server", { skip: missing && `skipped: ${missing}`, timeout: 300_000 }, () => {
   let [browser, server, page, wire] = [];
   const take = (name) => pictures && page.screenshot({ path: join(pictures, `${name}.png`) });
   const isThere = (selector) => until(page, (selector) => document.querySelector(selector) !== null, selector);
