@@ -333,7 +333,7 @@ fn extracellular_volume_is_that_of_the_formula() {
 fn an_image_with_a_phase_of_its_own_keeps_its_whole_signal() {
     // Signals of both signs beside each other, in an image whose phase drifts from the reference's.
     let (n_y, n_x) = (24, 48);
-    let signal = |x: usize| if x / 6 % 2 == 0 { 1.0_f32 } else { -0.7 };
+    let signal = |x: usize| if (x / 6).is_multiple_of(2) { 1.0_f32 } else { -0.7 };
     let images = ndarray::Array3::from_shape_fn((2, n_y, n_x), |(image, y, x)| {
         let common = Complex32::from_polar(1.0, 0.05 * y as f32);
         let own = Complex32::from_polar(1.0, 0.5 + 0.008 * x as f32);
