@@ -4,7 +4,9 @@ use ndarray::{Array3, ArrayView2, Axis};
 
 use super::field::{Field, warp};
 use super::flow::{Flow, FlowOptions, FlowRoom};
-use super::series::{limited, root_mean, unfold};
+use super::series::{
+    MAX_STEP_PX, MOTION_PX, STEP_SMOOTHING_PX, WIDE, WIDE_WEIGHT, limited, root_mean, unfold,
+};
 use super::support::kept_share;
 use crate::plane::{Kernel, Size, SmoothingRoom, halve};
 
@@ -20,14 +22,9 @@ const N_CLASSES: usize = 64;
 /// Classes are joined with two neighbours on each side, where these differ by no more than this.
 const N_NEIGHBOURS: usize = 2;
 const NEAR: f32 = 0.15;
+/// Wider than those of a series: one image says less than ten.
 const WINDOW_PX: f32 = 4.0;
-const WIDE: f32 = 2.5;
 const ELASTIC_PX: f32 = 1.5;
-const STEP_SMOOTHING_PX: f32 = 0.7;
-const MAX_STEP_PX: f32 = 0.7;
-/// Standard deviation of a pixel's motion where it is lost in noise, px.
-const MOTION_PX: f32 = 1.0;
-
 /// Maps differ by so much at least, whatever their noise.
 const LEAST_SPREAD: f32 = 0.02;
 /// Window in which motion must be supported, and by what share of the residual's square.
@@ -40,8 +37,6 @@ pub struct PairMotion {
     /// Where in the moving image to look for what the fixed one shows: `[2, y, x]` as (dy, dx),
     /// px.
     pub field: Array3<f32>,
-    /// Longest displacement, px.
-    pub largest_px: f32,
     /// Root mean square of what the moving image's values do not tell of the fixed one, without
     /// and with the field, in the fixed image's unit.
     pub residual: [f32; 2],
@@ -81,7 +76,7 @@ pub fn register_pair(
     let flow = Flow::new(FlowOptions {
         window_px: WINDOW_PX,
         wide_px: WIDE * WINDOW_PX,
-        wide_weight: 1.0,
+        wide_weight: WIDE_WEIGHT,
         motion_px: MOTION_PX,
         smooth_px: STEP_SMOOTHING_PX,
         elastic_px: ELASTIC_PX,
@@ -127,12 +122,11 @@ pub fn register_pair(
     limited(&mut field, max_displacement_px);
     unfold(&mut field);
     let residual = [root_mean(&[without]), root_mean(&[squares(&field)])];
-    let largest_px = field.largest();
     let mut array = Array3::zeros((2, n_y, n_x));
     for (mut target, values) in array.axis_iter_mut(Axis(0)).zip([&field.dy, &field.dx]) {
         target.iter_mut().zip(values).for_each(|(target, value)| *target = *value);
     }
-    PairMotion { field: array, largest_px, residual }
+    PairMotion { field: array, residual }
 }
 
 /// Classes of values that hold about as many pixels each; what is 0 has its own, the first.

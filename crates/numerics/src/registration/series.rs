@@ -171,16 +171,16 @@ pub(super) const FROM_FIELDS: &[Stage] = &[
 /// not exactly of a low rank.
 const MODEL_ERROR: f32 = 0.02;
 /// Standard deviation of a pixel's motion where it is lost in noise, px.
-const MOTION_PX: f32 = 1.0;
+pub(super) const MOTION_PX: f32 = 1.0;
 /// Twins of leave-one-out have more noise than images.
 const NOISE_OF_DIFFERENCE: f32 = 1.2;
 /// Wide windows over narrow ones, and their weight.
-const WIDE: f32 = 2.5;
-const WIDE_WEIGHT: f32 = 1.0;
+pub(super) const WIDE: f32 = 2.5;
+pub(super) const WIDE_WEIGHT: f32 = 1.0;
 /// Steps are smoothed, px.
-const STEP_SMOOTHING_PX: f32 = 0.7;
+pub(super) const STEP_SMOOTHING_PX: f32 = 0.7;
 /// Longest step, px of its level.
-const MAX_STEP_PX: f32 = 0.7;
+pub(super) const MAX_STEP_PX: f32 = 0.7;
 /// Level and window at which motion must be supported, and by what share of the residual.
 const SUPPORT_LEVEL: usize = 1;
 const SUPPORT_WINDOW_PX: f32 = 5.0;

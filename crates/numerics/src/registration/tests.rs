@@ -256,6 +256,10 @@ fn maps_of_two_contrasts_find_each_other() {
         println!("{shift:?}: {median} px, 95 % {worst} px, residual {:?}", motion.residual);
         assert!(median < 0.7 && worst < 1.7, "{shift:?}: {median} {worst}");
         assert!(least_jacobian(motion.field.view()) > 0.0);
+        let [without, with] = motion.residual;
+        if shift != [0.0; 2] {
+            assert!(with < 0.75 * without, "{with} of {without}");
+        }
         if shift == [0.0; 2] {
             assert!(worst < 0.4, "a heart that rests is moved by {worst} px");
         }
