@@ -198,6 +198,21 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     assert.match(await segment(11), /^11 mid inferolateral: 1200 ± 0 ms/);
   });
 
+  test("where the server tells no segments, labels of the wall give them", async () => {
+    await opened();
+    server.session(scan.beginning(41));
+    scan.labels(server, 41n, scan.maps(server, 41n, 1, { hasReport: false }));
+    await isThere(page, panel("T1"));
+    await page.click(`${panel("T1")} header`);
+    await isThere(page, ".bulls-eye");
+    const segment = (number) => page.$eval(`.bulls-eye path[data-segment="${number}"]`, (path) => path.textContent);
+    assert.match(await segment(8), /^8 mid anteroseptal: 1000 ± 0 ms/);
+    assert.match(await segment(12), /^12 mid anterolateral: 1200 ± 0 ms/);
+    assert.match(await textOf(page, ".bulls-eye-figure figcaption"), /from the scan's labels/);
+    await page.select(".details select[aria-label=level]", "basal");
+    await until(page, () => document.querySelector('.bulls-eye path[data-segment="2"]')?.textContent.startsWith("2 basal anteroseptal: 1000"));
+  });
+
   test("zoom and pan show the same place in all panels of a scan", async () => {
     await opened();
     await scanned();

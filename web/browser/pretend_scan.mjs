@@ -98,12 +98,12 @@ export function pictures(server, session, firstId) {
 }
 
 /** T1, its standard deviation and R². */
-export function maps(server, session, firstId, { decision = Verdict_Decision.CHECK, reason = "breathing moved the heart by 4.2 px: look at the borders", slice = 0, readyUnixMs } = {}) {
+export function maps(server, session, firstId, { decision = Verdict_Decision.CHECK, reason = "breathing moved the heart by 4.2 px: look at the borders", slice = 0, readyUnixMs, hasReport = true } = {}) {
   const about = { session, quantity: "T1", counters: { slice }, timesMs: TIMES, method: "T1: MOLLI, Look-Locker corrected, 3 parameters", readyUnixMs: readyUnixMs ?? Date.now() };
   const latency = { sinceLastReadoutMs: 213, sinceStartMs: 9311, stages: GADGETS.map((gadget, i) => ({ gadget, busyMs: [0.4, 0.9, 1.2, 34, 121, 41, 0.3][i] })) };
   const models = [{ model: "moconet 1.0.0", sha256: "9f2c0a", provider: "cpu", runtime: "onnxruntime 1.27", timeMs: 38.4, waitedMs: 0.2, guards: "none", fallback: "" }];
   const meta = [
-    { key: "BoresideMyocardium", values: [JSON.stringify(WALL)] },
+    ...(hasReport ? [{ key: "BoresideMyocardium", values: [JSON.stringify(WALL)] }] : []),
     { key: "BoresideUnit", values: ["ms"] },
   ];
   server.image(
@@ -119,6 +119,16 @@ export function maps(server, session, firstId, { decision = Verdict_Decision.CHE
     plane((x, y) => (t1At(x, y) > 0 ? 0.98 + x / 10000 : 0)),
   );
   return firstId + 3;
+}
+
+/** Where the wall and both ventricles' blood are; the right ventricle is to the left. */
+export function labels(server, session, id) {
+  const label = (x, y) => {
+    const radius = Math.hypot(x - CENTER.x, y - CENTER.y);
+    return radius < 10 ? 2 : radius < 17 ? 1 : Math.hypot(x - CENTER.x + 26, y - CENTER.y) < 8 ? 3 : 0;
+  };
+  const comments = ["labels: 0 background, 1 myocardium, 2 left_blood, 3 right_blood"];
+  server.image(image({ id, session, series: 120, kind: ImageKind.LABELS, role: "Labels", title: "left ventricle", comments }), plane(label));
 }
 
 export const WARNING = { level: Notice_Level.WARNING, unixMs: Date.now(), source: "correct_motion", slice: 0, what: "model moconet 1.0.0 gave a displacement of 14.2 px, its guard is 8 px", remedy: "classical registration was used and marked in the image; check frame 6 before reading the map" };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Plane, Point } from "../src/measure/plane";
-import { joined, placeInBullsEye, segmentMeans, segmentOfPoint, wallOfReport, type Contours } from "../src/measure/segments";
+import { heartLabels, joined, meansBetween, meansOnLabels, placeInBullsEye, segmentOfPoint, wallOfReport, type Contours } from "../src/measure/segments";
 
 const CENTER = { x: 50, y: 40 };
 
@@ -50,12 +50,12 @@ test("means of segments are those of the map, and few pixels have none", () => {
   const [width, height] = [100, 80];
   const values = Float32Array.from({ length: width * height }, (_, i) => (i % width < CENTER.x ? 1200 : 1000));
   const plane: Plane = { values, width, height, zeroIsInvalid: true, pixelMm: [1, 1] };
-  const wall = segmentMeans(plane, contours(), "mid", { quantity: "T1", unit: "ms" });
+  const wall = meansBetween(contours(), plane, "mid", { quantity: "T1", unit: "ms" });
   const of = (number: number) => wall.segments.find((segment) => segment.number === number);
   assert.deepEqual([8, 9, 11, 12].map((number) => of(number)?.mean), [1200, 1200, 1000, 1000]);
   assert.equal(of(8)?.name, "mid anteroseptal");
   assert.equal(of(8)?.sd, 0);
-  const tiny = segmentMeans(plane, { ...contours(), inner: ellipse(19.98) }, "mid", { quantity: "T1", unit: "ms" });
+  const tiny = meansBetween({ ...contours(), inner: ellipse(19.98) }, plane, "mid", { quantity: "T1", unit: "ms" });
   assert.ok(tiny.segments.every(({ mean, n }) => mean === undefined && n < 4));
 });
 
@@ -89,4 +89,42 @@ test("the bull's-eye has the base outside and the front above", () => {
   assert.equal(middle(14), 180, "septal");
   assert.ok(placeInBullsEye(1).inner >= placeInBullsEye(7).outer);
   assert.ok(placeInBullsEye(7).inner >= placeInBullsEye(13).outer);
+});
+
+test("labels give the segments that contours of the same wall give", () => {
+  const [width, height] = [100, 80];
+  const about = { quantity: "T1", unit: "ms" };
+  const drawn = contours();
+  // A value of its own for each segment.
+  const values = Float32Array.from({ length: width * height }, (_, i) => 1000 + 10 * segmentOfPoint(drawn, "mid", { x: i % width, y: Math.floor(i / width) }));
+  const plane: Plane = { values, width, height, zeroIsInvalid: true, pixelMm: [1, 1] };
+  const legend = [
+    { label: 1, name: "myocardium" },
+    { label: 2, name: "left_blood" },
+    { label: 3, name: "right_blood" },
+  ];
+  const numbers = heartLabels(legend);
+  assert.ok(numbers);
+  assert.equal(heartLabels(legend.slice(0, 2)), undefined, "without a right ventricle nobody knows where the septum is");
+  const labels = (right: Point): Plane => {
+    const label = (x: number, y: number) => {
+      const [radius, toRight] = [Math.hypot(x - CENTER.x, y - CENTER.y), Math.hypot(x - right.x, y - right.y)];
+      return radius <= 10 ? 2 : radius <= 20 ? 1 : toRight <= 8 ? 3 : 0;
+    };
+    return { ...plane, values: Float32Array.from({ length: width * height }, (_, i) => label(i % width, Math.floor(i / width))) };
+  };
+  const front = { x: 0, y: -1 };
+  const wall = meansOnLabels(labels(offset(-30, 0)), numbers, plane, front, "mid", about);
+  assert.deepEqual(wall?.segments.map(({ number, mean }) => [number, mean]), [7, 8, 9, 10, 11, 12].map((number) => [number, 1000 + 10 * number]));
+  // About three fifths of the ring's 942 pixels, as its borders are left out.
+  assert.ok(wall.whole && wall.whole.n > 600 && wall.whole.n < 850, `${wall.whole?.n}`);
+  // A mirrored heart, the right ventricle to the right: its septum is there.
+  const mirrored = meansOnLabels(labels(offset(30, 0)), numbers, plane, front, "mid", about);
+  // Pixels on the border between two segments may fall to the other one.
+  const anteroseptal = mirrored?.segments.find(({ number }) => number === 8)?.mean ?? 0;
+  assert.ok(Math.abs(anteroseptal - (1000 + 10 * 12)) < 2, `${anteroseptal}`);
+  // Seen along the line between the ventricles: the front cannot be told.
+  assert.equal(meansOnLabels(labels(offset(-30, 0)), numbers, plane, { x: 1, y: 0 }, "mid", about), undefined);
+  const other = { ...plane, width: 80, height: 100 };
+  assert.equal(meansOnLabels(labels(offset(-30, 0)), numbers, other, front, "mid", about), undefined, "of another matrix");
 });

@@ -5,7 +5,7 @@
  */
 
 import { valueAt, type Plane, type Point } from "./plane";
-import { boundsOf, contains, spreadOf, type Region } from "./region";
+import { contains, spreadOf, type Region } from "./region";
 
 export type Level = "basal" | "mid" | "apical";
 
@@ -28,8 +28,8 @@ export interface Wall {
   readonly whole?: { readonly mean: number; readonly sd: number; readonly n: number };
   /** Lowest and highest value of healthy hearts, with whose they are. */
   readonly reference?: { readonly low: number; readonly high: number; readonly source: string };
-  /** Where the values are from. */
-  readonly origin: "server" | "drawn";
+  /** Where the values are from: a report of the server's, contours of the reader's, an image of labels. */
+  readonly origin: "server" | "drawn" | "labels";
 }
 
 /** Walls in the order in which they follow the middle of the septum, towards the front. */
@@ -100,13 +100,18 @@ function centerOf(region: Region): Point {
 }
 
 /** Mean values of a map's segments between two contours. */
-export function segmentMeans(plane: Plane, contours: Contours, level: Level, about: { quantity: string; unit: string }): Wall {
+export function meansBetween(contours: Contours, plane: Plane, level: Level, about: MapAbout): Wall {
+  return segmentMeans(plane, (place) => segmentOfPoint(contours, level, place), level, { ...about, origin: "drawn" });
+}
+
+type MapAbout = Pick<Wall, "quantity" | "unit">;
+
+function segmentMeans(plane: Plane, segmentOf: (place: Point) => number, level: Level, about: MapAbout & Pick<Wall, "origin">): Wall {
   const bySegment = new Map<number, number[]>();
   const all: number[] = [];
-  const [first, last] = boundsOf(contours.outer, plane);
-  for (let y = first.y; y <= last.y; y++) {
-    for (let x = first.x; x <= last.x; x++) {
-      const segment = segmentOfPoint(contours, level, { x, y });
+  for (let y = 0; y < plane.height; y++) {
+    for (let x = 0; x < plane.width; x++) {
+      const segment = segmentOf({ x, y });
       if (segment === 0) continue;
       const value = valueAt(plane, { x, y });
       if (value === undefined) continue;
@@ -122,7 +127,62 @@ export function segmentMeans(plane: Plane, contours: Contours, level: Level, abo
     return { number, name, mean: spread.mean, sd: spread.sd, n: spread.n };
   });
   const whole = spreadOf(all);
-  return { ...about, segments, origin: "drawn", ...(whole && { whole: { mean: whole.mean, sd: whole.sd, n: whole.n } }) };
+  return { ...about, segments, ...(whole && { whole: { mean: whole.mean, sd: whole.sd, n: whole.n } }) };
+}
+
+/** Numbers of an image of labels. */
+export interface HeartLabels {
+  readonly wall: number;
+  readonly leftBlood: number;
+  readonly rightBlood: number;
+}
+
+/** The numbers of a legend's names; `undefined` where the labels are not those of a heart in short axis. */
+export function heartLabels(legend: readonly { label: number; name: string }[]): HeartLabels | undefined {
+  const [wall, leftBlood, rightBlood] = ["myocardium", "left_blood", "right_blood"].map((wanted) => legend.find(({ name }) => name === wanted)?.label);
+  return wall === undefined || leftBlood === undefined || rightBlood === undefined ? undefined : { wall, leftBlood, rightBlood };
+}
+
+/**
+ * Mean values of a map's segments where an image of labels has the wall, without the wall's
+ * outermost pixels, which are part blood or part fat.
+ *
+ * The middle of the septum lies on the line between both ventricles' blood, the front where `front`
+ * leads (columns and rows). `undefined` where the labels have no heart, or their front cannot be told.
+ */
+export function meansOnLabels(labels: Plane, numbers: HeartLabels, plane: Plane, front: Point, level: Level, about: MapAbout): Wall | undefined {
+  if (labels.width !== plane.width || labels.height !== plane.height) return undefined;
+  const isOf = (number: number) => (x: number, y: number) =>
+    x >= 0 && y >= 0 && x < labels.width && y < labels.height && labels.values[y * labels.width + x] === number;
+  const isWall = isOf(numbers.wall);
+  const [center, right] = [numbers.leftBlood, numbers.rightBlood].map((number) => centroidOf(labels, isOf(number)));
+  if (!center || !right) return undefined;
+  const septum = { x: right.x - center.x, y: right.y - center.y };
+  const across = { x: -septum.y, y: septum.x };
+  const sense = Math.sign(across.x * front.x + across.y * front.y);
+  if (sense === 0) return undefined;
+  const segmentOf = ({ x, y }: Point) => {
+    const isInner = isWall(x, y) && isWall(x - 1, y) && isWall(x + 1, y) && isWall(x, y - 1) && isWall(x, y + 1);
+    if (!isInner) return 0;
+    const [dx, dy] = [x - center.x, y - center.y];
+    const angle = Math.atan2(sense * (dx * across.x + dy * across.y), dx * septum.x + dy * septum.y);
+    return segmentAt(level, angle / (2 * Math.PI));
+  };
+  const wall = segmentMeans(plane, segmentOf, level, { ...about, origin: "labels" });
+  return wall.whole && wall;
+}
+
+function centroidOf(plane: Plane, isIn: (x: number, y: number) => boolean): Point | undefined {
+  const sum = { n: 0, x: 0, y: 0 };
+  for (let y = 0; y < plane.height; y++) {
+    for (let x = 0; x < plane.width; x++) {
+      if (!isIn(x, y)) continue;
+      sum.n++;
+      sum.x += x;
+      sum.y += y;
+    }
+  }
+  return sum.n > 0 ? { x: sum.x / sum.n, y: sum.y / sum.n } : undefined;
 }
 
 /** What the server's meta attribute `BoresideMyocardium` says; `undefined` where it is no such report. */

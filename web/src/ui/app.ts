@@ -171,7 +171,7 @@ export class App {
   }
 
   private pixelsCame(key: string): void {
-    for (const section of this.sections.values()) section.drawImage(key);
+    for (const section of this.sections.values()) section.pixelsCame(key);
     this.askDetails();
   }
 
@@ -215,10 +215,14 @@ export class App {
     if (this.active && this.dirty.has(this.active.section.scan.key)) this.areDetailsStale = true;
     this.dirty.clear();
     if (!this.active || !this.isChosen) this.activateFirst();
-    if (this.areDetailsStale) {
-      this.areDetailsStale = false;
-      this.details.show(this.active?.section, this.active?.panel);
-    }
+    // Images first: what is to be read of them comes when the browser has painted them.
+    if (this.areDetailsStale) window.setTimeout(() => this.showDetails());
+  }
+
+  private showDetails(): void {
+    if (!this.areDetailsStale) return;
+    this.areDetailsStale = false;
+    this.details.show(this.active?.section, this.active?.panel);
   }
 
   /** The newest map, or else the newest image, while the reader has chosen none. */

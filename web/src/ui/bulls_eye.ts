@@ -8,6 +8,12 @@ import { el, svg } from "./element";
 
 const RADIUS = 100;
 
+const ORIGINS: Record<Wall["origin"], string> = {
+  server: "from the server's contours",
+  drawn: "from your contours",
+  labels: "from the scan's labels, without the wall's outermost pixels",
+};
+
 export function bullsEye(wall: Wall, palette: PaletteName, range: Range): HTMLElement {
   const colors = colorsOf(palette, range);
   const decimals = decimalsOf(range);
@@ -40,7 +46,7 @@ export function bullsEye(wall: Wall, palette: PaletteName, range: Range): HTMLEl
   const parts = [
     wall.whole && `wall ${written(wall.whole.mean, decimals)} ± ${withUnit(wall.whole.sd, wall.unit, decimals)} (n ${wall.whole.n})`,
     reference && `healthy ${written(reference.low, decimals)} to ${withUnit(reference.high, wall.unit, decimals)}${reference.source && ` (${reference.source})`}`,
-    wall.origin === "drawn" ? "from your contours" : "from the server's contours",
+    ORIGINS[wall.origin],
   ];
   figure.append(el("figcaption", {}, parts.filter(Boolean).join(" · ")));
   return figure;

@@ -4,8 +4,10 @@ import { PALETTES, type PaletteName } from "../colors/palette";
 import { decimalsOf, meanText, unitText, written } from "../colors/ticks";
 import { profileOf } from "../measure/profile";
 import { statisticsOf } from "../measure/region";
-import { joined, LEVELS, segmentMeans, wallOfReport, type Level, type Wall } from "../measure/segments";
-import { paletteOf, presetsOf, rangeOfValues } from "../model/appearance";
+import { heartLabels, joined, LEVELS, meansBetween, meansOnLabels, wallOfReport, type Level, type Wall } from "../measure/segments";
+import type { Plane } from "../measure/plane";
+import { legendOf, paletteOf, presetsOf, rangeOfValues } from "../model/appearance";
+import { frameLike } from "../model/arrangement";
 import { ImageKind, type FileFormat, type Image, type Provenance, type StageTime } from "../proto/boreside/v1/images_pb";
 import type { Scan } from "../model/store";
 import { badge } from "./badge";
@@ -15,7 +17,7 @@ import { button, el } from "./element";
 import type { Panel } from "./panel";
 import { profilePlot } from "./profile_plot";
 import type { ScanSection } from "./scan_section";
-import { contoursInPixels, regionInPixels, toPixels } from "./shared";
+import { contoursInPixels, regionInPixels, toPixels, type Shared } from "./shared";
 import { clockText, spanText, verdictOf } from "./wording";
 
 export interface DetailsHost {
@@ -204,27 +206,16 @@ export class Details {
     const plane = panel.plane();
     const contours = plane && contoursInPixels(shared.drawing.contours, plane);
     const about = { quantity: panel.image?.quantity ?? "", unit: panel.image?.unit ?? "" };
-    let wall: Wall | undefined;
-    const made = el("section", {}, el("h3", {}, "Bull's-eye"));
-    if (plane && contours) {
-      wall = segmentMeans(plane, contours, shared.drawing.level, about);
-      const select = el("select", { "aria-label": "level" });
-      for (const level of LEVELS) {
-        const option = el("option", { value: level }, level);
-        option.toggleAttribute("selected", level === shared.drawing.level);
-        select.append(option);
-      }
-      select.addEventListener("change", () => {
-        shared.drawing.level = select.value as Level;
-        shared.drawn();
-      });
-      made.append(el("label", { class: "controls" }, "level ", select));
-    } else {
+    let wall = plane && contours && meansBetween(contours, plane, shared.drawing.level, about);
+    if (!wall) {
       const sources = new Set(panel.content.frames.map(({ source }) => source.image));
       const reports = [...sources].flatMap(({ meta }) => meta.find(({ key }) => key === WALL_KEY)?.values ?? []);
       wall = joined(reports.flatMap((text) => wallOfReport(text) ?? []));
     }
+    wall ??= plane && onLabels(section, panel, plane, about);
     if (!wall) return undefined;
+    const made = el("section", {}, el("h3", {}, "Bull's-eye"));
+    if (wall.origin !== "server") made.append(levelChoice(shared));
     made.append(bullsEye(wall, panel.shownPalette(), panel.shownRange()));
     return made;
   }
@@ -303,6 +294,40 @@ export class Details {
     made.append(el("dl", { class: "facts wide" }, ...rows));
     return made;
   }
+}
+
+/** Which part of the heart the slice shows: the reader knows. */
+function levelChoice(shared: Shared): HTMLElement {
+  const { drawing } = shared;
+  const select = el("select", { "aria-label": "level" });
+  for (const level of LEVELS) {
+    const option = el("option", { value: level }, level);
+    option.toggleAttribute("selected", level === drawing.level);
+    select.append(option);
+  }
+  select.addEventListener("change", () => {
+    drawing.level = select.value as Level;
+    shared.drawn();
+  });
+  return el("label", { class: "controls" }, "level ", select);
+}
+
+/** Values of the wall where an image of labels of the same slice has it. */
+function onLabels({ panels, shared }: ScanSection, map: Panel, plane: Plane, about: { quantity: string; unit: string }): Wall | undefined {
+  const geometry = map.image?.geometry;
+  const wanted = map.frame;
+  if (!geometry || !wanted) return undefined;
+  // x to the left, y to the back, z to the head.
+  const [x, y] = [geometry.readDir, geometry.phaseDir].map((direction) => (direction[2] ?? 0) - (direction[1] ?? 0));
+  for (const labels of panels.values()) {
+    if (labels.content.kind !== ImageKind.LABELS) continue;
+    const frame = labels.content.frames[frameLike(labels.content.frames, wanted, map.index)];
+    const numbers = frame && heartLabels(legendOf(frame.source.image));
+    const found = numbers && labels.planeOf(frame);
+    const wall = found && meansOnLabels(found, numbers, plane, { x: x ?? 0, y: y ?? 0 }, shared.drawing.level, about);
+    if (wall) return wall;
+  }
+  return undefined;
 }
 
 /** Time that gadgets worked until an image was ready: images that leave the chain together share it. */

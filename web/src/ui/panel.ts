@@ -3,7 +3,7 @@
 import { colorPlane, colorsOf, isValid, labelColor, type PaletteName, type Range } from "../colors/palette";
 import { decimalsOf, unitText, withUnit, written } from "../colors/ticks";
 import { valueAt, type Plane } from "../measure/plane";
-import { edgesOf, Projection } from "../measure/view";
+import { edgesOf, Projection, type Size } from "../measure/view";
 import { isReversed, legendOf, paletteOf, rangeOf } from "../model/appearance";
 import type { Frame, PanelContent } from "../model/arrangement";
 import { planeOf, type PixelStore, type Values } from "../model/pixels";
@@ -57,6 +57,8 @@ export class Panel {
   private coloredAs = "";
   private cine: number | undefined;
   private automatic: { n: number; range: Range } | undefined;
+  /** Of the picture on the screen, in CSS pixels: told, as asking for it makes the browser lay out the page at once. */
+  private size: Size = { width: 0, height: 0 };
 
   constructor(
     public content: PanelContent,
@@ -136,8 +138,13 @@ export class Panel {
   }
 
   plane(): Plane | undefined {
-    const [frame, values] = [this.frame, this.values()];
-    return frame && values && planeOf(frame.source.image, values, frame.channel, frame.z);
+    return this.frame && this.planeOf(this.frame);
+  }
+
+  /** The values of a frame, where they are there: else they are asked for. */
+  planeOf({ source, channel, z }: Frame): Plane | undefined {
+    const values = this.host.pixels.get(source.key, source.image.id);
+    return values && planeOf(source.image, values, channel, z);
   }
 
   /** The window: the reader's, the server's, or one that fits. */
@@ -167,9 +174,14 @@ export class Panel {
   projection(): Projection | undefined {
     const plane = this.plane();
     if (!plane) return undefined;
-    const screen = { width: this.picture.clientWidth, height: this.picture.clientHeight };
-    if (screen.width === 0 || screen.height === 0) return undefined;
-    return new Projection(screen, plane, plane.pixelMm, this.shared.view);
+    if (this.size.width === 0 || this.size.height === 0) return undefined;
+    return new Projection(this.size, plane, plane.pixelMm, this.shared.view);
+  }
+
+  /** The picture has another size on the screen. */
+  resized({ width, height }: Size): void {
+    this.size = { width, height };
+    this.draw();
   }
 
   /** Draws image, bar and everything over them. */
@@ -229,7 +241,7 @@ export class Panel {
   /** The picture with its drawings and its bar, as it is on the screen. */
   snapshot(): HTMLCanvasElement {
     const scale = window.devicePixelRatio || 1;
-    const [width, height] = [this.picture.clientWidth, this.picture.clientHeight];
+    const { width, height } = this.size;
     const barWidth = this.bar.element.querySelector(".bar-body") ? 84 : 0;
     const made = el("canvas", { width: (width + barWidth) * scale, height: (height + 26) * scale });
     const context = made.getContext("2d");

@@ -64,7 +64,7 @@ export class ScanSection {
       }
     }, { rootMargin: "200px" });
     this.sizes = new ResizeObserver((entries) => {
-      for (const entry of entries) [...this.panels.values()].find(({ picture }) => picture === entry.target)?.draw();
+      for (const { target, contentRect } of entries) [...this.panels.values()].find(({ picture }) => picture === target)?.resized(contentRect);
     });
     this.grid.hidden = true;
     this.describe();
@@ -159,10 +159,10 @@ export class ScanSection {
     }
   }
 
-  /** Pixels of an image have come. */
-  drawImage(imageKey: string): void {
+  /** Pixels of an image have come: panels that show it are to be drawn. */
+  pixelsCame(imageKey: string): void {
     for (const panel of this.panels.values()) {
-      if (panel.frame?.source.key === imageKey) panel.draw();
+      if (panel.frame?.source.key === imageKey) panel.isStale = true;
     }
   }
 
