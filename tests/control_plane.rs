@@ -149,6 +149,22 @@ fn patients_are_hidden_unless_the_site_shows_them() {
 }
 
 #[test]
+fn of_a_series_of_pictures_only_the_first_come_with_pixels_where_that_is_asked() {
+    let server = with_http(&[]);
+    let request = proto::WatchRequest {
+        inline_pixels_up_to_bytes: 1 << 20,
+        inline_pictures_up_to_index: 2,
+        ..proto::WatchRequest::default()
+    };
+    let mut watcher = Watcher::ask(&server, request);
+    assert!(watcher.images_until(is_caught_up).is_empty());
+    let sent = images(reconstruct(&server, "cartesian_fft", &small_scan(3)));
+    let told = watcher.images_until(has_ended(1));
+    let inline: Vec<_> = told.iter().map(|told| told.pixels.as_ref().map(floats)).collect();
+    assert_eq!(inline, [Some(expected(&sent[0])), Some(expected(&sent[1])), None]);
+}
+
+#[test]
 fn a_watcher_that_lost_its_connection_misses_nothing_and_gets_nothing_twice() {
     let server = with_http(&[]);
     let mut watcher = Watcher::start(&server, None);

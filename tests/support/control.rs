@@ -258,6 +258,10 @@ impl Watcher {
             inline_pixels_up_to_bytes: inline,
             ..WatchRequest::default()
         };
+        Self::ask(server, request)
+    }
+
+    pub fn ask(server: &TestServer, request: WatchRequest) -> Self {
         let mut call = Call::start(server, "LiveService/Watch", &request);
         let hello = call.next::<WatchResponse>().unwrap_or_else(|| panic!("{:?}", call.status()));
         let Some(watch_response::Event::Hello(hello)) = hello.event else { panic!("{hello:?}") };

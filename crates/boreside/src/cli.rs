@@ -37,6 +37,9 @@ pub struct LogOptions {
     /// How the log is written.
     #[arg(long, global = true, env = "BORESIDE_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+    /// Collector that sessions are sent to as traces, by OTLP over gRPC; needs a build with the feature otlp.
+    #[arg(long, global = true, env = "BORESIDE_OTLP", value_name = "URL")]
+    pub otlp: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]

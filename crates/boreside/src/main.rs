@@ -39,8 +39,11 @@ mod replay;
 mod serve;
 mod simulate;
 mod stream;
+#[cfg(feature = "otlp")]
+mod telemetry;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 
@@ -48,7 +51,13 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let log = logging::start(&cli.log);
+    let log = match logging::start(&cli.log) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("boreside: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
     server::keep_freed_memory();
     // Without a name they would have that of the gadget that first asked for them.
     let workers = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("compute {number}"));
@@ -56,7 +65,7 @@ fn main() -> ExitCode {
         tracing::warn!("threads for computing: {error}");
     }
     let result = match cli.command {
-        Command::Serve(options) => serve::run(options, log),
+        Command::Serve(options) => serve::run(options, Arc::clone(&log.tail)),
         Command::Replay(options) => replay::run(&options),
         Command::Simulate(options) => simulate::run(&options),
         Command::Inspect(options) => inspect::run(&options),

@@ -12,7 +12,7 @@ export interface Preset {
 const DARKEST = 0.005;
 const BRIGHTEST = 0.995;
 /** Values that are looked at, about. */
-const SAMPLE = 8192;
+const SAMPLE = 4096;
 /** R² of fits that are worth a look: below, a fit is no fit. */
 const FITS_WELL: Range = [0.8, 1];
 
@@ -46,12 +46,17 @@ export function rangeOfValues(values: Float32Array, zeroIsInvalid: boolean): Ran
 }
 
 function fittedTo(values: Float32Array, zeroIsInvalid: boolean): Range {
-  const isWanted = (value: number) => Number.isFinite(value) && !(zeroIsInvalid && value === 0);
   // Of large images every so many values.
   const step = Math.max(1, Math.floor(values.length / SAMPLE));
-  const sample = values.filter((value, i) => i % step === 0 && isWanted(value)).sort();
-  if (sample.length === 0) return [0, 1];
-  const at = (share: number) => sample[Math.round(share * (sample.length - 1))] ?? 0;
+  const sample = new Float32Array(Math.ceil(values.length / step));
+  let n = 0;
+  for (let i = 0; i < values.length; i += step) {
+    const value = values[i] as number;
+    if (Number.isFinite(value) && !(zeroIsInvalid && value === 0)) sample[n++] = value;
+  }
+  if (n === 0) return [0, 1];
+  const sorted = sample.subarray(0, n).sort();
+  const at = (share: number) => sorted[Math.round(share * (n - 1))] ?? 0;
   const [low, high] = [at(DARKEST), at(BRIGHTEST)];
   if (high > low) return low > 0 && low < 0.2 * high ? [0, high] : [low, high];
   return [low - 0.5, low + 0.5];

@@ -24,6 +24,8 @@ export interface LinkEvents {
 
 /** Pixels up to so many bytes come with their image. */
 const INLINE_BYTES = 1024 * 1024;
+/** So many pictures of each series: the first is seen at once, the others when somebody looks. */
+const INLINE_PICTURES = 1;
 /** The server says something at least every 15 s. */
 const SILENCE_MS = 40_000;
 const FIRST_DELAY_MS = 250;
@@ -138,7 +140,7 @@ export class Link {
     let why = "the connection was closed";
     try {
       heard();
-      const request = { epoch: this.epoch, afterSequence: this.sequence, session: 0n, inlinePixelsUpToBytes: INLINE_BYTES };
+      const request = { epoch: this.epoch, afterSequence: this.sequence, session: 0n, inlinePixelsUpToBytes: INLINE_BYTES, inlinePicturesUpToIndex: INLINE_PICTURES };
       for await (const { sequence, unixMs, event } of this.live.watch(request, { signal: current.signal })) {
         if (this.current !== current) return;
         heard();

@@ -34,6 +34,9 @@ const TOOLS: readonly { tool: Tool; sign: string; hint: string }[] = [
   { tool: "segments", sign: "◎ Bull's-eye", hint: "mean values of the wall's segments (B)" },
 ];
 
+/** When no image has come for so long, none is likely to come at once. */
+const QUIET_MS = 300;
+
 export class App {
   readonly element = el("div", { class: "app" });
   readonly timings = new Timings(() => this.askDetails());
@@ -61,6 +64,7 @@ export class App {
   private isCaughtUp = false;
   private areDetailsStale = false;
   private isFrameAsked = false;
+  private quietTimer: number | undefined;
 
   constructor(origin: string) {
     this.link = new Link(origin, {
@@ -143,6 +147,8 @@ export class App {
       case "image":
         this.markDirty(change.scan.key);
         if (this.isCaughtUp) this.announce(change.image.image);
+        window.clearTimeout(this.quietTimer);
+        this.quietTimer = window.setTimeout(() => this.fetchAhead(), QUIET_MS);
         break;
       case "gone":
         this.pixels.drop(change.images);
@@ -217,6 +223,13 @@ export class App {
     if (!this.active || !this.isChosen) this.activateFirst();
     // Images first: what is to be read of them comes when the browser has painted them.
     if (this.areDetailsStale) window.setTimeout(() => this.showDetails());
+  }
+
+  /** What may be looked at next. It must not be in the way of images that come. */
+  private fetchAhead(): void {
+    for (const section of this.sections.values()) {
+      if (section.isOpen) for (const panel of section.panels.values()) panel.fetchAhead();
+    }
   }
 
   private showDetails(): void {

@@ -39,6 +39,7 @@ export class Panel {
   isVisible = true;
   /** What is on the screen is not what it should be: pixels are still to come, or another frame was chosen. */
   isStale = true;
+  /** The image at its own size: the browser scales it. */
   private readonly canvas = el("canvas", { class: "pixels" });
   private readonly overlay = el("canvas", { class: "overlay", "aria-hidden": "true" });
   private readonly message = el("p", { class: "picture-message" });
@@ -52,8 +53,6 @@ export class Panel {
   private readonly slider = el("input", { type: "range", min: 0, value: 0, "aria-label": "frame" });
   private readonly frameText = el("span", { class: "frame-text" });
   private readonly play = button("▶", "play (space)", () => this.setPlaying(!this.isPlaying));
-  /** The image at its own size. */
-  private readonly colored = document.createElement("canvas");
   private coloredAs = "";
   private cine: number | undefined;
   private automatic: { n: number; range: Range } | undefined;
@@ -147,6 +146,19 @@ export class Panel {
     return values && planeOf(source.image, values, channel, z);
   }
 
+  /** Asks for frames that are not there yet, as many as a window is made of, so that they can be played. */
+  fetchAhead(): void {
+    if (!this.isVisible) return;
+    for (const { source } of this.content.frames.slice(0, MOST_FOR_WINDOW)) this.host.pixels.get(source.key, source.image.id);
+  }
+
+  /** Pixels of an image have come: it is seen, or the window is made of it too. */
+  pixelsCame(imageKey: string): void {
+    const hasWindow = this.range !== undefined || this.image?.window !== undefined;
+    const frames = [this.frame, ...(hasWindow ? [] : this.content.frames.slice(0, MOST_FOR_WINDOW))];
+    if (frames.some((frame) => frame?.source.key === imageKey)) this.isStale = true;
+  }
+
   /** The window: the reader's, the server's, or one that fits. */
   shownRange(): Range {
     if (this.range) return this.range;
@@ -198,16 +210,10 @@ export class Panel {
     this.message.hidden = true;
     const range = this.shownRange();
     this.color(frame, plane, range);
-    const { screen } = projection;
-    const context = fitted(this.canvas, screen);
-    if (!context) return;
-    context.fillStyle = "#000";
-    context.fillRect(0, 0, screen.width, screen.height);
     // Values are shown as they are, pixel by pixel; only pictures are smoothed.
-    context.imageSmoothingEnabled = frame.source.image.kind === ImageKind.PICTURE;
-    context.imageSmoothingQuality = "high";
+    this.canvas.classList.toggle("smooth", frame.source.image.kind === ImageKind.PICTURE);
     const at = projection.frame();
-    context.drawImage(this.colored, at.x, at.y, at.width, at.height);
+    Object.assign(this.canvas.style, { left: `${at.x}px`, top: `${at.y}px`, width: `${at.width}px`, height: `${at.height}px` });
     this.showBar(frame.source.image, range);
     this.drawOver();
     this.isStale = false;
@@ -249,7 +255,17 @@ export class Panel {
     context.scale(scale, scale);
     context.fillStyle = "#000";
     context.fillRect(0, 0, width + barWidth, height + 26);
-    context.drawImage(this.canvas, 0, 26, width, height);
+    const at = this.projection()?.frame();
+    if (at) {
+      context.save();
+      context.beginPath();
+      context.rect(0, 26, width, height);
+      context.clip();
+      context.imageSmoothingEnabled = this.canvas.classList.contains("smooth");
+      context.imageSmoothingQuality = "high";
+      context.drawImage(this.canvas, at.x, at.y + 26, at.width, at.height);
+      context.restore();
+    }
     context.drawImage(this.overlay, 0, 26, width, height);
     context.fillStyle = "#fff";
     context.font = "600 13px system-ui, sans-serif";
@@ -279,12 +295,11 @@ export class Panel {
     if (what === this.coloredAs) return;
     this.coloredAs = what;
     const { width, height, values } = plane;
-    if (this.colored.width !== width || this.colored.height !== height) {
-      this.colored.width = width;
-      this.colored.height = height;
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
     }
-    // Written by the processor, read by it: on a graphics card it would travel twice.
-    const context = this.colored.getContext("2d", { willReadFrequently: true });
+    const context = this.canvas.getContext("2d");
     const pixels = context?.createImageData(width, height);
     if (!context || !pixels) return;
     const into = new Uint32Array(pixels.data.buffer);

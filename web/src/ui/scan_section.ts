@@ -161,9 +161,7 @@ export class ScanSection {
 
   /** Pixels of an image have come: panels that show it are to be drawn. */
   pixelsCame(imageKey: string): void {
-    for (const panel of this.panels.values()) {
-      if (panel.frame?.source.key === imageKey) panel.isStale = true;
-    }
+    for (const panel of this.panels.values()) panel.pixelsCame(imageKey);
   }
 
   /** Panels in the order in which they stand. */

@@ -32,10 +32,13 @@ export class Timings {
     trim(this.waiting);
   }
 
-  /** Pixels were drawn: they are on the screen when the browser has painted. */
+  /**
+   * Pixels were drawn. New images are drawn while the browser makes a frame: the message comes when
+   * that frame is painted.
+   */
   shown(key: string): void {
     if (!this.waiting.has(key)) return;
-    if (this.drawn.length === 0) requestAnimationFrame(() => this.channel.port2.postMessage(undefined));
+    if (this.drawn.length === 0) this.channel.port2.postMessage(undefined);
     this.drawn.push(key);
   }
 

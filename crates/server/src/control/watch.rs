@@ -182,8 +182,13 @@ impl Watcher {
 
     /// An image, with its pixels where they are wanted and not too large.
     fn image(&self, image: &StoredImage, inline: bool) -> Told {
-        let limit = u64::from(self.request.inline_pixels_up_to_bytes);
-        let pixels = (inline && image.facts.n_bytes <= limit).then(|| image.values());
+        let WatchRequest { inline_pixels_up_to_bytes, inline_pictures_up_to_index, .. } =
+            self.request;
+        let is_small = image.facts.n_bytes <= u64::from(inline_pixels_up_to_bytes);
+        let is_among_first = inline_pictures_up_to_index == 0
+            || image.facts.kind() != proto::ImageKind::Picture
+            || image.facts.index <= inline_pictures_up_to_index;
+        let pixels = (inline && is_small && is_among_first).then(|| image.values());
         Told::Image(proto::NewImage { image: Some(image.facts.clone()), pixels })
     }
 

@@ -26,31 +26,31 @@ from boreside.v1 import images_pb2 as boreside_dot_v1_dot_images__pb2
 from boreside.v1 import sessions_pb2 as boreside_dot_v1_dot_sessions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62oreside/v1/live.proto\x12\x0b\x62oreside.v1\x1a\x18\x62oreside/v1/images.proto\x1a\x1a\x62oreside/v1/sessions.proto\"i\n\x0cWatchRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\x12\x0f\n\x07session\x18\x03 \x01(\x04\x12!\n\x19inline_pixels_up_to_bytes\x18\x04 \x01(\r\"\xdd\x02\n\rWatchResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x07unix_ms\x18\x02 \x01(\x01\x12#\n\x05hello\x18\x03 \x01(\x0b\x32\x12.boreside.v1.HelloH\x00\x12#\n\x05reset\x18\x04 \x01(\x0b\x32\x12.boreside.v1.ResetH\x00\x12*\n\tcaught_up\x18\x05 \x01(\x0b\x32\x15.boreside.v1.CaughtUpH\x00\x12\'\n\x07session\x18\x06 \x01(\x0b\x32\x14.boreside.v1.SessionH\x00\x12&\n\x05image\x18\x07 \x01(\x0b\x32\x15.boreside.v1.NewImageH\x00\x12\x34\n\x0eimages_removed\x18\x08 \x01(\x0b\x32\x1a.boreside.v1.ImagesRemovedH\x00\x12#\n\x05\x61live\x18\t \x01(\x0b\x32\x12.boreside.v1.AliveH\x00\x42\x07\n\x05\x65vent\"\'\n\x05Hello\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x8d\x01\n\x05Reset\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.boreside.v1.Reset.Reason\"Y\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0e\n\nREASON_NEW\x10\x01\x12\x14\n\x10REASON_RESTARTED\x10\x02\x12\x11\n\rREASON_LAGGED\x10\x03\"\n\n\x08\x43\x61ughtUp\"R\n\x08NewImage\x12!\n\x05image\x18\x01 \x01(\x0b\x32\x12.boreside.v1.Image\x12#\n\x06pixels\x18\x02 \x01(\x0b\x32\x13.boreside.v1.Pixels\"\x1c\n\rImagesRemoved\x12\x0b\n\x03ids\x18\x01 \x03(\x04\"\x07\n\x05\x41live2O\n\x0bLiveService\x12@\n\x05Watch\x12\x19.boreside.v1.WatchRequest\x1a\x1a.boreside.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62oreside/v1/live.proto\x12\x0b\x62oreside.v1\x1a\x18\x62oreside/v1/images.proto\x1a\x1a\x62oreside/v1/sessions.proto\"\x8e\x01\n\x0cWatchRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\x12\x0f\n\x07session\x18\x03 \x01(\x04\x12!\n\x19inline_pixels_up_to_bytes\x18\x04 \x01(\r\x12#\n\x1binline_pictures_up_to_index\x18\x05 \x01(\r\"\xdd\x02\n\rWatchResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x07unix_ms\x18\x02 \x01(\x01\x12#\n\x05hello\x18\x03 \x01(\x0b\x32\x12.boreside.v1.HelloH\x00\x12#\n\x05reset\x18\x04 \x01(\x0b\x32\x12.boreside.v1.ResetH\x00\x12*\n\tcaught_up\x18\x05 \x01(\x0b\x32\x15.boreside.v1.CaughtUpH\x00\x12\'\n\x07session\x18\x06 \x01(\x0b\x32\x14.boreside.v1.SessionH\x00\x12&\n\x05image\x18\x07 \x01(\x0b\x32\x15.boreside.v1.NewImageH\x00\x12\x34\n\x0eimages_removed\x18\x08 \x01(\x0b\x32\x1a.boreside.v1.ImagesRemovedH\x00\x12#\n\x05\x61live\x18\t \x01(\x0b\x32\x12.boreside.v1.AliveH\x00\x42\x07\n\x05\x65vent\"\'\n\x05Hello\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x8d\x01\n\x05Reset\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.boreside.v1.Reset.Reason\"Y\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0e\n\nREASON_NEW\x10\x01\x12\x14\n\x10REASON_RESTARTED\x10\x02\x12\x11\n\rREASON_LAGGED\x10\x03\"\n\n\x08\x43\x61ughtUp\"R\n\x08NewImage\x12!\n\x05image\x18\x01 \x01(\x0b\x32\x12.boreside.v1.Image\x12#\n\x06pixels\x18\x02 \x01(\x0b\x32\x13.boreside.v1.Pixels\"\x1c\n\rImagesRemoved\x12\x0b\n\x03ids\x18\x01 \x03(\x04\"\x07\n\x05\x41live2O\n\x0bLiveService\x12@\n\x05Watch\x12\x19.boreside.v1.WatchRequest\x1a\x1a.boreside.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'boreside.v1.live_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WATCHREQUEST']._serialized_start=93
-  _globals['_WATCHREQUEST']._serialized_end=198
-  _globals['_WATCHRESPONSE']._serialized_start=201
-  _globals['_WATCHRESPONSE']._serialized_end=550
-  _globals['_HELLO']._serialized_start=552
-  _globals['_HELLO']._serialized_end=591
-  _globals['_RESET']._serialized_start=594
-  _globals['_RESET']._serialized_end=735
-  _globals['_RESET_REASON']._serialized_start=646
-  _globals['_RESET_REASON']._serialized_end=735
-  _globals['_CAUGHTUP']._serialized_start=737
-  _globals['_CAUGHTUP']._serialized_end=747
-  _globals['_NEWIMAGE']._serialized_start=749
-  _globals['_NEWIMAGE']._serialized_end=831
-  _globals['_IMAGESREMOVED']._serialized_start=833
-  _globals['_IMAGESREMOVED']._serialized_end=861
-  _globals['_ALIVE']._serialized_start=863
-  _globals['_ALIVE']._serialized_end=870
-  _globals['_LIVESERVICE']._serialized_start=872
-  _globals['_LIVESERVICE']._serialized_end=951
+  _globals['_WATCHREQUEST']._serialized_start=94
+  _globals['_WATCHREQUEST']._serialized_end=236
+  _globals['_WATCHRESPONSE']._serialized_start=239
+  _globals['_WATCHRESPONSE']._serialized_end=588
+  _globals['_HELLO']._serialized_start=590
+  _globals['_HELLO']._serialized_end=629
+  _globals['_RESET']._serialized_start=632
+  _globals['_RESET']._serialized_end=773
+  _globals['_RESET_REASON']._serialized_start=684
+  _globals['_RESET_REASON']._serialized_end=773
+  _globals['_CAUGHTUP']._serialized_start=775
+  _globals['_CAUGHTUP']._serialized_end=785
+  _globals['_NEWIMAGE']._serialized_start=787
+  _globals['_NEWIMAGE']._serialized_end=869
+  _globals['_IMAGESREMOVED']._serialized_start=871
+  _globals['_IMAGESREMOVED']._serialized_end=899
+  _globals['_ALIVE']._serialized_start=901
+  _globals['_ALIVE']._serialized_end=908
+  _globals['_LIVESERVICE']._serialized_start=910
+  _globals['_LIVESERVICE']._serialized_end=989
 # @@protoc_insertion_point(module_scope)

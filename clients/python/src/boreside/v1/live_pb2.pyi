@@ -10,16 +10,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class WatchRequest(_message.Message):
-    __slots__ = ("epoch", "after_sequence", "session", "inline_pixels_up_to_bytes")
+    __slots__ = ("epoch", "after_sequence", "session", "inline_pixels_up_to_bytes", "inline_pictures_up_to_index")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     INLINE_PIXELS_UP_TO_BYTES_FIELD_NUMBER: _ClassVar[int]
+    INLINE_PICTURES_UP_TO_INDEX_FIELD_NUMBER: _ClassVar[int]
     epoch: str
     after_sequence: int
     session: int
     inline_pixels_up_to_bytes: int
-    def __init__(self, epoch: _Optional[str] = ..., after_sequence: _Optional[int] = ..., session: _Optional[int] = ..., inline_pixels_up_to_bytes: _Optional[int] = ...) -> None: ...
+    inline_pictures_up_to_index: int
+    def __init__(self, epoch: _Optional[str] = ..., after_sequence: _Optional[int] = ..., session: _Optional[int] = ..., inline_pixels_up_to_bytes: _Optional[int] = ..., inline_pictures_up_to_index: _Optional[int] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
     __slots__ = ("sequence", "unix_ms", "hello", "reset", "caught_up", "session", "image", "images_removed", "alive")
