@@ -5,9 +5,11 @@
 //
 // BORESIDE names the program; use a release build.
 
+import { request } from "node:http";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
-import { ImageService } from "../build/browser/proto.mjs";
+import { ImageService, WatchRequestSchema } from "../build/browser/proto.mjs";
 import { launch, open, until } from "./page.mjs";
 import { RealServer, simulate } from "./real_server.mjs";
 
@@ -45,35 +47,70 @@ async function screen(server) {
   await browser.close();
 }
 
+/** Five that are asked what the page asks, and throw away what they get: what viewers cost the server. */
+async function fiveReaders(server) {
+  const message = toBinary(WatchRequestSchema, create(WatchRequestSchema, { inlinePixelsUpToBytes: 1 << 20, inlinePicturesUpToIndex: 1 }));
+  const frame = Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]);
+  const calls = [];
+  for (let i = 0; i < 5; i++) {
+    const call = request(new URL("boreside.v1.LiveService/Watch", server.url), { method: "POST", headers: { "content-type": "application/grpc-web+proto" } });
+    call.on("response", (response) => response.on("error", () => {}).resume());
+    call.on("error", () => {});
+    call.end(frame);
+    calls.push(call);
+  }
+  await settled();
+  return async () => calls.forEach((call) => call.destroy());
+}
+
+/** Five pages, which take the processor that the scan needs. */
+async function fivePages(server) {
+  const browser = await launch();
+  for (let i = 0; i < 5; i++) {
+    const page = await open(browser, server.url);
+    await until(page, () => document.querySelector(".lamp")?.dataset.kind === "live");
+  }
+  await settled();
+  return () => browser.close();
+}
+
+/** What there was already has been told and drawn. */
+const settled = () => new Promise((resolve) => setTimeout(resolve, 4000));
+
 async function viewers(server) {
   const images = createClient(ImageService, createGrpcWebTransport({ baseUrl: server.url.replace(/\/$/, ""), httpVersion: "1.1" }));
-  const latency = { without: [], with: [] };
+  const kinds = {
+    "no viewer": async () => async () => {},
+    "five viewers elsewhere": () => fiveReaders(server),
+    "five viewers on this machine": () => fivePages(server),
+  };
+  const latency = Object.fromEntries(Object.keys(kinds).map((kind) => [kind, []]));
+  const processor = Object.fromEntries(Object.keys(kinds).map((kind) => [kind, []]));
   let seed = 0;
   async function scans(kind, n) {
+    const close = await kinds[kind]();
     for (let i = 0; i < n; i++) {
+      const before = await server.processorMs();
       await simulate(server, [...SCAN, "--seed", String(++seed)]);
+      processor[kind].push((await server.processorMs()) - before);
       const { images: newest } = await images.listImages({ limit: 40 });
       const map = newest.filter(({ role }) => role === "T1").at(-1);
       latency[kind].push(map.latency.sinceLastReadoutMs);
     }
+    await close();
   }
-  await scans("without", 2);
-  latency.without = [];
-  for (let block = 0; block < 4; block++) {
-    await scans("without", 6);
-    const browser = await launch();
-    for (let i = 0; i < 5; i++) {
-      const page = await open(browser, server.url);
-      await until(page, () => document.querySelector(".lamp")?.dataset.kind === "live");
+  await scans("no viewer", 2);
+  latency["no viewer"] = [];
+  processor["no viewer"] = [];
+  for (let block = 0; block < 4; block++) for (const kind of Object.keys(kinds)) await scans(kind, 6);
+  for (const [what, found] of [["last readout to T1 map ready", latency], ["the server's processor time for a scan", processor]]) {
+    head(`ms, ${what}`);
+    const without = median(found["no viewer"]);
+    for (const [kind, values] of Object.entries(found)) {
+      row(kind, values);
+      if (kind !== "no viewer") console.log(`  change of the median: ${((100 * (median(values) - without)) / without).toFixed(1)} %`);
     }
-    await scans("with", 6);
-    await browser.close();
   }
-  head("ms, last readout to T1 map ready");
-  row("no viewer", latency.without);
-  row("five viewers", latency.with);
-  const change = (100 * (median(latency.with) - median(latency.without))) / median(latency.without);
-  console.log(`change of the median: ${change.toFixed(1)} %`);
 }
 
 const what = { screen, viewers }[process.argv[2]];

@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +27,14 @@ export class RealServer {
     // While one works on the page: as it is in dist/, not in the program.
     server.url = process.env.PAGES === "dist" ? await serve(server.http) : server.http;
     return server;
+  }
+
+  /** Processor time that the server has had, ms (Linux). */
+  async processorMs() {
+    const stat = await readFile(`/proc/${this.#process.pid}/stat`, "utf8");
+    const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13).map(Number);
+    // Linux counts in hundredths of a second.
+    return 10 * (user + system);
   }
 
   async #spawn(http) {

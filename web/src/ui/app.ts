@@ -216,7 +216,7 @@ export class App {
       if (!section.isOpen) continue;
       for (const panel of section.panels.values()) if (panel.isStale) panel.draw();
     }
-    this.main.append(this.empty);
+    if (this.main.lastElementChild !== this.empty) this.main.append(this.empty);
     this.list.show(scans, this.active?.section.scan.key ?? scans[0]?.key);
     if (this.active && this.dirty.has(this.active.section.scan.key)) this.areDetailsStale = true;
     this.dirty.clear();

@@ -176,14 +176,47 @@ function dot(context: CanvasRenderingContext2D, { x, y }: Point, color: string):
   context.stroke();
 }
 
-function label(context: CanvasRenderingContext2D, text: string, x: number, y: number, color: string, align: CanvasTextAlign): void {
-  context.font = "600 12px system-ui, sans-serif";
-  context.textAlign = align;
+/** Text with its outline, drawn once: outlines of letters are slow to draw. */
+interface Sprite {
+  readonly canvas: HTMLCanvasElement;
+  readonly width: number;
+}
+
+const sprites = new Map<string, Sprite>();
+const MOST_SPRITES = 200;
+const SPRITE_HEIGHT = 20;
+/** Room for the outline on each side. */
+const MARGIN = 3;
+
+function label(context: CanvasRenderingContext2D, text: string, x: number, y: number, color: string, align: "left" | "center" | "right"): void {
+  const scale = window.devicePixelRatio || 1;
+  const key = `${scale} ${color} ${text}`;
+  const found = sprites.get(key) ?? sprite(text, color, scale);
+  if (sprites.size >= MOST_SPRITES) sprites.clear();
+  sprites.set(key, found);
+  const left = { left: x - MARGIN, center: x - found.width / 2, right: x - found.width + MARGIN }[align];
+  // On whole pixels of the screen, else it is blurred.
+  const onPixel = (at: number) => Math.round(at * scale) / scale;
+  context.drawImage(found.canvas, onPixel(left), onPixel(y - SPRITE_HEIGHT / 2), found.canvas.width / scale, SPRITE_HEIGHT);
+}
+
+function sprite(text: string, color: string, scale: number): Sprite {
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d");
+  if (!context) return { canvas, width: 0 };
+  const font = "600 12px system-ui, sans-serif";
+  context.font = font;
+  const width = Math.ceil(context.measureText(text).width) + 2 * MARGIN;
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.round(SPRITE_HEIGHT * scale);
+  context.scale(scale, scale);
+  context.font = font;
   context.textBaseline = "middle";
   context.lineWidth = 3.5;
   context.lineJoin = "round";
   context.strokeStyle = "rgb(0 0 0 / 0.85)";
-  context.strokeText(text, x, y);
+  context.strokeText(text, MARGIN, SPRITE_HEIGHT / 2);
   context.fillStyle = color;
-  context.fillText(text, x, y);
+  context.fillText(text, MARGIN, SPRITE_HEIGHT / 2);
+  return { canvas, width };
 }
