@@ -77,7 +77,7 @@ export async function colorAt(page, role, x, y, size) {
     `${panel(role)} canvas.pixels`,
     (canvas, at) => {
       const box = canvas.getBoundingClientRect();
-      const place = [at.x - box.left, at.y - box.top].map((part) => Math.floor((part * canvas.width) / box.width));
+      const place = [((at.x - box.left) * canvas.width) / box.width, ((at.y - box.top) * canvas.height) / box.height].map(Math.floor);
       return [...canvas.getContext("2d").getImageData(place[0], place[1], 1, 1).data.slice(0, 3)];
     },
     at,

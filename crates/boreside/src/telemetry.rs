@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter as Exporter};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Runtime;
 use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
@@ -15,17 +16,6 @@ use tracing_subscriber::registry::LookupSpan;
 const SERVICE: &str = "boreside";
 /// A collector that does not answer holds the end of the program up for no longer.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why there are no traces.
-#[derive(Debug, thiserror::Error)]
-pub enum TelemetryError {
-    /// The collector's address is none.
-    #[error("--otlp {0}: {1}; give the collector's gRPC address, e.g. http://localhost:4317")]
-    Address(String, #[source] ExporterBuildError),
-    /// No threads for sending.
-    #[error("no threads for sending traces: {0}")]
-    Threads(#[from] std::io::Error),
-}
 
 /// Sends traces; when it is dropped, those that still wait.
 pub struct Telemetry {
@@ -38,13 +28,14 @@ impl Telemetry {
     /// Sends to a collector by OTLP over gRPC. That it is away is no error: traces are lost then.
     ///
     /// # Errors
-    /// [`TelemetryError`].
-    pub fn start(address: &str) -> Result<Self, TelemetryError> {
+    /// An address that is none, or no thread for sending.
+    pub fn start(address: &str) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("traces")
             .enable_all()
-            .build()?;
+            .build()
+            .context("no thread for sending traces")?;
         let exporter = {
             let _on = runtime.enter();
             SpanExporter::builder()
@@ -52,7 +43,9 @@ impl Telemetry {
                 .with_endpoint(address)
                 .with_timeout(PATIENCE)
                 .build()
-                .map_err(|error| TelemetryError::Address(address.to_owned(), error))?
+                .with_context(|| {
+                    format!("--otlp {address}: give the collector's gRPC address, e.g. http://localhost:4317")
+                })?
         };
         let provider = SdkTracerProvider::builder()
             .with_resource(resource())
@@ -63,7 +56,7 @@ impl Telemetry {
 
     /// Hands each span to `exporter` as soon as it ends.
     #[cfg(test)]
-    fn with(exporter: impl Exporter + 'static) -> Self {
+    fn with(exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static) -> Self {
         let provider = SdkTracerProvider::builder()
             .with_resource(resource())
             .with_simple_exporter(exporter)
@@ -79,6 +72,7 @@ impl Telemetry {
         tracing_opentelemetry::layer()
             .with_tracer(self.provider.tracer(SERVICE))
             .with_threads(false)
+            .with_location(false)
     }
 }
 
@@ -99,14 +93,26 @@ fn resource() -> Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opentelemetry::Value;
-    use opentelemetry_sdk::trace::InMemorySpanExporter;
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::trace::SpanData;
+    use std::sync::{Arc, Mutex};
     use tracing_subscriber::layer::SubscriberExt;
+
+    /// Keeps spans instead of sending them.
+    #[derive(Clone, Debug, Default)]
+    struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+    impl opentelemetry_sdk::trace::SpanExporter for Kept {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.lock().expect("nobody panics").extend(batch);
+            Ok(())
+        }
+    }
 
     #[test]
     fn a_session_is_a_span_with_its_end_and_its_log() {
-        let exporter = InMemorySpanExporter::default();
-        let telemetry = Telemetry::with(exporter.clone());
+        let kept = Kept::default();
+        let telemetry = Telemetry::with(kept.clone());
         let subscriber = tracing_subscriber::registry().with(telemetry.layer());
         tracing::subscriber::with_default(subscriber, || {
             let span = tracing::info_span!("session", id = 7_u64, n_images = tracing::field::Empty);
@@ -114,15 +120,15 @@ mod tests {
             tracing::warn!(source = "map_t1", "two inversion times are alike");
             span.record("n_images", 3_u64);
         });
-        let spans = exporter.get_finished_spans().expect("spans are kept");
+        let spans = kept.0.lock().expect("nobody panics");
         let [span] = spans.as_slice() else { panic!("one span, not {}", spans.len()) };
         assert_eq!(span.name, "session");
         let attribute = |name: &str| {
             let found = span.attributes.iter().find(|found| found.key.as_str() == name);
-            found.map(|found| found.value.clone())
+            found.map(|found| found.value.to_string())
         };
-        assert_eq!(attribute("id"), Some(Value::I64(7)));
-        assert_eq!(attribute("n_images"), Some(Value::I64(3)));
+        assert_eq!(attribute("id").as_deref(), Some("7"));
+        assert_eq!(attribute("n_images").as_deref(), Some("3"));
         let [event] = &*span.events.events else { panic!("one log line") };
         assert_eq!(event.name, "two inversion times are alike");
     }
@@ -138,7 +144,9 @@ mod tests {
         // Nobody listens at port 9 of this machine.
         let telemetry = Telemetry::start("http://127.0.0.1:9").expect("it is an address");
         let subscriber = tracing_subscriber::registry().with(telemetry.layer());
-        tracing::subscriber::with_default(subscriber, || tracing::info_span!("session").in_scope(|| ()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info_span!("session").in_scope(|| ())
+        });
         drop(telemetry);
     }
 }

@@ -247,4 +247,39 @@ x_count{gadget="a\"b\n\\"} 6
 "#;
         assert_eq!(text.0, expected);
     }
+
+    #[test]
+    fn time_in_networks_is_counted_by_model_and_provider() {
+        let ran = |time_ms: f64| crate::proto::Image {
+            models: vec![crate::proto::Provenance {
+                model: "moconet 1.0.0".to_owned(),
+                provider: "cpu".to_owned(),
+                time_ms,
+                ..Default::default()
+            }],
+            latency: Some(crate::proto::Latency {
+                since_last_readout_ms: 250.0,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let mut observations = Observations::default();
+        observations.add(&ran(20.0));
+        observations.add(&ran(45_000.0));
+        let mut text = Exposition::default();
+        times(&mut text, &observations);
+        let labels = r#"model="moconet 1.0.0",provider="cpu""#;
+        for line in [
+            format!("boreside_inference_seconds_bucket{{{labels},le=\"0.01\"}} 0"),
+            format!("boreside_inference_seconds_bucket{{{labels},le=\"0.03\"}} 1"),
+            format!("boreside_inference_seconds_bucket{{{labels},le=\"30\"}} 1"),
+            format!("boreside_inference_seconds_bucket{{{labels},le=\"+Inf\"}} 2"),
+            format!("boreside_inference_seconds_sum{{{labels}}} 45.02"),
+            format!("boreside_inference_seconds_count{{{labels}}} 2"),
+            "boreside_image_latency_seconds_bucket{le=\"0.2\"} 0".to_owned(),
+            "boreside_image_latency_seconds_bucket{le=\"0.5\"} 2".to_owned(),
+        ] {
+            assert!(text.0.lines().any(|found| found == line), "{line} is not in\n{}", text.0);
+        }
+    }
 }

@@ -68,7 +68,8 @@ impl Histogram {
 }
 
 impl Observations {
-    fn add(&mut self, image: &proto::Image) {
+    /// Counts what an image tells.
+    pub fn add(&mut self, image: &proto::Image) {
         if let Some(latency) = &image.latency {
             self.latency.observe(latency.since_last_readout_ms / 1e3);
         }

@@ -444,5 +444,11 @@ impl Conversation {
             summary.n_faults,
             elapsed.as_secs_f64(),
         );
+        // For those who collect traces; behind the last line, which tells it in words.
+        let span = tracing::Span::current();
+        span.record("end", reason);
+        span.record("n_readouts", self.n_readouts);
+        span.record("n_images", summary.n_images);
+        span.record("n_faults", summary.n_faults);
     }
 }

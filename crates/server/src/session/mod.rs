@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::Instrument;
+use tracing::{Instrument, field};
 
 use crate::Timeouts;
 use crate::journal::JournalWriter;
@@ -63,7 +63,14 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         watched.record.is_replay_of(replay.what.clone());
         replay.has_begun(id);
     }
-    let span = tracing::info_span!("session", id);
+    let span = tracing::info_span!(
+        "session",
+        id,
+        end = field::Empty,
+        n_readouts = field::Empty,
+        n_images = field::Empty,
+        n_faults = field::Empty,
+    );
     async {
         tracing::info!("{peer} connected");
         let Timeouts { total, drain, write, .. } = shared.settings.timeouts;
