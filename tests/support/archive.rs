@@ -207,9 +207,12 @@ pub fn stow(
                 sender.send(object.into_inner()).expect("the test is there");
                 token_sender.send(token).expect("the test is there");
             }
+            // As Orthanc says that nothing failed.
+            let said = r#"{"00081198":{"vr":"SQ"}}"#;
             write!(
                 reader.get_mut(),
-                "HTTP/1.1 {status} X\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"
+                "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{said}",
+                said.len()
             )
             .expect("it takes an answer");
         }

@@ -141,7 +141,14 @@ fn mr(data: &mut Dataset, header: &Header, image: &Image, facts: &ImageFacts) {
     let (kinds, variant) = scanning(&sequence, is_echo_planar);
     data.cs(tags::SCANNING_SEQUENCE, &kinds);
     data.cs(tags::SEQUENCE_VARIANT, &[variant]);
-    data.empty(tags::SCAN_OPTIONS, VR::CS);
+    // Ticks of 2.5 ms since the R wave; with it DICOM wants to hear of the gating.
+    let [since_r_wave, ..] = image.header.physiology_time_stamp;
+    if since_r_wave > 0 && since_r_wave < 100_000 {
+        data.cs(tags::SCAN_OPTIONS, &["CG"]);
+        data.ds(tags::TRIGGER_TIME, &[f64::from(since_r_wave) * 2.5]);
+    } else {
+        data.empty(tags::SCAN_OPTIONS, VR::CS);
+    }
     let is_3d = encoding.is_some_and(|e| e.encoded_space.matrix_size.z > 1);
     data.cs(tags::MR_ACQUISITION_TYPE, &[if is_3d { "3D" } else { "2D" }]);
     if let Some(name) = about.sequence_name {
@@ -176,11 +183,6 @@ fn mr(data: &mut Dataset, header: &Header, image: &Image, facts: &ImageFacts) {
     }
     if !is_map {
         data.is(tags::ECHO_NUMBERS, i64::from(image.header.contrast) + 1);
-    }
-    // Ticks of 2.5 ms since the R wave.
-    let [since_r_wave, ..] = image.header.physiology_time_stamp;
-    if since_r_wave > 0 && since_r_wave < 100_000 {
-        data.ds(tags::TRIGGER_TIME, &[f64::from(since_r_wave) * 2.5]);
     }
     let system = header.acquisition_system_information.as_ref();
     if let Some(field) = system.and_then(|system| system.system_field_strength_t) {

@@ -9,7 +9,7 @@ use crate::delivery::{DeliveryError, PATIENCE};
 
 /// Largest answer that is read.
 const MAX_ANSWER: u64 = 1 << 20;
-/// Failed SOP Sequence, as answers in JSON and XML name it.
+/// Failed SOP Sequence. Some services send it empty where all went well.
 const FAILED: &str = "00081198";
 
 /// A client of one service.
@@ -136,7 +136,7 @@ fn verdict(status: u16, text: &str, url: &str) -> Result<(), DeliveryError> {
     let excerpt: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
     let told = |what: &str| format!("{url}: HTTP {status}, {what} {excerpt}").trim().to_owned();
     match status {
-        200..=299 if text.contains(FAILED) => Err(DeliveryError::Refused(told("not stored"))),
+        200..=299 if has_failed(text) => Err(DeliveryError::Refused(told("not stored"))),
         200..=299 => Ok(()),
         400 | 409 | 413 | 415 | 422 => {
             Err(DeliveryError::Refused(told("the object is not accepted")))
@@ -145,6 +145,19 @@ fn verdict(status: u16, text: &str, url: &str) -> Result<(), DeliveryError> {
         404 | 405 => Err(DeliveryError::Later(told("check the address"))),
         _ => Err(DeliveryError::Later(told("not stored"))),
     }
+}
+
+/// Whether an answer, in JSON or XML, names an object that was not stored.
+fn has_failed(text: &str) -> bool {
+    if let Ok(answer) = serde_json::from_str::<serde_json::Value>(text) {
+        let failed = answer.get(FAILED).and_then(|failed| failed.get("Value"));
+        return failed.and_then(|items| items.as_array()).is_some_and(|items| !items.is_empty());
+    }
+    let Some((_, failed)) = text.split_once(&format!("tag=\"{FAILED}\"")) else { return false };
+    // An element without items ends at once, or before the first of another element.
+    let head = failed.split_once('>').map_or("", |(head, _)| head);
+    let own = failed.split("</DicomAttribute>").next().unwrap_or_default();
+    !head.ends_with('/') && own.contains("<Item")
 }
 
 /// A line that is not in the file.
@@ -167,8 +180,20 @@ mod tests {
     #[test]
     fn answers_tell_bad_objects_from_bad_moments() {
         assert_eq!(verdict(200, "{}", "u"), Ok(()));
-        let failed = r#"{"00081198":{"vr":"SQ"}}"#;
-        assert!(matches!(verdict(202, failed, "u"), Err(DeliveryError::Refused(_))));
+        for failed in [
+            r#"{"00081198":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[272]}}]}}"#,
+            r#"<NativeDicomModel><DicomAttribute tag="00081198" vr="SQ"><Item number="1"/></DicomAttribute></NativeDicomModel>"#,
+        ] {
+            assert!(matches!(verdict(202, failed, "u"), Err(DeliveryError::Refused(_))), "{failed}");
+        }
+        // As Orthanc says that all went well.
+        for stored in [
+            r#"{"00081198":{"vr":"SQ"},"00081199":{"vr":"SQ","Value":[{}]}}"#,
+            r#"{"00081198":{"vr":"SQ","Value":[]}}"#,
+            r#"<NativeDicomModel><DicomAttribute tag="00081198" vr="SQ"/><DicomAttribute tag="00081199" vr="SQ"><Item number="1"/></DicomAttribute></NativeDicomModel>"#,
+        ] {
+            assert_eq!(verdict(200, stored, "u"), Ok(()), "{stored}");
+        }
         for status in [400, 409, 413, 415] {
             assert!(
                 matches!(verdict(status, "why", "u"), Err(DeliveryError::Refused(text)) if text.contains("why"))
