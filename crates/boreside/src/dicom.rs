@@ -96,7 +96,8 @@ fn destination(
 ) -> Result<Destination> {
     let mut destination = Destination::parse(text, ae_title)?;
     if let Destination::Stow { token_file, ca_file, .. } = &mut destination {
-        (token_file.clone_from(token), ca_file.clone_from(ca));
+        token_file.clone_from(token);
+        ca_file.clone_from(ca);
     }
     Ok(destination)
 }
@@ -317,8 +318,15 @@ struct SendEverything {
     to: Vec<Destination>,
     forms: Forms,
     has_images: bool,
-    /// By session: what its images belong to, and what became of them.
-    running: Mutex<BTreeMap<u64, (Arc<Study>, Arc<Tally>)>>,
+    /// By session.
+    running: Mutex<BTreeMap<u64, RunningSession>>,
+}
+
+/// What the images of a session belong to, and what became of them.
+#[derive(Debug)]
+struct RunningSession {
+    study: Arc<Study>,
+    tally: Arc<Tally>,
 }
 
 impl ImageTap for SendEverything {
@@ -330,10 +338,10 @@ impl ImageTap for SendEverything {
             return;
         }
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let (study, tally) = running.entry(session).or_insert_with(|| {
+        let RunningSession { study, tally } = running.entry(session).or_insert_with(|| {
             let header = Header::from_xml(header_text).ok();
             let study = Study::new(header.as_ref(), &format!("session {session}"));
-            (Arc::new(study), Arc::default())
+            RunningSession { study: Arc::new(study), tally: Arc::default() }
         });
         self.outbox.post(Job {
             image: image.clone(),

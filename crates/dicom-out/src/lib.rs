@@ -10,6 +10,7 @@ mod dataset;
 mod delivery;
 mod destination;
 mod dimse;
+mod lane;
 mod modules;
 mod mr_image;
 mod outbox;

@@ -252,7 +252,7 @@ pub(crate) fn window(data: &mut Dataset, [center, width]: [f64; 2]) {
 
 /// How a map was made, in one text.
 pub(crate) fn derivation(facts: &ImageFacts) -> Option<String> {
-    if Quantity::of(facts).is_none() {
+    if !is_map(facts) {
         return None;
     }
     let mut text = match facts.method.as_str() {

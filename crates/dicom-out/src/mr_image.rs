@@ -62,14 +62,15 @@ pub(crate) fn plane(
     data
 }
 
-/// First and last pixel that stands for a value.
+/// First and last pixel that the mapping is for. A padding of 0 is among them: it would stand for 0, and
+/// readers that apply the mapping before they look for padding refuse pixels outside.
 fn mapped_range(pixels: &[u16], is_signed: bool, padding: Option<i32>) -> (i32, i32) {
     let value =
         |pixel: &u16| if is_signed { i32::from(pixel.cast_signed()) } else { i32::from(*pixel) };
-    let values = pixels.iter().map(value).filter(|value| Some(*value) != padding);
+    let values = pixels.iter().map(value).filter(|value| *value == 0 || Some(*value) != padding);
     let (first, last) =
         values.fold((i32::MAX, i32::MIN), |(low, high), value| (low.min(value), high.max(value)));
-    if first <= last { (first, last) } else { (1, 1) }
+    if first <= last { (first, last) } else { (0, 0) }
 }
 
 /// DICOM has no term for most units: then the unit itself.

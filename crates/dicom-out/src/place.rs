@@ -117,9 +117,9 @@ mod tests {
         let next = PlanePlace::of(&header, 2).expect("it lies somewhere");
         let normal = cross(place.row, place.column);
         assert!((next.location_mm - place.location_mm - 8.0).abs() < 1e-5);
-        for axis in 0..3 {
-            let step = next.position_mm[axis] - place.position_mm[axis];
-            assert!((step - 8.0 * normal[axis]).abs() < 1e-5);
+        let steps = next.position_mm.iter().zip(place.position_mm);
+        for ((after, before), normal) in steps.zip(normal) {
+            assert!((after - before - 8.0 * normal).abs() < 1e-5);
         }
         let orientation = place.orientation();
         assert!((orientation[..3].iter().map(|v| v * v).sum::<f64>() - 1.0).abs() < 1e-12);

@@ -184,7 +184,10 @@ mod tests {
             r#"{"00081198":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[272]}}]}}"#,
             r#"<NativeDicomModel><DicomAttribute tag="00081198" vr="SQ"><Item number="1"/></DicomAttribute></NativeDicomModel>"#,
         ] {
-            assert!(matches!(verdict(202, failed, "u"), Err(DeliveryError::Refused(_))), "{failed}");
+            assert!(
+                matches!(verdict(202, failed, "u"), Err(DeliveryError::Refused(_))),
+                "{failed}"
+            );
         }
         // As Orthanc says that all went well.
         for stored in [

@@ -30,7 +30,7 @@ fn geometry(series: u16) -> ImageHeader {
         image_index: 1,
         image_series_index: series,
         image_type: 1,
-        physiology_time_stamp: [if series % 2 == 0 { 280 } else { 0 }, 0, 0],
+        physiology_time_stamp: [if series.is_multiple_of(2) { 280 } else { 0 }, 0, 0],
         ..ImageHeader::default()
     }
 }
