@@ -3,6 +3,7 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+pub mod archive;
 pub mod control;
 pub mod hearts;
 pub mod networks;

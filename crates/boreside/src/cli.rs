@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::chains::ChainsOptions;
 use crate::demo::DemoOptions;
+use crate::dicom::DicomOptions;
 use crate::evaluate::EvaluateOptions;
 use crate::inspect::InspectOptions;
 use crate::journal::JournalOptions;
@@ -73,6 +74,8 @@ pub enum Command {
     Evaluate(EvaluateOptions),
     /// Start a server, stream a simulated scan to it, and show the picture.
     Demo(DemoOptions),
+    /// Images as DICOM files, and DICOM files to an archive.
+    Dicom(DicomOptions),
     /// Write a map's colours as a palette file.
     Palette(PaletteOptions),
 }

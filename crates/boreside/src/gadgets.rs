@@ -57,6 +57,7 @@ pub fn registry() -> Registry {
         .with::<image::Denoise>()
         .with::<image::DescribeImages>()
         .with::<image::Extract>()
+        .with::<image::FinishDicom>()
         .with::<image::FinishImages>()
         .with::<image::InterpolatePhases>()
         .with::<image::InvertContrast>()
@@ -65,6 +66,7 @@ pub fn registry() -> Registry {
         .with::<image::Scale>()
         .with::<image::SortImages>()
         .with::<image::SplitSeries>()
+        .with::<image::WriteDicom>()
         .with::<mapping::MapEcv>()
         .with::<mapping::MapT1>()
         .with::<mapping::MapT1Saturation>()
@@ -111,6 +113,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "default_measurement_dependencies_ismrmrd_storage.xml"
     "default_optimized.xml"
     "default_short.xml"
+    "dicom.xml"
     "distributed_default.xml"
     "distributed_generic_default.xml"
     "distributed_image_default.xml"

@@ -21,6 +21,7 @@ mod cli;
 mod client;
 mod control;
 mod demo;
+mod dicom;
 mod evaluate;
 mod gadgets;
 mod inspect;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         Command::Models(options) => models::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Dicom(options) => dicom::run(&options),
         Command::Palette(options) => palette::run(&options),
     };
     match result {

@@ -7,8 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use ismrmrd::Image;
 use ndarray::{Array2, ArrayView2, s};
-
-use crate::palette::{Colors, color, palette};
+use pipeline::palette::{Colors, color, palette};
 
 /// Images on a contact sheet at most.
 const MAX_TILES: usize = 64;
@@ -145,11 +144,7 @@ impl ContactSheet {
 #[allow(clippy::type_complexity)]
 fn colors_of(image: &Image) -> Option<(Vec<[f32; 3]>, [f64; 2], f32)> {
     let meta = &image.meta;
-    let colors = match meta.get("BoresideColorMap")? {
-        "lipari" => Colors::Lipari,
-        "navia" => Colors::Navia,
-        _ => return None,
-    };
+    let colors = Colors::from_name(meta.get("BoresideColorMap")?)?;
     let (center, width) = (meta.get_f64("WindowCenter")?, meta.get_f64("WindowWidth")?);
     let range = [(center - 0.5 * width).max(0.0), center + 0.5 * width];
     let scale = meta.get_f64("RescaleSlope").unwrap_or(1.0) as f32;

@@ -15,7 +15,7 @@ use crate::cli::{ChainFolder, DataFolder, ModelOptions};
 use crate::noise::NoiseOptions;
 use crate::outcome::Outcome;
 use crate::recording::{self, Pace, Recording};
-use crate::{client, gadgets, local, maps, models};
+use crate::{client, dicom, gadgets, local, maps, models};
 
 #[derive(Args)]
 pub struct ReplayOptions {
@@ -131,15 +131,17 @@ pub fn scan_of(
             None
         }
     });
+    let services = Services::default()
+        .with(models::service(networks, data))
+        .with(maps::service(data.data.as_deref()))
+        .with(dicom::service(data));
     Ok(Scan {
         session: 0,
         header_text: header_text.unwrap_or_default(),
         header,
         save_dir: Some(data.path().join("saved")),
         noise: Some(noise.store(data)?),
-        services: Services::default()
-            .with(models::service(networks, data))
-            .with(maps::service(data.data.as_deref())),
+        services,
     })
 }
 

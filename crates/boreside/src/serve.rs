@@ -13,6 +13,7 @@ use server::{JournalSettings, Server, Settings};
 
 use crate::cli::{ChainFolder, DataFolder, ModelOptions};
 use crate::control::{self, HttpSettings};
+use crate::dicom::DicomSettings;
 use crate::noise::ARCHIVE;
 use crate::{gadgets, maps, models};
 
@@ -23,6 +24,8 @@ pub struct ServeOptions {
     pub settings: ServeSettings,
     #[command(flatten)]
     pub http: HttpSettings,
+    #[command(flatten)]
+    pub dicom: DicomSettings,
     /// Settings file (TOML): the names of these flags with underscores
     #[arg(long, env = "BORESIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -198,15 +201,22 @@ fn seconds(name: &str, value: f64) -> Result<Duration> {
 struct SettingsFile {
     settings: ServeSettings,
     http: HttpSettings,
+    dicom: DicomSettings,
 }
 
 impl SettingsFile {
-    /// All names stand beside each other; each belongs to one of the two.
+    /// All names stand beside each other; each belongs to one of the three.
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        let (http, settings) = toml::from_str::<toml::Table>(text)?
+        let (http, rest) = toml::from_str::<toml::Table>(text)?
             .into_iter()
             .partition::<toml::Table, _>(|(name, _)| HttpSettings::has(name));
-        Ok(Self { settings: settings.try_into()?, http: http.try_into()? })
+        let (dicom, settings) =
+            rest.into_iter().partition::<toml::Table, _>(|(name, _)| DicomSettings::has(name));
+        Ok(Self {
+            settings: settings.try_into()?,
+            http: http.try_into()?,
+            dicom: dicom.try_into()?,
+        })
     }
 }
 
@@ -218,12 +228,13 @@ fn read_settings(path: &Path) -> Result<SettingsFile> {
 
 /// Serves until it is told to stop. `log`: its last lines, for those who follow it.
 pub fn run(options: ServeOptions, log: Arc<LogTail>) -> Result<()> {
-    let (settings, http) = match &options.config {
+    let (settings, http, dicom) = match &options.config {
         Some(path) => {
             let file = read_settings(path)?;
-            (options.settings.or(file.settings), options.http.or(file.http))
+            let dicom = options.dicom.or(file.dicom);
+            (options.settings.or(file.settings), options.http.or(file.http), dicom)
         }
-        None => (options.settings, options.http),
+        None => (options.settings, options.http, options.dicom),
     };
     // Those of a settings file were not looked at yet.
     for folder in [&settings.chains, &settings.models].into_iter().flatten() {
@@ -239,8 +250,12 @@ pub fn run(options: ServeOptions, log: Arc<LogTail>) -> Result<()> {
     let data_folder = DataFolder { data: settings.data.clone() };
     let mut settings = settings.resolve()?;
     settings.live = http.live(&data)?;
+    let outbox = dicom.outbox(&data)?;
+    dicom.start(&outbox)?;
+    settings.image_tap = dicom.tap(&outbox)?;
     settings.services =
         Services::default().with(Arc::clone(&networks)).with(maps::service(Some(&data)));
+    settings.services = settings.services.with(Arc::clone(&outbox));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("sockets")
@@ -263,6 +278,8 @@ pub fn run(options: ServeOptions, log: Arc<LogTail>) -> Result<()> {
     if let Some((control, _)) = control {
         control.stop();
     }
+    // Sessions may still hold it, and nothing that they made may be lost.
+    outbox.close();
     // Threads of a chain that hangs would keep the program from ending.
     runtime.shutdown_background();
     if cut_off > 0 {
@@ -302,7 +319,7 @@ mod tests {
     #[test]
     fn flags_go_before_the_file_and_unknown_names_are_refused() {
         let text = "max_sessions = 3\nhttp = \"none\"\nidle_timeout_s = 2";
-        let SettingsFile { settings: file, http } = SettingsFile::parse(text).expect("good");
+        let SettingsFile { settings: file, http, .. } = SettingsFile::parse(text).expect("good");
         assert_eq!(http.http.as_deref(), Some("none"));
         let flags = ServeSettings { max_sessions: Some(9), ..ServeSettings::default() };
         let settings = flags.or(file).resolve().expect("all values are good");

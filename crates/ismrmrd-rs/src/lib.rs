@@ -16,6 +16,7 @@ pub mod flags;
 pub mod hdf5;
 mod header;
 mod image;
+mod image_geometry;
 mod meta;
 mod nd_array;
 mod recon_data;

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use ndarray::{Array3, Array5, ArrayD};
 use num_complex::Complex32;
 
-use crate::{Acquisition, AcquisitionHeader, ImageHeader, Meta, Waveform};
+use crate::{Acquisition, AcquisitionHeader, Image, ImageHeader, Meta, Waveform};
 
 /// Readouts that belong together, in the order of their arrival.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,4 +91,24 @@ pub struct ImageArray {
     pub waveforms: Option<Vec<Waveform>>,
     /// Headers of the lines behind the images: `[slice, s, n, z, y]`.
     pub acquisition_headers: Option<Array5<AcquisitionHeader>>,
+}
+
+impl ImageArray {
+    /// The images one by one, in the order of the headers; none where pixels and headers do not fit
+    /// together.
+    pub fn to_images(&self) -> Vec<Image> {
+        let &[slices, s, n, channels, z, y, x] = self.data.shape() else { return Vec::new() };
+        if self.headers.dim() != (slices, s, n) {
+            return Vec::new();
+        }
+        let shape = (slices * s * n, channels, z, y, x);
+        let Ok(pixels) = self.data.view().into_shape_with_order(shape) else { return Vec::new() };
+        let images = self.headers.iter().zip(pixels.outer_iter()).enumerate();
+        images
+            .map(|(index, (header, pixels))| {
+                let meta = self.meta.get(index).cloned().unwrap_or_default();
+                Image::new(*header, meta, pixels.to_owned())
+            })
+            .collect()
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use ismrmrd::{Acquisition, Bucket, Image, Waveform};
 
-use crate::{Answer, ImageSeries, KSpace, ParametricMap};
+use crate::{Answer, DicomFile, ImageSeries, KSpace, ParametricMap};
 
 /// One item on its way through a chain.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub enum Message {
     Image(Image),
     /// An answer to a question for an earlier measurement.
     Answer(Answer),
+    /// A DICOM file for the client.
+    DicomFile(DicomFile),
 }
 
 impl Message {
@@ -40,6 +42,7 @@ impl Message {
             Self::ParametricMap(_) => Kinds::PARAMETRIC_MAP,
             Self::Image(_) => Kinds::IMAGE,
             Self::Answer(_) => Kinds::ANSWER,
+            Self::DicomFile(_) => Kinds::DICOM_FILE,
         }
     }
 
@@ -70,7 +73,7 @@ impl Message {
             Self::Image(image) => {
                 Some(Place { slice: image.header.slice, repetition: image.header.repetition })
             }
-            Self::Waveform(_) | Self::Answer(_) => None,
+            Self::Waveform(_) | Self::Answer(_) | Self::DicomFile(_) => None,
         }
     }
 }
@@ -86,7 +89,7 @@ pub struct Place {
 
 /// A set of kinds of message.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Kinds(u8);
+pub struct Kinds(u16);
 
 impl Kinds {
     /// No kind.
@@ -107,10 +110,12 @@ impl Kinds {
     pub const IMAGE: Self = Self(1 << 6);
     /// Answers to questions for earlier measurements.
     pub const ANSWER: Self = Self(1 << 7);
+    /// DICOM files.
+    pub const DICOM_FILE: Self = Self(1 << 8);
     /// All kinds.
-    pub const ALL: Self = Self(0xff);
+    pub const ALL: Self = Self(0x1ff);
 
-    const NAMES: [(Self, &str, &str); 8] = [
+    const NAMES: [(Self, &str, &str); 9] = [
         (Self::ACQUISITION, "Acquisition", "acquisition"),
         (Self::WAVEFORM, "Waveform", "waveform"),
         (Self::BUCKET, "Bucket", "bucket"),
@@ -119,6 +124,7 @@ impl Kinds {
         (Self::PARAMETRIC_MAP, "ParametricMap", "parametric_map"),
         (Self::IMAGE, "Image", "image"),
         (Self::ANSWER, "Answer", "answer"),
+        (Self::DICOM_FILE, "DicomFile", "dicom_file"),
     ];
 
     /// Both sets together.
@@ -228,6 +234,7 @@ message_kinds! {
     ParametricMap => PARAMETRIC_MAP,
     Image => IMAGE,
     Answer => ANSWER,
+    DicomFile => DICOM_FILE,
 }
 
 impl Accept for Message {

@@ -55,7 +55,8 @@ pub(crate) fn marked(mut message: Message, gadget: &str, reason: &str) -> Messag
         | Message::Waveform(_)
         | Message::Bucket(_)
         | Message::KSpace(_)
-        | Message::Answer(_) => {}
+        | Message::Answer(_)
+        | Message::DicomFile(_) => {}
     }
     message
 }

@@ -2,7 +2,7 @@
 
 use ismrmrd::{ReconBit, wire};
 
-use crate::{KSpace, Message};
+use crate::{DicomFile, KSpace, Message};
 
 impl Message {
     /// Data from the wire as messages for a chain: one, or one for each encoding space of sorted
@@ -49,6 +49,9 @@ impl Message {
             Self::ImageSeries(series) => Some(wire::Message::ImageArray(series.into())),
             Self::Image(image) => Some(wire::Message::Image(image)),
             Self::Answer(answer) => Some(wire::Message::DependencyQuery(answer.0)),
+            Self::DicomFile(DicomFile { data, file_name, meta }) => {
+                Some(wire::Message::Dicom { data, file_name, meta })
+            }
             Self::ParametricMap(map) => {
                 several.extend(map.into_images().into_iter().map(wire::Message::Image));
                 None

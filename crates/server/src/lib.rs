@@ -11,6 +11,7 @@
 mod choice;
 pub mod control;
 mod image_archive;
+mod image_tap;
 pub mod journal;
 mod listener;
 mod live;
@@ -26,6 +27,7 @@ mod session;
 mod settings;
 
 pub use choice::ChainChoice;
+pub use image_tap::ImageTap;
 pub use listener::{ServeError, Server};
 pub use live::{LiveSettings, StoreLimits};
 pub use map_archive::MapArchive;

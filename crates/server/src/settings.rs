@@ -1,12 +1,14 @@
 //! What a site can set.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ismrmrd::wire::Limits;
 use pipeline::Services;
 use pipeline::noise::NoiseLimits;
 
+use crate::ImageTap;
 use crate::live::LiveSettings;
 
 /// Settings of the server.
@@ -28,6 +30,8 @@ pub struct Settings {
     pub services: Services,
     /// What can be watched of sessions and images.
     pub live: LiveSettings,
+    /// Who else gets every image, [`None`] for nobody.
+    pub image_tap: Option<Arc<dyn ImageTap>>,
 }
 
 /// How long things may take.
@@ -76,6 +80,7 @@ impl Default for Settings {
             noise: NoiseSettings::default(),
             services: Services::default(),
             live: LiveSettings::default(),
+            image_tap: None,
         }
     }
 }

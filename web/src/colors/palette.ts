@@ -4,8 +4,8 @@
  * The first colour of a table is black and means that there is no value.
  */
 
-import lipari from "../../../crates/boreside/src/palette/lipari.txt";
-import navia from "../../../crates/boreside/src/palette/navia.txt";
+import lipari from "../../../crates/pipeline/src/palette/lipari.txt";
+import navia from "../../../crates/pipeline/src/palette/navia.txt";
 
 export type PaletteName = "lipari" | "navia" | "grey";
 

@@ -27,9 +27,7 @@ pub(super) fn reason(class: &str) -> Option<(&'static str, &'static str)> {
             "BART is not called from inside the server",
             "take a chain with `grappa` or `spirit`, or run BART on the recorded file",
         )
-    } else if is(&["DicomFinishGadget", "DicomImageWriter", "DeviceChannelSplitterGadget"])
-        || starts(&["Dicom", "DeviceChannelSplitter"])
-    {
+    } else if starts(&["DeviceChannelSplitter"]) {
         (
             "it writes files for other programs, which the server leaves to its client",
             "take it out: the client gets the images themselves",
@@ -70,7 +68,7 @@ mod tests {
             ("gpuCgSenseGadget", "GPU"),
             ("cuFFTGadget", "GPU"),
             ("BartGadget", "BART"),
-            ("DicomFinishGadget", "files for other programs"),
+            ("DeviceChannelSplitterGadget", "files for other programs"),
             ("IsmrmrdAcquisitionDistributeGadget", "shared out"),
             ("GenericReconReferenceKSpaceDelayedBufferGadget", "reference scans"),
             ("NoiseCovariancePlottingGadget", "plots"),

@@ -315,6 +315,8 @@ impl Reader<'_, '_> {
                 "BucketWriter" => Kinds::BUCKET,
                 "IsmrmrdImageArrayWriter" | "ImageArrayWriter" => Kinds::IMAGE_SERIES,
                 "DependencyQueryWriter" => Kinds::ANSWER,
+                // An image that cannot be a DICOM file goes as it is.
+                "DicomImageWriter" => Kinds::DICOM_FILE.union(Kinds::IMAGE),
                 "TextWriter" => Kinds::NONE,
                 _ => {
                     self.fault(

@@ -1,31 +1,27 @@
 //! Images and maps.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use ismrmrd::wire;
 use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
+use super::export::{Content, Export, FORMATS};
 use super::{Context, refusal};
 use crate::live::{StoredImage, protocol};
 use crate::proto::image_service_server::ImageService;
 use crate::proto::{
-    ExportImagesRequest, ExportImagesResponse, FileFormat, GetImageRequest, GetImageResponse,
+    ExportImagesRequest, ExportImagesResponse, GetImageRequest, GetImageResponse,
     ListImagesRequest, ListImagesResponse,
 };
 
 /// Images of one file.
 const MAX_EXPORTED: usize = 4096;
-/// Bytes of one piece of a file.
-const PIECE_BYTES: usize = 256 << 10;
+/// Pieces of a file that may wait to be taken.
+const WAITING_PIECES: usize = 2;
 
 pub(super) struct Images(pub Arc<Context>);
-
-/// What [`Images::export_images`] can write.
-pub(super) const EXPORT_FORMATS: [FileFormat; 1] = [FileFormat::MrdStream];
 
 impl Images {
     fn image(&self, id: u64) -> Result<Arc<StoredImage>, Status> {
@@ -74,7 +70,7 @@ impl ImageService for Images {
         request: Request<ExportImagesRequest>,
     ) -> Result<Response<Self::ExportImagesStream>, Status> {
         let request = request.into_inner();
-        if !EXPORT_FORMATS.contains(&request.format()) {
+        if !FORMATS.contains(&request.format()) {
             let what = format!("this server does not write {}", request.format().as_str_name());
             let remedy = "ServerInfo.export_formats names what it writes";
             return Err(refusal(Code::InvalidArgument, &what, remedy));
@@ -85,8 +81,7 @@ impl ImageService for Images {
             return Err(refusal(Code::InvalidArgument, &what, &remedy));
         }
         // They are held: images that come meanwhile cannot make them go.
-        let images =
-            request.ids.iter().map(|id| self.image(*id)).collect::<Result<VecDeque<_>, _>>()?;
+        let images = request.ids.iter().map(|id| self.image(*id)).collect::<Result<Vec<_>, _>>()?;
         let session = images[0].facts.session;
         if images.iter().any(|image| image.facts.session != session) {
             let what = "these images are of different sessions";
@@ -95,72 +90,35 @@ impl ImageService for Images {
         }
         let record = self.0.live.session(session);
         let hides_patients = self.0.live.hides_patients;
-        let header =
+        let started_ms =
+            record.as_ref().map_or(0.0, |r| r.describe(hides_patients).started_unix_ms);
+        let header_text =
             record.map(|record| record.header_text()).and_then(|text| match hides_patients {
                 true => protocol::without_patient(&text),
                 false => Some(text).filter(|text| !text.is_empty()),
             });
-        let name = match request.ids.as_slice() {
-            [id] => format!("boreside-session-{session}-image-{id}.mrd"),
-            _ => format!("boreside-session-{session}.mrd"),
+        let run = match hides_patients {
+            // Without patient and study, only this keeps the patients of a day apart.
+            true => format!("session {session} since {started_ms:.0}"),
+            false => format!("session {session}"),
         };
-        let stream = tokio_stream::iter(MrdFile::new(name, header, images));
-        Ok(Response::new(Box::pin(stream)))
-    }
-}
-
-/// Makes one piece after the other of an MRD stream, as they are asked for.
-struct MrdFile {
-    name: Option<String>,
-    header: Option<String>,
-    images: VecDeque<Arc<StoredImage>>,
-    buffer: BytesMut,
-    is_closed: bool,
-}
-
-impl MrdFile {
-    fn new(name: String, header: Option<String>, images: VecDeque<Arc<StoredImage>>) -> Self {
-        Self { name: Some(name), header, images, buffer: BytesMut::new(), is_closed: false }
-    }
-
-    fn fill(&mut self) -> Result<(), wire::EncodeError> {
-        while self.buffer.len() < PIECE_BYTES && !self.is_closed {
-            if let Some(header) = self.header.take() {
-                wire::encode(&wire::Message::Header(header), &mut self.buffer)?;
-            } else if let Some(image) = self.images.pop_front() {
-                wire::encode_image(&image.image, &mut self.buffer)?;
-            } else {
-                wire::encode(&wire::Message::Close, &mut self.buffer)?;
-                self.is_closed = true;
+        let content = Content { session, run, header_text, images, hides_patients };
+        let Export { name, media_type, pieces } = Export::new(request.format(), content);
+        let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_PIECES);
+        // Making them takes time, and a disk.
+        tokio::task::spawn_blocking(move || {
+            let mut named = Some((name, media_type));
+            for piece in pieces {
+                let (file_name, media_type) = named.take().unwrap_or_default();
+                let media_type = media_type.to_owned();
+                let piece = piece.map(|data| ExportImagesResponse { media_type, file_name, data });
+                if sender.blocking_send(piece).is_err() {
+                    // Whoever wanted it is gone.
+                    return;
+                }
             }
-        }
-        Ok(())
-    }
-}
-
-impl Iterator for MrdFile {
-    type Item = Result<ExportImagesResponse, Status>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Err(error) = self.fill() {
-            self.is_closed = true;
-            self.images.clear();
-            self.buffer.clear();
-            return Some(Err(Status::internal(error.to_string())));
-        }
-        if self.buffer.is_empty() {
-            return None;
-        }
-        let n_bytes = self.buffer.len().min(PIECE_BYTES);
-        let data: Bytes = self.buffer.split_to(n_bytes).freeze();
-        let first = self.name.take();
-        Some(Ok(ExportImagesResponse {
-            media_type: first
-                .as_ref()
-                .map(|_| "application/octet-stream".to_owned())
-                .unwrap_or_default(),
-            file_name: first.unwrap_or_default(),
-            data,
-        }))
+        });
+        let stream = ReceiverStream::new(receiver);
+        Ok(Response::new(Box::pin(stream)))
     }
 }

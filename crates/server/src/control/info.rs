@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::{Context, images};
+use super::{Context, export};
 use crate::listener::Shutdown;
 use crate::proto::server_service_server::ServerService;
 use crate::proto::{self, GetServerInfoRequest, GetServerInfoResponse};
@@ -29,7 +29,7 @@ impl ServerService for ServerInfo {
             n_sessions: count(live.totals().1.len()),
             max_sessions: count(shared.settings.max_sessions),
             hides_patients: live.hides_patients,
-            export_formats: images::EXPORT_FORMATS.map(i32::from).to_vec(),
+            export_formats: export::FORMATS.map(i32::from).to_vec(),
             has_journal: shared.journal.is_some(),
             has_recordings: sources.replayer.has_folder(),
             n_images: n_images as u64,

@@ -7,6 +7,7 @@
 
 mod access;
 mod chains;
+mod export;
 mod images;
 mod info;
 mod log;

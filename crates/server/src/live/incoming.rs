@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
-use ismrmrd::{Image, ImageArray, wire};
+use ismrmrd::wire;
 
 use crate::image_archive::{EndedSession, ImageArchive};
 use crate::live::image_store::ImageStore;
@@ -166,7 +166,7 @@ fn look_at(
         };
         let images = match message {
             wire::Message::Image(image) => vec![image],
-            wire::Message::ImageArray(array) => images_of(&array),
+            wire::Message::ImageArray(array) => array.to_images(),
             _ => Vec::new(),
         };
         for image in images {
@@ -181,23 +181,6 @@ fn look_at(
             }
         }
     }
-}
-
-/// The images of a series, in the order of its headers.
-fn images_of(array: &ImageArray) -> Vec<Image> {
-    let &[slices, s, n, channels, z, y, x] = array.data.shape() else { return Vec::new() };
-    if array.headers.dim() != (slices, s, n) {
-        return Vec::new();
-    }
-    let shape = (slices * s * n, channels, z, y, x);
-    let Ok(pixels) = array.data.view().into_shape_with_order(shape) else { return Vec::new() };
-    let images = array.headers.iter().zip(pixels.outer_iter()).enumerate();
-    images
-        .map(|(index, (header, pixels))| {
-            let meta = array.meta.get(index).cloned().unwrap_or_default();
-            Image::new(*header, meta, pixels.to_owned())
-        })
-        .collect()
 }
 
 /// Opens the database and reads what is in it. One that cannot be used is reported and left out.

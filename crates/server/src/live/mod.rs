@@ -25,6 +25,7 @@ use crate::proto;
 use clock::Clock;
 use events::EventLog;
 pub(crate) use events::Happening;
+pub(crate) use facts::is_personal;
 pub(crate) use image_store::ImageStore;
 pub use image_store::StoreLimits;
 pub(crate) use image_store::StoredImage;

@@ -3,21 +3,9 @@
 use ismrmrd::{Image, Pixels};
 use ndarray::Array4;
 use num_complex::Complex32;
+use pipeline::image_facts::rescale;
 
 use crate::proto::{self, ElementType};
-
-/// Slope and intercept that lead from stored integers to values.
-fn rescale(image: &Image) -> (f32, f32) {
-    let is_float =
-        matches!(image.pixels, Pixels::F32(_) | Pixels::F64(_) | Pixels::C32(_) | Pixels::C64(_));
-    // The scale of plain images is arbitrary, and floats are values already.
-    if is_float || image.meta.get("DataRole") != Some("Quantitative") {
-        return (1.0, 0.0);
-    }
-    let number = |key| image.meta.get_f64(key).filter(|value: &f64| value.is_finite());
-    let slope = number("RescaleSlope").filter(|slope| *slope != 0.0).unwrap_or(1.0);
-    (slope as f32, number("RescaleIntercept").unwrap_or(0.0) as f32)
-}
 
 /// What kind of numbers the values of an image are.
 pub(crate) fn element_type(pixels: &Pixels) -> ElementType {
@@ -39,6 +27,7 @@ pub(crate) fn n_bytes(pixels: &Pixels) -> usize {
 /// The values: `[channel, z, y, x]`, little endian.
 pub(crate) fn of(image: &Image) -> proto::Pixels {
     let (slope, intercept) = rescale(image);
+    let (slope, intercept) = (slope as f32, intercept as f32);
     let scaled = |stored: f32| stored * slope + intercept;
     let data = match &image.pixels {
         Pixels::U16(pixels) => real(pixels, |value| scaled(f32::from(value))),

@@ -75,6 +75,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         tracing::info!("{peer} connected");
         let Timeouts { total, drain, write, .. } = shared.settings.timeouts;
         let (outgoing, inputs) = Outgoing::new(id, write_half, write, watched.clone());
+        let outgoing = outgoing.with_tap(shared.settings.image_tap.clone());
         let stop = outgoing.stop();
         let writer = tokio::spawn(outgoing.run().in_current_span());
         let mut session =

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, mpsc};
 
+use crate::ImageTap;
 use crate::session::{WAITING_REPLIES, WAITING_RESULTS, Watched};
 
 /// Results are gathered up to so many bytes before they are written.
@@ -69,6 +70,7 @@ pub(crate) struct Outgoing {
     n_unsent: u64,
     stop: Arc<Notify>,
     watched: Watched,
+    tap: Option<Arc<dyn ImageTap>>,
 }
 
 impl Outgoing {
@@ -95,10 +97,17 @@ impl Outgoing {
             n_unsent: 0,
             stop: Arc::default(),
             watched,
+            tap: None,
         };
         let inputs =
             Inputs { replies: reply_sender, faults: fault_sender, results: Some(result_sender) };
         (outgoing, inputs)
+    }
+
+    /// With somebody else who gets every image.
+    pub fn with_tap(mut self, tap: Option<Arc<dyn ImageTap>>) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// Notified, it waits for no more results: it sends what it has, then CLOSE.
@@ -111,6 +120,9 @@ impl Outgoing {
         if let Err(failure) = self.send_all().await {
             tracing::warn!("{failure}");
             self.summary.failure = Some(failure);
+        }
+        if let Some(tap) = &self.tap {
+            tap.end(self.session);
         }
         self.summary
     }
@@ -263,6 +275,9 @@ impl Outgoing {
         for message in messages {
             self.summary.n_images += u64::from(matches!(message, wire::Message::Image(_)));
             self.put(&message);
+            if let (Some(tap), wire::Message::Image(image)) = (&self.tap, &message) {
+                tap.take(self.session, &self.watched.record.header_text(), image);
+            }
             // It goes on by its handle, to who looks at it elsewhere.
             self.watched.live.publish(&self.watched.record, message);
         }
