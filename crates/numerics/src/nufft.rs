@@ -15,11 +15,14 @@
 //! # Source
 //! Beatty, Nishimura and Pauly 2005; Fessler and Sutton 2003.
 
+mod density;
 mod kernel;
 mod places;
+mod sense;
 mod spread;
 #[cfg(test)]
 mod tests;
+mod toeplitz;
 mod transform;
 
 use std::fmt;
@@ -31,6 +34,8 @@ use rayon::prelude::*;
 
 use kernel::Kernel;
 use places::{Grid, Places};
+pub use sense::{SenseOptions, SenseReport, cg_sense};
+pub use toeplitz::Toeplitz;
 use transform::{AxisTransform, GridTransform};
 
 /// Longest side of an image.
@@ -100,6 +105,8 @@ pub struct Nufft {
     grid: Grid,
     places: Places,
     transform: GridTransform,
+    /// Integral of the kernel along y and x, cells.
+    kernel_integral: [f64; 2],
     /// Memory of finished transforms.
     rooms: Mutex<Vec<Room>>,
 }
@@ -180,6 +187,7 @@ impl Nufft {
             grid,
             places,
             transform: GridTransform { y, x, grid },
+            kernel_integral: [0, 1].map(|axis| kernels[axis].transform(0.0)),
             rooms: Mutex::default(),
         })
     }
@@ -318,7 +326,7 @@ impl Nufft {
     ///
     /// # Panics
     /// If there are not as many values as samples.
-    pub(crate) fn neighbourhood(&self, values: &[f32]) -> Vec<f32> {
+    fn neighbourhood(&self, values: &[f32]) -> Vec<f32> {
         assert_eq!(values.len(), self.n_samples, "values of the trajectory");
         let mut room = self.room();
         let mut sums = vec![0.0; self.n_samples];
@@ -341,6 +349,16 @@ impl Nufft {
         });
         self.keep(room);
         sums
+    }
+
+    /// The integral of what [`Nufft::neighbourhood`] adds up, in cells of one cycle per field of
+    /// view.
+    fn neighbourhood_area(&self) -> f64 {
+        let axis = |axis: usize| {
+            self.kernel_integral[axis].powi(2) * self.image[axis] as f64
+                / self.grid.size[axis] as f64
+        };
+        axis(0) * axis(1)
     }
 
     fn check(&self, images: (usize, usize, usize), samples: (usize, usize)) {

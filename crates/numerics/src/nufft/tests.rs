@@ -11,13 +11,13 @@ fn random(seed: u64) -> impl FnMut() -> f32 {
     }
 }
 
-fn complex(seed: u64) -> impl FnMut() -> Complex32 {
+pub(super) fn complex(seed: u64) -> impl FnMut() -> Complex32 {
     let mut next = random(seed);
     move || Complex32::new(next(), next())
 }
 
 /// Anywhere, beyond the edge of k-space too, with points on the edge and in the middle.
-fn trajectory(n: usize, [n_y, n_x]: [usize; 2]) -> Vec<[f32; 2]> {
+pub(super) fn trajectory(n: usize, [n_y, n_x]: [usize; 2]) -> Vec<[f32; 2]> {
     let mut next = random(7);
     let half = [0.5 * n_x as f32, 0.5 * n_y as f32];
     let mut trajectory: Vec<[f32; 2]> =
