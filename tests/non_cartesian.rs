@@ -151,10 +151,14 @@ fn every_second_arm_folds_by_gridding_and_not_by_sense() {
         let [image] = &images(answer)[..] else { panic!("one image") };
         error(&magnitude(image), &truth(&scan))
     };
+    let all: Vec<Acquisition> = scan.acquisitions().collect();
+    let complete = of(send(&server, "non_cartesian", &header, &all));
     let (gridded, sense) =
         (of(gridded), of(send(&server, "non_cartesian_sense", &header, &readouts)));
-    println!("relative error: gridding {gridded:.3}, SENSE {sense:.3}");
-    assert!(sense < 0.5 * gridded && sense < 0.15, "{sense} and {gridded}");
+    println!("relative error: all arms {complete:.3}; half: gridding {gridded:.3}, SENSE {sense:.3}");
+    // The disc of k-space that a spiral samples is not the square of the truth, whatever the
+    // method: SENSE leaves little more than that.
+    assert!(sense < 0.7 * gridded && sense < 1.1 * complete, "{sense}, {gridded}, {complete}");
     server.stop();
 }
 
@@ -199,18 +203,18 @@ fn noise_has_a_standard_deviation_of_1() {
 
 fn pixels_of(path: &Path, group: &str) -> Vec<ismrmrd::Image> {
     let file = FileReader::open_group(path, group).expect("a file of images");
-    let names = file.image_names().expect("names");
-    let mut images = Vec::new();
-    for name in names {
-        images.extend(file.images(&name).expect("images").map(|image| image.expect("an image")));
-    }
-    images
+    let names = file.image_names().expect("readable");
+    let of = |name: &String| {
+        let images = file.images(name).expect("the series is there");
+        images.collect::<Result<Vec<_>, _>>().expect("readable")
+    };
+    names.iter().flat_map(of).collect()
 }
 
 #[test]
 fn a_simulated_spiral_of_others_is_as_its_authors_have_it() {
-    let Some(raw) = shared("data/raw/jemris_spiral_15arm.h5") else { return };
-    let Some(reference) = shared("data/reference/authors_jemris_spiral_15arm.h5") else { return };
+    let Some(raw) = shared("raw/jemris_spiral_15arm.h5") else { return };
+    let Some(reference) = shared("reference/authors_jemris_spiral_15arm.h5") else { return };
     let group = FileReader::groups(&reference).expect("readable").remove(0);
     let theirs = pixels_of(&reference, &group);
     let theirs = magnitude(&theirs[0]);
@@ -222,10 +226,9 @@ fn a_simulated_spiral_of_others_is_as_its_authors_have_it() {
         let ours = pixels_of(&out, "dataset");
         let [ours] = &ours[..] else { panic!("one image, not {}", ours.len()) };
         let ours = magnitude(ours);
-        // The authors' reconstruction has its axes the other way.
-        let found = correlation(&ours.t().to_owned(), &theirs);
+        let found = correlation(&ours, &theirs);
         println!("{chain}: correlation with the authors' image {found:.4}");
-        assert!(found > 0.97, "{chain}: {found}");
+        assert!(found > 0.98, "{chain}: {found}");
     }
 }
 

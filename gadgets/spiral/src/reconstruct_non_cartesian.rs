@@ -523,3 +523,109 @@ impl Remedy for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ismrmrd::SamplingDescription;
+    use ismrmrd::xml::{EncodingSpace, FieldOfView, Header, MatrixSize};
+    use ndarray::Array5;
+    use pipeline::{Message, run_gadget};
+
+    use super::*;
+
+    const N: usize = 24;
+
+    fn scan() -> Scan {
+        let space = EncodingSpace {
+            matrix_size: MatrixSize { x: N as u16, y: N as u16, z: 1 },
+            field_of_view_mm: FieldOfView { x: 240.0, y: 240.0, z: 5.0 },
+        };
+        let encoding =
+            Encoding { encoded_space: space, recon_space: space, ..Encoding::default() };
+        Scan::with_header(Header { encoding: vec![encoding], ..Header::default() })
+    }
+
+    /// Spokes of a point at `(y, x)`, in two channels of equal sensitivity.
+    fn point(n_spokes: usize, (y, x): (usize, usize)) -> KSpaceBuffer {
+        let n_samples = 2 * N;
+        let positions = [1, 1, 1, 1, n_spokes, n_samples, 2];
+        let trajectory = ArrayD::from_shape_fn(IxDyn(&positions), |place| {
+            let angle_rad = std::f32::consts::PI * place[4] as f32 / n_spokes as f32;
+            let k = (place[5] as f32 - N as f32) / n_samples as f32;
+            k * if place[6] == 0 { angle_rad.cos() } else { angle_rad.sin() }
+        });
+        let data = ArrayD::from_shape_fn(IxDyn(&[1, 1, 1, 2, 1, n_spokes, n_samples]), |place| {
+            let k = [0, 1].map(|axis| trajectory[[0, 0, 0, 0, place[5], place[6], axis]]);
+            let turns = k[0] * (x as f32 - 12.0) + k[1] * (y as f32 - 12.0);
+            Complex32::from_polar(1.0, -std::f32::consts::TAU * turns)
+        });
+        let header =
+            AcquisitionHeader { number_of_samples: n_samples as u16, ..AcquisitionHeader::default() };
+        KSpaceBuffer {
+            data,
+            trajectory: Some(trajectory),
+            density: None,
+            headers: Array5::from_elem((1, 1, 1, 1, n_spokes), header),
+            sampling: SamplingDescription {
+                recon_field_of_view_mm: [240.0, 240.0, 5.0],
+                ..SamplingDescription::default()
+            },
+        }
+    }
+
+    fn run(config: Config, data: KSpaceBuffer) -> Result<(ImageSeries, usize), Error> {
+        let k_space =
+            KSpace { encoding_space: 0, s: None, n: None, data, reference: None, waveforms: vec![] };
+        let (mut outputs, warnings) =
+            run_gadget::<ReconstructNonCartesian>(config, &scan(), [k_space])?;
+        match outputs.remove(0) {
+            Message::ImageSeries(series) => Ok((series, warnings.len())),
+            other => panic!("{:?} came out", other.kind()),
+        }
+    }
+
+    #[test]
+    fn a_point_is_brightest_at_its_pixel_by_both_methods() {
+        for iterate in [false, true] {
+            let config = Config { iterate, ..Config::default() };
+            let (series, warnings) = run(config, point(60, (5, 17))).expect("an image");
+            assert_eq!(series.data.shape(), [1, 1, 1, 1, 1, N, N]);
+            assert_eq!(warnings, 0);
+            let brightest = series
+                .data
+                .indexed_iter()
+                .max_by(|a, b| a.1.norm().total_cmp(&b.1.norm()))
+                .map(|(place, _)| (place[5], place[6]));
+            assert_eq!(brightest, Some((5, 17)), "iterate: {iterate}");
+            let header = series.headers[[0, 0, 0]];
+            assert_eq!({ header.matrix_size }, [N as u16, N as u16, 1]);
+            assert_eq!({ header.field_of_view }, [240.0, 240.0, 5.0]);
+        }
+    }
+
+    #[test]
+    fn few_spokes_are_told_unless_sense_is_asked_for() {
+        let warnings = |iterate| {
+            let config = Config { iterate, ..Config::default() };
+            run(config, point(8, (12, 12))).expect("an image").1
+        };
+        assert_eq!((warnings(false), warnings(true)), (1, 0));
+    }
+
+    #[test]
+    fn buffers_that_are_no_plane_of_samples_are_refused() {
+        let error = |change: fn(&mut KSpaceBuffer)| {
+            let mut buffer = point(8, (12, 12));
+            change(&mut buffer);
+            run(Config::default(), buffer).expect_err("no image")
+        };
+        assert_eq!(error(|b| b.trajectory = None), Error::Frame(FrameError::NoTrajectory));
+        let shape = error(|b| b.trajectory = Some(ArrayD::zeros(IxDyn(&[1, 1, 1, 1, 8, 48, 1]))));
+        assert!(matches!(shape, Error::Frame(FrameError::Shape { .. })), "{shape:?}");
+        let volume =
+            error(|b| b.trajectory = Some(ArrayD::from_elem(IxDyn(&[1, 1, 1, 1, 8, 48, 3]), 0.5)));
+        assert!(matches!(volume, Error::Frame(FrameError::Volume(_))), "{volume:?}");
+        let infinite = error(|b| b.trajectory.iter_mut().for_each(|t| t.fill(f32::INFINITY)));
+        assert!(matches!(infinite, Error::Frame(FrameError::NotFinite { .. })), "{infinite:?}");
+    }
+}
