@@ -121,9 +121,8 @@ fn spirals_and_spokes_show_the_heart_where_cartesian_lines_show_it() {
 
 /// The readouts of a scan, of those for the image every second one only.
 fn every_second(scan: &SimulatedScan) -> Vec<Acquisition> {
-    let is_image = |readout: &Acquisition| {
-        !readout.header.has_any(AcquisitionFlags::IS_NOISE_MEASUREMENT)
-    };
+    let is_image =
+        |readout: &Acquisition| !readout.header.has_any(AcquisitionFlags::IS_NOISE_MEASUREMENT);
     let mut n = 0;
     scan.acquisitions()
         .filter(|readout| {
@@ -155,7 +154,9 @@ fn every_second_arm_folds_by_gridding_and_not_by_sense() {
     let complete = of(send(&server, "non_cartesian", &header, &all));
     let (gridded, sense) =
         (of(gridded), of(send(&server, "non_cartesian_sense", &header, &readouts)));
-    println!("relative error: all arms {complete:.3}; half: gridding {gridded:.3}, SENSE {sense:.3}");
+    println!(
+        "relative error: all arms {complete:.3}; half: gridding {gridded:.3}, SENSE {sense:.3}"
+    );
     // The disc of k-space that a spiral samples is not the square of the truth, whatever the
     // method: SENSE of half of the arms adds a quarter to that, gridding doubles it.
     assert!(sense < 0.7 * gridded && sense < 1.3 * complete, "{sense}, {gridded}, {complete}");
@@ -165,9 +166,8 @@ fn every_second_arm_folds_by_gridding_and_not_by_sense() {
 #[test]
 fn noise_has_a_standard_deviation_of_1() {
     let server = TestServer::start(&[]);
-    let scan = |noise| {
-        SimulatedScan::new(&spiral(24), Setup { noise, ..heart(4) }).expect("a good setup")
-    };
+    let scan =
+        |noise| SimulatedScan::new(&spiral(24), Setup { noise, ..heart(4) }).expect("a good setup");
     let (noisy, clean) = (scan(Noise::Sd(1e-3)), scan(Noise::Sd(1e-9)));
     // One channel, whose map does not depend on the noise.
     let mut readouts: Vec<Acquisition> = noisy.acquisitions().collect();
@@ -178,7 +178,8 @@ fn noise_has_a_standard_deviation_of_1() {
         readout.data = readout.data.slice(s![..1, ..]).to_owned();
         readout.header.active_channels = 1;
     }
-    let at = SNR.find("<gadget><dll>gadgetron_mricore</dll><classname>GenericReconImageArrayScaling");
+    let at =
+        SNR.find("<gadget><dll>gadgetron_mricore</dll><classname>GenericReconImageArrayScaling");
     let chain = format!(
         "{}<gadget><dll>-</dll><classname>ImageArraySplitGadget</classname></gadget>\
          <gadget><dll>-</dll><classname>ImageFinishGadget</classname></gadget>\
@@ -244,7 +245,8 @@ fn what_cannot_be_reconstructed_is_told() {
         readouts.iter_mut().for_each(change);
         send(&server, "non_cartesian", &header, &readouts)
     };
-    let said = |answer: &[Message], word: &str| texts(answer).iter().any(|text| text.contains(word));
+    let said =
+        |answer: &[Message], word: &str| texts(answer).iter().any(|text| text.contains(word));
     let without = answer(&|readout| {
         readout.trajectory = Array2::zeros((0, 0));
         readout.header.trajectory_dimensions = 0;

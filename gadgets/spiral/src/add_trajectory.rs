@@ -128,7 +128,9 @@ impl Gadget for AddTrajectory {
                     }
                 };
                 if !std::mem::replace(&mut self.told, true) {
-                    out.inform("the readouts carry no trajectory: spiral made by the header's limits");
+                    out.inform(
+                        "the readouts carry no trajectory: spiral made by the header's limits",
+                    );
                 }
                 let angle_rad = std::f64::consts::TAU * step / design.n_arms as f64;
                 let turn = match self.config.arm_order {
@@ -244,7 +246,10 @@ mod tests {
         Scan::with_header(Header { encoding: vec![encoding], ..Header::default() })
     }
 
-    fn run(encoding: Encoding, readouts: Vec<Acquisition>) -> Result<(Vec<Acquisition>, usize), Error> {
+    fn run(
+        encoding: Encoding,
+        readouts: Vec<Acquisition>,
+    ) -> Result<(Vec<Acquisition>, usize), Error> {
         let (outputs, warnings) =
             run_gadget::<AddTrajectory>(Config::default(), &scan(encoding), readouts)?;
         let readouts = outputs.into_iter().map(|message| match message {

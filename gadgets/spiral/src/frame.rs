@@ -134,7 +134,8 @@ impl<'a> Frames<'a> {
     pub fn largest(&self) -> Result<[f32; 2], FrameError> {
         let mut largest = [0.0_f32; 2];
         let [slices, n_s, n_n] = self.outer();
-        for place in (0..slices * n_s * n_n).map(|at| [at / (n_s * n_n), at / n_n % n_s, at % n_n]) {
+        for place in (0..slices * n_s * n_n).map(|at| [at / (n_s * n_n), at / n_n % n_s, at % n_n])
+        {
             let Some(positions) = self.positions_of(place) else { continue };
             for (line, header) in self.lines(place) {
                 for sample in 0..positions.dim().2 {

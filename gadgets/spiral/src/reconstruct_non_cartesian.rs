@@ -206,7 +206,9 @@ impl Gadget for ReconstructNonCartesian {
                 let Some(frame) = frame else {
                     if !std::mem::replace(&mut self.told.missing, true) {
                         out.warn(
-                            format!("no readout of an image (slice {slice}, s {s}, n {n}): it is 0"),
+                            format!(
+                                "no readout of an image (slice {slice}, s {s}, n {n}): it is 0"
+                            ),
                             "repeat the scan, or correct the counters of the readouts",
                         );
                     }
@@ -540,8 +542,7 @@ mod tests {
             matrix_size: MatrixSize { x: N as u16, y: N as u16, z: 1 },
             field_of_view_mm: FieldOfView { x: 240.0, y: 240.0, z: 5.0 },
         };
-        let encoding =
-            Encoding { encoded_space: space, recon_space: space, ..Encoding::default() };
+        let encoding = Encoding { encoded_space: space, recon_space: space, ..Encoding::default() };
         Scan::with_header(Header { encoding: vec![encoding], ..Header::default() })
     }
 
@@ -559,8 +560,10 @@ mod tests {
             let turns = k[0] * (x as f32 - 12.0) + k[1] * (y as f32 - 12.0);
             Complex32::from_polar(1.0, -std::f32::consts::TAU * turns)
         });
-        let header =
-            AcquisitionHeader { number_of_samples: n_samples as u16, ..AcquisitionHeader::default() };
+        let header = AcquisitionHeader {
+            number_of_samples: n_samples as u16,
+            ..AcquisitionHeader::default()
+        };
         KSpaceBuffer {
             data,
             trajectory: Some(trajectory),
@@ -574,12 +577,20 @@ mod tests {
     }
 
     fn run(config: Config, data: KSpaceBuffer) -> Result<(ImageSeries, usize), Error> {
-        let k_space =
-            KSpace { encoding_space: 0, s: None, n: None, data, reference: None, waveforms: vec![] };
-        let (mut outputs, warnings) =
+        let k_space = KSpace {
+            encoding_space: 0,
+            s: None,
+            n: None,
+            data,
+            reference: None,
+            waveforms: vec![],
+        };
+        let (mut outputs, reports) =
             run_gadget::<ReconstructNonCartesian>(config, &scan(), [k_space])?;
+        // The unit of the trajectory is always told.
+        assert!(reports.iter().any(|report| report.contains("cycles per pixel")), "{reports:?}");
         match outputs.remove(0) {
-            Message::ImageSeries(series) => Ok((series, warnings.len())),
+            Message::ImageSeries(series) => Ok((series, reports.len() - 1)),
             other => panic!("{:?} came out", other.kind()),
         }
     }

@@ -54,7 +54,8 @@ impl TrajectoryUnit {
     /// What positions along x and y are multiplied by to become cycles per reconstructed field of
     /// view. [`Self::Auto`] has no factor of its own and counts as cycles per pixel.
     pub(crate) fn factors(self, encoding: &Encoding) -> [f64; 2] {
-        let (encoded, recon) = (Extent::of(&encoding.encoded_space), Extent::of(&encoding.recon_space));
+        let (encoded, recon) =
+            (Extent::of(&encoding.encoded_space), Extent::of(&encoding.recon_space));
         [0, 1].map(|axis| {
             let field_of_view_mm = recon.mm[axis];
             let per_pixel = field_of_view_mm * encoded.pixels[axis] / encoded.mm[axis];

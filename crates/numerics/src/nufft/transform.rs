@@ -195,8 +195,8 @@ impl GridTransform {
                     self.y.forward.process_with_scratch(work, &mut room.scratch);
                     for (block, between) in between.chunks_exact_mut(n_x * BLOCK).enumerate() {
                         let rows = block * BLOCK..((block + 1) * BLOCK).min(n_rows);
-                        let columns = between[x * BLOCK..(x + n_columns) * BLOCK]
-                            .chunks_exact_mut(BLOCK);
+                        let columns =
+                            between[x * BLOCK..(x + n_columns) * BLOCK].chunks_exact_mut(BLOCK);
                         for (work, column) in work.chunks_exact(n_rows).zip(columns) {
                             column[..rows.len()].copy_from_slice(&work[rows.clone()]);
                         }
@@ -228,10 +228,12 @@ impl GridTransform {
                     }
                     let targets = cells.chunks_exact_mut(row_len);
                     for (row, work) in targets.zip(work.chunks_exact(n_cells)) {
-                        let wrapped = work.iter().chain(work);
-                        for (cell, value) in row.chunks_exact_mut(L).zip(wrapped) {
-                            cell[2 * channel] = value.re;
-                            cell[2 * channel + 1] = value.im;
+                        let (own, behind) = row.split_at_mut(n_cells * L);
+                        for part in [own, behind] {
+                            for (cell, value) in part.chunks_exact_mut(L).zip(work) {
+                                cell[2 * channel] = value.re;
+                                cell[2 * channel + 1] = value.im;
+                            }
                         }
                     }
                 }
