@@ -97,7 +97,8 @@ fn spirals_and_spokes_show_the_heart_where_cartesian_lines_show_it() {
             let pixels = magnitude(image);
             let found = correlation(&pixels, &truth(&scan));
             println!("{name}, {chain}: correlation with the truth {found:.4}");
-            // The corners of k-space are not sampled: the edges ring otherwise.
+            // The corners of k-space are not sampled: the edges ring otherwise. Spokes reach 0.993,
+            // long arms less.
             assert!(found > 0.97, "{name}, {chain}: {found}");
             // Mirrored or turned it would not fit.
             let lines_of = magnitude(lines);
@@ -115,6 +116,32 @@ fn spirals_and_spokes_show_the_heart_where_cartesian_lines_show_it() {
                 assert_eq!(ours, theirs, "{name}, {chain}");
             }
         }
+    }
+    server.stop();
+}
+
+#[test]
+fn sense_of_a_complete_spiral_shows_shepp_and_logans_phantom() {
+    let server = TestServer::start(&[]);
+    let setup = Setup { matrix_size: [96, 96], n_channels: 6, ..Setup::new(Subject::SheppLogan) };
+    for (name, sequence) in [
+        ("12 arms", spiral(12)),
+        ("24 arms", spiral(24)),
+        ("48 arms", spiral(48)),
+        ("160 spokes", radial(160, SpokeAngles::Uniform(160))),
+    ] {
+        let scan = SimulatedScan::new(&sequence, setup.clone()).expect("a good setup");
+        let [gridded, sense] = ["non_cartesian", "non_cartesian_sense"].map(|chain| {
+            let [image] = &images(reconstruct(&server, chain, &scan))[..] else {
+                panic!("one image of {name}")
+            };
+            error(&magnitude(image), &truth(&scan))
+        });
+        println!("Shepp-Logan, {name}: relative error of gridding {gridded:.3}, SENSE {sense:.3}");
+        // What the corners of k-space hold of sharp edges.
+        assert!(sense < 0.1, "{name}: {sense}");
+        // A known fault: gridding of few long arms is worse than the missing corners explain.
+        assert!(gridded < 0.3, "{name}: {gridded}");
     }
     server.stop();
 }
@@ -157,8 +184,8 @@ fn every_second_arm_folds_by_gridding_and_not_by_sense() {
     println!(
         "relative error: all arms {complete:.3}; half: gridding {gridded:.3}, SENSE {sense:.3}"
     );
-    // The disc of k-space that a spiral samples is not the square of the truth, whatever the
-    // method: SENSE of half of the arms adds a quarter to that, gridding doubles it.
+    // Of the error of all arms 0.08 is the missing corners of k-space, which spokes lack too. The
+    // rest grows with the length of an arm, and its cause is not known yet.
     assert!(sense < 0.7 * gridded && sense < 1.3 * complete, "{sense}, {gridded}, {complete}");
     server.stop();
 }
