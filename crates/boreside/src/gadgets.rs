@@ -75,6 +75,8 @@ pub fn registry() -> Registry {
         .with::<mapping::ReportMyocardium>()
         .with::<moco::CorrectMotion>()
         .with::<model::ApplyModel>()
+        .with::<spiral::AddTrajectory>()
+        .with::<spiral::ReconstructNonCartesian>()
         .with_chain("T1MocoGadget", &["correct_motion", "map_t1"])
 }
 
@@ -103,6 +105,10 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "Generic_Cartesian_Spirit.xml"
     "Generic_Cartesian_Spirit_RealTimeCine.xml"
     "Generic_Cartesian_Spirit_SASHA.xml"
+    "Generic_CPU_Gridding_Recon.xml"
+    "Generic_Spiral.xml"
+    "Generic_Spiral_Flag.xml"
+    "Generic_Spiral_SNR.xml"
     "MOLLI_T1_Moco.xml"
     "MOLLI_T1_Moco_istore.xml"
     "NoiseSummary.xml"
@@ -128,6 +134,8 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "lv_segmentation.toml"
     "molli_t1.toml"
     "molli_t1_segments.toml"
+    "non_cartesian.toml"
+    "non_cartesian_sense.toml"
     "null.toml"
     "parallel_bypass_example.xml"
     "pseudoreplica.xml"

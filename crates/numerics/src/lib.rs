@@ -16,6 +16,7 @@ pub mod epi;
 pub mod fft;
 pub mod grappa;
 mod line_transform;
+pub mod nufft;
 pub mod partial_fourier;
 pub mod percentile;
 mod plane;

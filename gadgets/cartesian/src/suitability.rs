@@ -29,7 +29,7 @@ impl Suitability {
             Trajectory::Epi => {
                 (!takes.echo_planar).then_some("do not trust these images: use `epi.xml`")
             }
-            _ => Some("do not trust these images: there is no chain for such scans yet"),
+            _ => Some("do not trust these images: use `non_cartesian`, or `Generic_Spiral.xml`"),
         };
         if let Some(remedy) = remedy {
             let what = "and this chain takes it as Cartesian";

@@ -16,6 +16,14 @@ pub(super) fn reason(class: &str) -> Option<(&'static str, &'static str)> {
             "MATLAB and Julia programs are not run inside the server",
             "use a gadget of Boreside in its place",
         )
+    } else if starts(&["gpuSpiral", "gpuRadial", "gpuRetroGated", "gpuGeneric", "gpuBuffer"])
+        || class.starts_with("gpu") && class.contains("Sense")
+    {
+        (
+            "Gadgetron's GPU gadgets do not exist here",
+            "take the chain `non_cartesian_sense`, which does it on the CPU, or `non_cartesian` \
+             for complete scans",
+        )
     } else if starts(&["gpu", "cu", "GPU"]) || class.contains("CUDA") {
         (
             "Gadgetron's GPU gadgets do not exist here",
@@ -66,6 +74,8 @@ mod tests {
             ("PythonGadget", "Python"),
             ("MatlabBucketReconGadget", "MATLAB"),
             ("gpuCgSenseGadget", "GPU"),
+            ("gpuSpiralSensePrepGadget", "GPU"),
+            ("gpuCgSpiritGadget", "GPU"),
             ("cuFFTGadget", "GPU"),
             ("BartGadget", "BART"),
             ("DeviceChannelSplitterGadget", "files for other programs"),
