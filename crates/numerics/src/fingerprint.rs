@@ -4,7 +4,7 @@
 //! [`PulseTable`] says what is played, [`Course`] when, [`signals`] what tissues answer.
 //! [`Basis`] keeps the few shapes that all answers are made of, [`Dictionary`] their amounts for a
 //! grid of T1 and T2, and [`Dictionary::match_pixels`] finds the place between its entries that a
-//! pixel fits best.
+//! pixel fits best. [`Subspace`] makes the images of the basis from the arms that were read.
 
 mod basis;
 mod dictionary;
@@ -13,6 +13,7 @@ mod interpolation;
 mod matching;
 mod pulse_table;
 mod signals;
+mod subspace;
 #[cfg(test)]
 mod tests;
 
@@ -24,3 +25,4 @@ pub use pulse_table::{
     Beat, Course, CourseError, Imperfections, Preparation, PulseTable, Transverse,
 };
 pub use signals::signals;
+pub use subspace::{Shot, Subspace, SubspaceImages, SubspaceOptions};
