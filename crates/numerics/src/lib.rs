@@ -17,6 +17,7 @@ pub mod fft;
 pub mod fingerprint;
 pub mod grappa;
 mod line_transform;
+pub mod nufft;
 pub mod partial_fourier;
 pub mod percentile;
 mod plane;

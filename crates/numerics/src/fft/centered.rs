@@ -94,7 +94,7 @@ impl Centered {
     }
 
     /// [`Centered::raw`] to keep.
-    pub(super) fn shared(&self, direction: Direction) -> Arc<dyn Fft<f32>> {
+    pub(crate) fn shared(&self, direction: Direction) -> Arc<dyn Fft<f32>> {
         match direction {
             Direction::Forward => self.forward.clone(),
             Direction::Inverse => self.inverse.clone(),
