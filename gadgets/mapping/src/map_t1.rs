@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::appearance::of_t1;
+use pipeline::appearance::of_t1;
 use crate::error::positive;
 use crate::results::{Finish, Planes};
 use crate::source::{Reference, Signs, Source, is_mapped, sources};

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::appearance::{Overrides, of_t1};
+use pipeline::appearance::{Overrides, of_t1};
 use crate::error::positive;
 use crate::map_t1::SeriesAndMap;
 use crate::results::{Finish, Planes};

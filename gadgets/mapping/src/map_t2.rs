@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Error;
-use crate::appearance::{Overrides, of_t2};
+use pipeline::appearance::{Overrides, of_t2};
 use crate::error::positive;
 use crate::map_t1::SeriesAndMap;
 use crate::results::{Finish, Planes};

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::appearance::of_t2;
+use pipeline::appearance::of_t2;
 use crate::assess::noise_sd;
 use crate::error::positive;
 use crate::map_t1::SeriesAndMap;

@@ -35,7 +35,7 @@ pub struct SubspaceOptions {
 
 impl Default for SubspaceOptions {
     fn default() -> Self {
-        Self { regularisation: 1e-3, max_iterations: 12, threshold: 1e-3 }
+        Self { regularisation: 0.05, max_iterations: 20, threshold: 1e-3 }
     }
 }
 
@@ -46,11 +46,12 @@ pub struct SubspaceImages {
     pub images: Array3<Complex32>,
     /// Steps taken.
     pub n_iterations: usize,
-    /// Sum of squares of the samples, and of what the images leave of them: noise, and what the
-    /// modes are not made for.
+    /// Sum of squares of the samples, each times the part of k-space that is its own.
     pub energy: f64,
-    /// The rest, see `energy`.
+    /// The same of what the images leave of the samples: noise, and what the modes are not made for.
     pub residual: f64,
+    /// The same of noise of standard deviation 1 in every real number.
+    pub noise: f64,
 }
 
 /// What depends on arms and basis only.
@@ -60,6 +61,8 @@ pub struct Subspace {
     nufft: Nufft,
     first: Vec<usize>,
     trajectory: Vec<[f32; 2]>,
+    /// Of each place: what part of k-space is its own, 1 on the mean.
+    weights: Vec<f32>,
     shots: Vec<Shot>,
     modes: Array2<f32>,
     normal: Normal,
@@ -108,22 +111,22 @@ impl Subspace {
                 row[shot.arm] += modes[[*k, shot.echo]] * modes[[*l, shot.echo]];
             }
         }
-        let by_sample = |arm_values: ArrayView2<'_, f32>, pair: usize, sample: usize| {
-            let arm = first.partition_point(|first| *first <= sample) - 1;
-            arm_values[[pair, arm]]
-        };
+        let weights = density_weights(&nufft);
+        let mut arm_of = Vec::with_capacity(trajectory.len());
+        for (arm, places) in arms.iter().enumerate() {
+            arm_of.resize(arm_of.len() + places.len(), arm);
+        }
         let normal = Normal::new(image, &trajectory, n_modes, |pair, sample| {
-            by_sample(products.view(), pair, sample)
+            weights[sample] * products[[pair, arm_of[sample]]]
         })?;
         let preconditioner = Preconditioner::new(&normal, regularisation);
-        Ok(Self { image, nufft, first, trajectory, shots, modes, normal, preconditioner })
+        Ok(Self { image, nufft, first, trajectory, weights, shots, modes, normal, preconditioner })
     }
 
-    /// Covariance of the modes' noise in a pixel, `[mode, mode]`, for noise of standard deviation 1
-    /// in the real and in the imaginary part of every sample and Σ|s|² = 1; without what channels
-    /// add where they resolve aliasing.
+    /// Covariance of the modes' noise in a pixel, `[mode, mode]`, but for a factor: where the channels
+    /// have Σ|s|² = 1, without what they add where they resolve aliasing.
     pub fn noise_covariance(&self) -> Array2<f64> {
-        self.preconditioner.mean_inverse()
+        self.preconditioner.covariance()
     }
 
     /// Aᴴ of the samples without coil maps: `[mode, channel, y, x]`.
@@ -135,7 +138,8 @@ impl Subspace {
         let mut images = Array4::zeros((self.modes.nrows(), n_channels, n_y, n_x));
         for (mut images, mode) in images.outer_iter_mut().zip(self.modes.outer_iter()) {
             let sums = self.sums(samples, |echo| mode[echo]);
-            self.nufft.adjoint(sums.view(), images.view_mut());
+            let weights = Some(&self.weights[..]);
+            self.nufft.weighted_adjoint(sums.view(), weights, images.view_mut());
         }
         images
     }
@@ -174,33 +178,21 @@ impl Subspace {
             seen[shot.arm] += self.modes[[0, shot.echo]].powi(2);
         }
         let limit = self.image[0].min(self.image[1]) as f32 / CALIBRATION_SHARE;
-        let density = self.density(&seen);
-        let weights: Vec<f32> = self
-            .trajectory
-            .iter()
-            .zip(&density)
-            .map(|([kx, ky], density)| {
-                let radius = kx.hypot(*ky) / limit;
-                if radius < 1.0 && *density > 0.0 {
-                    (0.5 + 0.5 * (std::f32::consts::PI * radius).cos()) / density
-                } else {
-                    0.0
+        let mut weights = vec![0.0; self.trajectory.len()];
+        for (arm, seen) in seen.iter().enumerate() {
+            for sample in self.first[arm]..self.first[arm + 1] {
+                let [kx, ky] = self.trajectory[sample];
+                let radius = kx.hypot(ky) / limit;
+                if radius < 1.0 && *seen > 0.0 {
+                    let window = 0.5 + 0.5 * (std::f32::consts::PI * radius).cos();
+                    weights[sample] = window * self.weights[sample] / seen;
                 }
-            })
-            .collect();
+            }
+        }
         let [n_y, n_x] = self.image;
         let mut images = Array3::zeros((sums.nrows(), n_y, n_x));
         self.nufft.weighted_adjoint(sums.view(), Some(&weights), images.view_mut());
         images.insert_axis(Axis(1))
-    }
-
-    /// What lies around each place, in weights of its arm.
-    fn density(&self, of_arms: &[f32]) -> Vec<f32> {
-        let mut values = vec![0.0; self.trajectory.len()];
-        for (arm, value) in of_arms.iter().enumerate() {
-            values[self.first[arm]..self.first[arm + 1]].fill(*value);
-        }
-        self.nufft.neighbourhood(&values)
     }
 
     /// The images of the modes.
@@ -253,10 +245,15 @@ impl Subspace {
             square = next;
         }
         // |y − A x|² = |y|² − Re⟨x, 2 Aᴴy − AᴴA x⟩, and the residual is Aᴴy − AᴴA x − λ x.
-        let energy: f64 = samples
-            .iter()
-            .map(|samples| samples.iter().map(|v| f64::from(v.norm_sqr())).sum::<f64>())
-            .sum();
+        let (mut energy, mut noise) = (0.0, 0.0);
+        for (shot, samples) in self.shots.iter().zip(samples) {
+            let weights = &self.weights[self.first[shot.arm]..self.first[shot.arm + 1]];
+            for channel in samples.outer_iter() {
+                let terms = channel.iter().zip(weights);
+                energy += terms.map(|(v, w)| f64::from(v.norm_sqr() * w)).sum::<f64>();
+                noise += weights.iter().map(|w| 2.0 * f64::from(*w)).sum::<f64>();
+            }
+        }
         let explained =
             dot(&image, &right) + dot(&image, &residual) + f64::from(lambda) * dot(&image, &image);
         let images = Array3::from_shape_vec((self.modes.nrows(), n_y, n_x), image);
@@ -265,6 +262,7 @@ impl Subspace {
             n_iterations,
             energy,
             residual: (energy - explained).max(0.0),
+            noise,
         }
     }
 
@@ -287,6 +285,25 @@ impl Subspace {
 
 /// Of the radius of k-space of the images that coil maps are made from, image pixels over this.
 const CALIBRATION_SHARE: f32 = 8.0;
+
+/// Part of k-space that belongs to each sample, 1 on the mean.
+///
+/// # Method
+/// Weights whose sum around each sample is the same everywhere (Pipe and Menon 1999).
+fn density_weights(nufft: &Nufft) -> Vec<f32> {
+    const N_STEPS: usize = 12;
+    let mut weights = vec![1.0_f32; nufft.n_samples()];
+    for _ in 0..N_STEPS {
+        let around = nufft.neighbourhood(&weights);
+        for (weight, around) in weights.iter_mut().zip(around) {
+            *weight = if around > 0.0 { *weight / around } else { 0.0 };
+        }
+    }
+    let mean = weights.iter().map(|w| f64::from(*w)).sum::<f64>() / weights.len().max(1) as f64;
+    let scale = if mean > 0.0 { (1.0 / mean) as f32 } else { 0.0 };
+    weights.iter_mut().for_each(|weight| *weight *= scale);
+    weights
+}
 
 fn dot(a: &[Complex32], b: &[Complex32]) -> f64 {
     // In fixed pieces, so that the number of threads changes no bit.

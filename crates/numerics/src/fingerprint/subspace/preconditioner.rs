@@ -17,7 +17,7 @@ pub(super) struct Preconditioner {
     lambda: f32,
     /// Inverses: `[x, y, mode, mode]`.
     inverses: Vec<f32>,
-    mean_inverse: Array2<f64>,
+    covariance: Array2<f64>,
     forward: [Arc<dyn Fft<f32>>; 2],
     inverse: [Arc<dyn Fft<f32>>; 2],
 }
@@ -73,24 +73,25 @@ impl Preconditioner {
                         DMatrix::from_diagonal_element(n_modes, n_modes, 1.0 / mean.max(1e-30))
                     });
                     target.iter_mut().zip(&inverse).for_each(|(to, from)| *to = *from as f32);
-                    sum += inverse;
+                    // Of noise, what λ lets through: nothing where nothing was sampled.
+                    sum += &inverse - &inverse * &inverse * f64::from(lambda);
                 }
                 sum
             })
             .collect();
         let mut sum = DMatrix::zeros(n_modes, n_modes);
         pieces.iter().for_each(|piece| sum += piece);
-        let mean_inverse =
+        let covariance =
             Array2::from_shape_fn((n_modes, n_modes), |(k, l)| sum[(k, l)] / n_pixels as f64);
-        Self { image: normal.image, n_modes, lambda, inverses, mean_inverse, forward, inverse }
+        Self { image: normal.image, n_modes, lambda, inverses, covariance, forward, inverse }
     }
 
     pub fn lambda(&self) -> f32 {
         self.lambda
     }
 
-    pub fn mean_inverse(&self) -> Array2<f64> {
-        self.mean_inverse.clone()
+    pub fn covariance(&self) -> Array2<f64> {
+        self.covariance.clone()
     }
 
     /// Of images `[mode, y, x]`.
