@@ -60,5 +60,7 @@ fn basis_and_reduced_dictionary(bencher: Bencher) {
 #[divan::bench]
 fn match_192(bencher: Bencher) {
     let (dictionary, pixels) = reduced();
-    bencher.bench_local(|| dictionary.match_pixels(black_box(pixels.view()), &MatchOptions::default()));
+    bencher.bench_local(|| {
+        dictionary.match_pixels(black_box(pixels.view()), &MatchOptions::default())
+    });
 }

@@ -30,9 +30,8 @@ fn on<R: Send>(n_threads: usize, work: impl FnOnce() -> R + Send) -> R {
 }
 
 /// (scan, threads, taps).
-const CASES: [(usize, usize, usize); 8] = [
-    (0, 1, 4), (0, 2, 4), (0, 1, 6), (0, 2, 6), (1, 1, 4), (1, 2, 4), (1, 1, 6), (1, 2, 6),
-];
+const CASES: [(usize, usize, usize); 8] =
+    [(0, 1, 4), (0, 2, 4), (0, 1, 6), (0, 2, 6), (1, 1, 4), (1, 2, 4), (1, 1, 6), (1, 2, 6)];
 
 fn plan(scan: usize, width: usize) -> Nufft {
     let side = SCANS[scan].0;
@@ -46,7 +45,9 @@ fn adjoint(bencher: Bencher, (scan, n_threads, width): (usize, usize, usize)) {
     let samples = Array2::from_elem((N_CHANNELS, plan.n_samples()), Complex32::new(0.5, 1.0));
     let [n_y, n_x] = plan.image_size();
     let mut images = Array3::zeros((N_CHANNELS, n_y, n_x));
-    bencher.bench_local(|| on(n_threads, || plan.adjoint(black_box(samples.view()), images.view_mut())));
+    bencher.bench_local(|| {
+        on(n_threads, || plan.adjoint(black_box(samples.view()), images.view_mut()))
+    });
 }
 
 #[divan::bench(args = CASES, sample_count = 10)]
@@ -55,7 +56,9 @@ fn forward(bencher: Bencher, (scan, n_threads, width): (usize, usize, usize)) {
     let [n_y, n_x] = plan.image_size();
     let images = Array3::from_elem((N_CHANNELS, n_y, n_x), Complex32::new(0.5, 1.0));
     let mut samples = Array2::zeros((N_CHANNELS, plan.n_samples()));
-    bencher.bench_local(|| on(n_threads, || plan.forward(black_box(images.view()), samples.view_mut())));
+    bencher.bench_local(|| {
+        on(n_threads, || plan.forward(black_box(images.view()), samples.view_mut()))
+    });
 }
 
 #[divan::bench(args = [(0, 4), (0, 6), (1, 4), (1, 6)], sample_count = 10)]

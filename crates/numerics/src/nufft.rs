@@ -83,9 +83,7 @@ pub enum Error {
         sample: usize,
     },
     /// Options outside their range.
-    #[error(
-        "a kernel of {0} taps and an oversampling of {1}, expected 4 to 6 and 1.25 to 2.5"
-    )]
+    #[error("a kernel of {0} taps and an oversampling of {1}, expected 4 to 6 and 1.25 to 2.5")]
     Options(usize, f64),
 }
 

@@ -69,12 +69,7 @@ pub fn t1_window(scan: &Scan, values: &Array3<f32>) -> [f64; 2] {
 }
 
 /// Presentation of a T1 map, with series as Gadgetron numbers them.
-pub fn of_t1(
-    scan: &Scan,
-    values: &Array3<f32>,
-    kind: &str,
-    series: [u16; 3],
-) -> Presentation {
+pub fn of_t1(scan: &Scan, values: &Array3<f32>, kind: &str, series: [u16; 3]) -> Presentation {
     let field = if has_palettes_of_1_5_t(scan) { "1_5T" } else { "3T" };
     let [map, sd, r_squared] = series;
     Presentation {

@@ -35,7 +35,9 @@ pub enum Error {
         expected_ms: f64,
     },
     /// Readouts that are not those of the pulse table.
-    #[error("{found} readouts in beats of {beats:?}, the pulse table has {expected} in beats of {of_beat}")]
+    #[error(
+        "{found} readouts in beats of {beats:?}, the pulse table has {expected} in beats of {of_beat}"
+    )]
     Readouts {
         /// How many arrived.
         found: usize,
@@ -47,7 +49,9 @@ pub enum Error {
         of_beat: usize,
     },
     /// A beat between others did not arrive.
-    #[error("beat {beat} of {n_beats} did not arrive, and later ones did: when it was is not known")]
+    #[error(
+        "beat {beat} of {n_beats} did not arrive, and later ones did: when it was is not known"
+    )]
     MissingBeat {
         /// Counted from 1.
         beat: usize,
@@ -105,7 +109,9 @@ impl Remedy for Error {
                 "check that `sequence`, `repetition_time_ms` and `tick_ms` are those of the scan"
             }
             Self::SameTime(_) => "let the converter keep `acquisition_time_stamp`",
-            Self::Readouts { .. } => "check the pulse table, or repeat the scan: readouts are missing",
+            Self::Readouts { .. } => {
+                "check the pulse table, or repeat the scan: readouts are missing"
+            }
             Self::MissingBeat { .. } | Self::Truncated { .. } => "repeat the scan",
             Self::Shape(_) => "let the converter write the trajectory into every readout",
             Self::TooLarge { .. } => "reconstruct fewer pixels or modes",

@@ -239,9 +239,13 @@ impl MapFingerprint {
             maps.extend(self.pair(&slice, found, &verdict(found), offset));
         }
         if self.config.send_m0_map {
-            let values = Array2::from_shape_fn(shape, |place| {
-                if slice.is_tissue[place] { m0[place] } else { 0.0 }
-            });
+            let values =
+                Array2::from_shape_fn(
+                    shape,
+                    |place| {
+                        if slice.is_tissue[place] { m0[place] } else { 0.0 }
+                    },
+                );
             let bright = values.iter().copied().fold(0.0_f32, f32::max);
             let view = View {
                 window: Some([f64::from(bright) / 2.0, f64::from(bright)]),
@@ -306,9 +310,7 @@ impl MapFingerprint {
         noise: &Array2<f32>,
         slice: &Slice,
     ) -> Result<Found, (String, String)> {
-        let unfit = |why: String| {
-            (why, "take `method = \"dictionary\"` for such scans".to_owned())
-        };
+        let unfit = |why: String| (why, "take `method = \"dictionary\"` for such scans".to_owned());
         check(played).map_err(|why| unfit(format!("no maps by network: {why}")))?;
         let places: Vec<usize> = slice
             .is_tissue

@@ -46,7 +46,9 @@ pub(crate) fn check(played: &Played) -> Result<(), String> {
         return Err("the pulse table is not that of its training".to_owned());
     }
     if !(is_nominal && has_factor) {
-        return Err("it was trained for nominal angles and inversion factors from 0.9 to 1".to_owned());
+        return Err(
+            "it was trained for nominal angles and inversion factors from 0.9 to 1".to_owned()
+        );
     }
     if played.problems.iter().any(|problem| problem.contains("beats arrived")) {
         return Err("it was trained on whole scans".to_owned());

@@ -88,14 +88,15 @@ impl Played {
     /// The course that its dictionary is made of.
     pub fn course(&self) -> Result<Course, Error> {
         let inversion_time_ms = self.inversion_time_ms;
-        let beats = self.preparations_ms.iter().zip(&self.flip_angles_deg).map(|(value, angles)| {
-            let preparation = match *value {
-                value if value < 0.0 => Preparation::Inversion { inversion_time_ms },
-                value if value > 0.0 => Preparation::T2 { echo_time_ms: value },
-                _ => Preparation::None,
-            };
-            Beat { preparation, flip_angles_deg: angles.clone() }
-        });
+        let beats =
+            self.preparations_ms.iter().zip(&self.flip_angles_deg).map(|(value, angles)| {
+                let preparation = match *value {
+                    value if value < 0.0 => Preparation::Inversion { inversion_time_ms },
+                    value if value > 0.0 => Preparation::T2 { echo_time_ms: value },
+                    _ => Preparation::None,
+                };
+                Beat { preparation, flip_angles_deg: angles.clone() }
+            });
         let table = PulseTable {
             beats: beats.collect(),
             repetition_time_ms: self.repetition_time_ms,
@@ -113,9 +114,7 @@ impl Played {
     /// What makes the numbers out of the echoes: `[number, echo]`.
     pub fn reduction(&self, course: &Course) -> Array2<f32> {
         match self.reduction {
-            Reduction::Modes(n) => {
-                Basis::of_course(course, BASIS_T1_MS, BASIS_T2_MS, n).modes
-            }
+            Reduction::Modes(n) => Basis::of_course(course, BASIS_T1_MS, BASIS_T2_MS, n).modes,
             Reduction::Windows { n_echoes, step } => windows(&course.table, n_echoes, step),
         }
     }

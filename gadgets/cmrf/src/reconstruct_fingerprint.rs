@@ -223,8 +223,7 @@ impl ReconstructFingerprint {
             },
         };
         let first_pulses_ms = placed.first_pulses_ms.clone();
-        let mut played =
-            Played::new(&self.table, &self.imperfections, first_pulses_ms, reduction);
+        let mut played = Played::new(&self.table, &self.imperfections, first_pulses_ms, reduction);
         let arms = Arms::of(readouts, self.image)?;
         let found = self.reconstruct(readouts, &placed, &arms, &played)?;
         played.noise_covariance = found.noise_covariance.iter().copied().collect();
@@ -260,8 +259,11 @@ impl ReconstructFingerprint {
         let subspace =
             Subspace::new(self.image, &arms.places, shots.clone(), modes, regularisation)
                 .map_err(bad)?;
-        let samples: Vec<ArrayView2<'_, Complex32>> =
-            readouts.iter().zip(&arms.kept).map(|(r, kept)| r.data.slice(s![.., kept.clone()])).collect();
+        let samples: Vec<ArrayView2<'_, Complex32>> = readouts
+            .iter()
+            .zip(&arms.kept)
+            .map(|(r, kept)| r.data.slice(s![.., kept.clone()]))
+            .collect();
         let calibration = subspace.calibration(&samples);
         let keep = Keep::Count(self.config.max_channels);
         let compression = Compression::from_reference(calibration.view(), Axis(0), keep)

@@ -64,7 +64,8 @@ impl Overrides<'_> {
         };
         let own: Vec<f64> =
             (0..MAX_BEATS).map_while(|beat| user(&format!("Preparation_{beat}"))).collect();
-        let preparations = if self.preparations_ms.is_empty() { &own } else { self.preparations_ms };
+        let preparations =
+            if self.preparations_ms.is_empty() { &own } else { self.preparations_ms };
         let is_known = self.source == SequenceSource::FifteenBeats
             || self.source == SequenceSource::Auto && preparations.is_empty();
         let (mut table, from) = if is_known {

@@ -193,7 +193,8 @@ mod tests {
             }
             Acquisition::new(header, Array2::zeros((1, 1)))
         };
-        (0..starts_ms.len()).flat_map(|beat| (0..47).map(move |echo| (beat, echo)))
+        (0..starts_ms.len())
+            .flat_map(|beat| (0..47).map(move |echo| (beat, echo)))
             .map(|(beat, echo)| one(beat, echo))
             .collect()
     }

@@ -32,16 +32,17 @@ impl Dictionary {
         let by_echo: Vec<f32> = reduction.t().iter().copied().collect();
         let tissues = grid.tissues_ms();
         let mut coefficients = vec![0.0; tissues.len() * n_modes];
-        coefficients.par_chunks_mut(LANES * n_modes.max(1)).zip(tissues.par_chunks(LANES)).for_each(
-            |(rows, tissues)| {
+        coefficients
+            .par_chunks_mut(LANES * n_modes.max(1))
+            .zip(tissues.par_chunks(LANES))
+            .for_each(|(rows, tissues)| {
                 let echoes = Block::new(course, tissues).echoes();
                 let mut sums = vec![[0.0_f32; LANES]; n_modes];
                 reduce(&echoes, &by_echo, &mut sums);
                 for (lane, row) in rows.chunks_exact_mut(n_modes).enumerate() {
                     row.iter_mut().zip(&sums).for_each(|(value, sum)| *value = sum[lane]);
                 }
-            },
-        );
+            });
         Self { grid, n_modes, coefficients }
     }
 

@@ -26,8 +26,7 @@ impl Stencil {
                 2 => [0, 1, 3],
                 _ => [0, 1, 2],
             };
-            let below =
-                (near[n] - near[a]) * (near[n] - near[b]) * (near[n] - near[c]);
+            let below = (near[n] - near[a]) * (near[n] - near[b]) * (near[n] - near[c]);
             value[n] = off[a] * off[b] * off[c] / below;
             slope[n] = (off[a] * off[b] + off[a] * off[c] + off[b] * off[c]) / below;
         }

@@ -184,9 +184,11 @@ fn t1_and_t2_between_the_entries_come_back_without_noise() {
             [t1_ms, (10.0 * 40.0_f64.powf(b)).min(0.8 * t1_ms)]
         })
         .collect();
-    let found = dictionary.match_pixels(pixels(&course, &basis, &tissues).view(), &MatchOptions::default());
+    let found =
+        dictionary.match_pixels(pixels(&course, &basis, &tissues).view(), &MatchOptions::default());
     for (n, [t1_ms, t2_ms]) in tissues.iter().enumerate() {
-        let off = [f64::from(found.t1_ms[n]) / t1_ms - 1.0, f64::from(found.t2_ms[n]) / t2_ms - 1.0];
+        let off =
+            [f64::from(found.t1_ms[n]) / t1_ms - 1.0, f64::from(found.t2_ms[n]) / t2_ms - 1.0];
         // Cubic polynomials over steps of 5 %, and single precision: near its top a sum of squares
         // is flat.
         assert!(off[0].abs() < 2e-3 && off[1].abs() < 5e-3, "{t1_ms} {t2_ms}: {off:?}");

@@ -125,7 +125,9 @@ mod tests {
     #[test]
     fn the_bessel_function_has_its_tabulated_values() {
         // Abramowitz and Stegun, table 9.8.
-        for (x, value) in [(0.0, 1.0), (1.0, 1.266_065_877_752_008_4), (10.0, 2_815.716_628_466_254)] {
+        for (x, value) in
+            [(0.0, 1.0), (1.0, 1.266_065_877_752_008_4), (10.0, 2_815.716_628_466_254)]
+        {
             assert!((bessel_i0(x) / value - 1.0).abs() < 1e-13, "{x}: {}", bessel_i0(x));
         }
     }

@@ -27,9 +27,8 @@ fn trajectory(n: usize, [n_y, n_x]: [usize; 2]) -> Vec<[f32; 2]> {
 }
 
 fn exponential(k: [f32; 2], y: usize, x: usize, [n_y, n_x]: [usize; 2]) -> Complex64 {
-    let along = |k: f32, n: usize, len: usize| {
-        f64::from(k) * (n as f64 - (len / 2) as f64) / len as f64
-    };
+    let along =
+        |k: f32, n: usize, len: usize| f64::from(k) * (n as f64 - (len / 2) as f64) / len as f64;
     let turns = along(k[0], x, n_x) + along(k[1], y, n_y);
     Complex64::cis(-std::f64::consts::TAU * turns) / ((n_y * n_x) as f64).sqrt()
 }
@@ -80,11 +79,19 @@ fn errors(image: [usize; 2], n_channels: usize, options: Options) -> [f64; 2] {
 #[test]
 fn both_directions_are_the_sum_for_even_odd_and_oblong_images() {
     for (options, allowed) in [(Options::fast(), 1e-3), (Options::accurate(), 1e-5)] {
-        for (image, n_channels) in
-            [([32, 32], 1), ([33, 24], 2), ([17, 40], 3), ([20, 31], 5), ([1, 16], 1), ([64, 48], 4)]
-        {
+        for (image, n_channels) in [
+            ([32, 32], 1),
+            ([33, 24], 2),
+            ([17, 40], 3),
+            ([20, 31], 5),
+            ([1, 16], 1),
+            ([64, 48], 4),
+        ] {
             for error in errors(image, n_channels, options) {
-                assert!(error < allowed, "{image:?}, {n_channels} channels, {options:?}: {error:e}");
+                assert!(
+                    error < allowed,
+                    "{image:?}, {n_channels} channels, {options:?}: {error:e}"
+                );
             }
         }
     }
@@ -93,9 +100,7 @@ fn both_directions_are_the_sum_for_even_odd_and_oblong_images() {
 #[test]
 fn every_width_has_the_accuracy_of_its_kernel() {
     // Beatty 2005, figure 3: an order of magnitude for each tap.
-    for (width, oversampling, allowed) in
-        [(5, 2.0, 1e-4), (5, 1.5, 1e-3), (6, 1.25, 1e-3)]
-    {
+    for (width, oversampling, allowed) in [(5, 2.0, 1e-4), (5, 1.5, 1e-3), (6, 1.25, 1e-3)] {
         for error in errors([30, 36], 2, Options { width, oversampling }) {
             assert!(error < allowed, "{width}, {oversampling}: {error:e}");
         }
@@ -128,9 +133,8 @@ fn the_adjoint_is_the_conjugate_transpose() {
 #[test]
 fn a_cartesian_trajectory_gives_the_transform_of_fft() {
     let (n_y, n_x) = (20, 25);
-    let trajectory: Vec<[f32; 2]> = (0..n_y)
-        .flat_map(|y| (0..n_x).map(move |x| [x as f32 - 12.0, y as f32 - 10.0]))
-        .collect();
+    let trajectory: Vec<[f32; 2]> =
+        (0..n_y).flat_map(|y| (0..n_x).map(move |x| [x as f32 - 12.0, y as f32 - 10.0])).collect();
     let plan = Nufft::new([n_y, n_x], &trajectory, Options::accurate()).expect("a plan");
     let images = Array3::from_shape_simple_fn((1, n_y, n_x), complex(5));
     let mut samples = Array2::zeros((1, n_y * n_x));

@@ -195,8 +195,8 @@ impl GridTransform {
                     self.y.forward.process_with_scratch(work, &mut room.scratch);
                     for (block, between) in between.chunks_exact_mut(n_x * BLOCK).enumerate() {
                         let rows = block * BLOCK..((block + 1) * BLOCK).min(n_rows);
-                        let columns = between[x * BLOCK..(x + n_columns) * BLOCK]
-                            .chunks_exact_mut(BLOCK);
+                        let columns =
+                            between[x * BLOCK..(x + n_columns) * BLOCK].chunks_exact_mut(BLOCK);
                         for (work, column) in work.chunks_exact(n_rows).zip(columns) {
                             column[..rows.len()].copy_from_slice(&work[rows.clone()]);
                         }

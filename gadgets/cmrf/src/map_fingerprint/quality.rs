@@ -8,7 +8,7 @@ const LEAST_TISSUE: usize = 16;
 /// Median R² of tissue below which maps are to be looked at, and below which they are of no use.
 const R_SQUARED: [f32; 2] = [0.97, 0.90];
 /// Part of the samples' energy that the images leave, likewise.
-const UNEXPLAINED: [f64; 2] = [0.02, 0.10];
+const UNEXPLAINED: [f64; 2] = [0.01, 0.06];
 /// Median of standard deviation over T1, likewise.
 const RELATIVE_SD: [f32; 2] = [0.15, 0.30];
 /// Pixels to each side over which noise is averaged.
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(verdict(0.999, 0.001, 10.0, &problem), Verdict::Check(problem[0].clone()));
         assert!(matches!(verdict(0.80, 0.001, 10.0, &problem), Verdict::Repeat(_)));
         assert!(matches!(verdict(0.999, 0.2, 10.0, &[]), Verdict::Repeat(_)));
-        assert!(matches!(verdict(0.999, 0.05, 10.0, &[]), Verdict::Check(_)));
+        assert!(matches!(verdict(0.999, 0.03, 10.0, &[]), Verdict::Check(_)));
         assert!(matches!(verdict(0.999, 0.001, 400.0, &[]), Verdict::Repeat(_)));
     }
 

@@ -61,41 +61,43 @@ impl Normal {
         let pairs: Vec<_> = kernels.chunks_mut(2 * n_cells).collect();
         let spreads: Vec<_> = spread.axis_chunks_iter_mut(ndarray::Axis(0), 2).collect();
         let planes: Vec<_> = packed.outer_iter_mut().collect();
-        pairs.into_par_iter().zip(spreads).zip(planes).for_each(|((kernels, mut spread), mut plane)| {
-            plane.mapv_inplace(|value| scale * value);
-            // The distance of a whole image has no opposite, and does not occur.
-            plane.row_mut(0).fill(Complex32::ZERO);
-            plane.column_mut(0).fill(Complex32::ZERO);
-            let opposite = |y: usize, x: usize| {
-                plane[[(doubled[0] - y) % doubled[0], (doubled[1] - x) % doubled[1]]].conj()
-            };
-            for ((y, x), value) in plane.indexed_iter() {
-                let (sum, difference) = (value + opposite(y, x), value - opposite(y, x));
-                spread[[0, y, x]] = 0.5 * sum;
-                if spread.shape()[0] > 1 {
-                    spread[[1, y, x]] = difference * Complex32::new(0.0, -0.5);
-                }
-            }
-            let mut cells = vec![Complex32::ZERO; n_cells];
-            for y in 0..doubled[0] {
-                let row = &mut cells[y * doubled[1]..][..doubled[1]];
-                for (x, cell) in row.iter_mut().enumerate() {
-                    *cell = plane[[(y + n_y) % doubled[0], (x + n_x) % doubled[1]]];
-                }
-                forward[1].process(row);
-            }
-            let mut column = vec![Complex32::ZERO; doubled[0]];
-            for x in 0..doubled[1] {
-                column.iter_mut().enumerate().for_each(|(y, v)| *v = cells[y * doubled[1] + x]);
-                forward[0].process(&mut column);
-                for (y, value) in column.iter().enumerate() {
-                    kernels[x * doubled[0] + y] = norm * value.re;
-                    if let Some(second) = kernels.get_mut(n_cells + x * doubled[0] + y) {
-                        *second = norm * value.im;
+        pairs.into_par_iter().zip(spreads).zip(planes).for_each(
+            |((kernels, mut spread), mut plane)| {
+                plane.mapv_inplace(|value| scale * value);
+                // The distance of a whole image has no opposite, and does not occur.
+                plane.row_mut(0).fill(Complex32::ZERO);
+                plane.column_mut(0).fill(Complex32::ZERO);
+                let opposite = |y: usize, x: usize| {
+                    plane[[(doubled[0] - y) % doubled[0], (doubled[1] - x) % doubled[1]]].conj()
+                };
+                for ((y, x), value) in plane.indexed_iter() {
+                    let (sum, difference) = (value + opposite(y, x), value - opposite(y, x));
+                    spread[[0, y, x]] = 0.5 * sum;
+                    if spread.shape()[0] > 1 {
+                        spread[[1, y, x]] = difference * Complex32::new(0.0, -0.5);
                     }
                 }
-            }
-        });
+                let mut cells = vec![Complex32::ZERO; n_cells];
+                for y in 0..doubled[0] {
+                    let row = &mut cells[y * doubled[1]..][..doubled[1]];
+                    for (x, cell) in row.iter_mut().enumerate() {
+                        *cell = plane[[(y + n_y) % doubled[0], (x + n_x) % doubled[1]]];
+                    }
+                    forward[1].process(row);
+                }
+                let mut column = vec![Complex32::ZERO; doubled[0]];
+                for x in 0..doubled[1] {
+                    column.iter_mut().enumerate().for_each(|(y, v)| *v = cells[y * doubled[1] + x]);
+                    forward[0].process(&mut column);
+                    for (y, value) in column.iter().enumerate() {
+                        kernels[x * doubled[0] + y] = norm * value.re;
+                        if let Some(second) = kernels.get_mut(n_cells + x * doubled[0] + y) {
+                            *second = norm * value.im;
+                        }
+                    }
+                }
+            },
+        );
         Ok(Self { image, n_modes, kernels, spread, forward, inverse })
     }
 
@@ -119,12 +121,7 @@ impl Normal {
         sum
     }
 
-    fn channel(
-        &self,
-        images: &[Complex32],
-        map: &[Complex32],
-        room: &mut Room,
-    ) -> Vec<Complex32> {
+    fn channel(&self, images: &[Complex32], map: &[Complex32], room: &mut Room) -> Vec<Complex32> {
         let [n_y, n_x] = self.image;
         let [wide_y, wide_x] = [2 * n_y, 2 * n_x];
         let n_modes = self.n_modes;

@@ -54,8 +54,8 @@ fn maps() -> Array4<Complex32> {
     let mut maps = Array4::from_shape_fn((N_CHANNELS, 1, N[0], N[1]), |(channel, _, y, x)| {
         let angle = 2.0 * channel as f32 + 0.1 * x as f32;
         let (y, x) = (y as f32 / 12.0 - 1.0, x as f32 / 10.0 - 1.0);
-        let distance = (y - (2.1 * channel as f32).cos()).powi(2)
-            + (x - (2.1 * channel as f32).sin()).powi(2);
+        let distance =
+            (y - (2.1 * channel as f32).cos()).powi(2) + (x - (2.1 * channel as f32).sin()).powi(2);
         Complex32::from_polar((-0.5 * distance).exp(), angle)
     });
     for y in 0..N[0] {
@@ -85,8 +85,8 @@ fn samples(images: &Array3<Complex32>, maps: &Array4<Complex32>) -> Vec<Array2<C
                     let pixel: Complex32 =
                         (0..N_MODES).map(|mode| images[[mode, y, x]] * course[mode]).sum();
                     let value = pixel * maps[[channel, 0, y, x]];
-                    let turns = kx * (x as f64 - 10.0) / N[1] as f64
-                        + ky * (y as f64 - 12.0) / N[0] as f64;
+                    let turns =
+                        kx * (x as f64 - 10.0) / N[1] as f64 + ky * (y as f64 - 12.0) / N[0] as f64;
                     let phase = num_complex::Complex64::cis(-std::f64::consts::TAU * turns);
                     sum += phase * num_complex::Complex64::new(value.re.into(), value.im.into());
                 }
@@ -123,8 +123,7 @@ fn images_of_all_modes_come_back_and_nothing_is_left_of_the_samples() {
     let (subspace, maps, images) = (subspace(1e-6), maps(), images(4));
     let samples = samples(&images, &maps);
     let views: Vec<_> = samples.iter().map(|samples| samples.view()).collect();
-    let options =
-        SubspaceOptions { regularisation: 1e-6, max_iterations: 40, threshold: 1e-5 };
+    let options = SubspaceOptions { regularisation: 1e-6, max_iterations: 40, threshold: 1e-5 };
     let found = subspace.solve(&views, maps.view(), &options);
     let off: f32 = found.images.iter().zip(&images).map(|(a, b)| (a - b).norm_sqr()).sum();
     let all: f32 = images.iter().map(|value| value.norm_sqr()).sum();
@@ -145,8 +144,7 @@ fn noise_of_the_modes_is_what_is_told() {
         .map(|_| Array2::from_shape_simple_fn((N_CHANNELS, 160), || random.complex() * root))
         .collect();
     let views: Vec<_> = samples.iter().map(|samples| samples.view()).collect();
-    let options =
-        SubspaceOptions { regularisation: 1e-6, max_iterations: 30, threshold: 1e-4 };
+    let options = SubspaceOptions { regularisation: 1e-6, max_iterations: 30, threshold: 1e-4 };
     let found = subspace.solve(&views, maps.view(), &options).images;
     let told = subspace.noise_covariance();
     for mode in 0..N_MODES {
