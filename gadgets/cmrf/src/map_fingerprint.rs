@@ -17,7 +17,7 @@ use pipeline::{
     unprocessed,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, positive};
 use crate::network::{Estimates, check, estimate};
@@ -25,7 +25,7 @@ use crate::played::Played;
 use quality::{Quality, smoothed_noise, tissue};
 
 /// How T1 and T2 are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// By the dictionary of the scan's own rhythm.

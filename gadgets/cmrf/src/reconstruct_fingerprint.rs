@@ -10,7 +10,7 @@ use numerics::coil_maps::{InatiOptions, inati};
 use numerics::fingerprint::{Imperfections, PulseTable, Shot, Subspace, SubspaceOptions};
 use pipeline::{Bucket, Gadget, ImageRole, ImageSeries, Scan, Sink};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, positive};
 use crate::played::{Played, Reduction, windows};
@@ -18,7 +18,7 @@ use crate::sequence::{Overrides, SequenceSource};
 use crate::timing::{Placed, place};
 
 /// How images are made of the readouts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reconstruction {
     /// All readouts together give the images of the modes of the course's basis.

@@ -3,12 +3,12 @@
 use numerics::fingerprint::{Beat, Imperfections, Preparation, PulseTable, Transverse};
 use pipeline::Scan;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
 /// Where the pulse table is from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SequenceSource {
     /// The header where it has one; else the fifteen beats of 47 echoes, which most cardiac
