@@ -1,5 +1,6 @@
 //! `boreside evaluate`: how good methods are on freshly simulated data whose answer is known.
 
+mod cmrf;
 mod mapping;
 mod moco;
 
@@ -21,12 +22,14 @@ enum EvaluateCommand {
     Mapping(CaseOptions),
     /// Motion correction of MOLLI series: by network, from nothing, and none
     Moco(moco::MocoOptions),
+    /// Fingerprints: T1 and T2 in all rhythms by dictionary and by network, and the system phantom
+    Cmrf(cmrf::CmrfOptions),
 }
 
 /// Which cases, and how the result is printed.
 #[derive(Args, Clone, Debug)]
 pub struct CaseOptions {
-    /// Cases [default: 20 of mapping, 200 of moco]
+    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf]
     #[arg(long, value_name = "N")]
     pub cases: Option<u64>,
     /// Seed of the cases: the same cases for the same number
@@ -51,6 +54,11 @@ pub fn run(options: &EvaluateOptions) -> Result<()> {
             let n_cases = number_of(&options.cases, 200)?;
             let methods = moco::evaluate(n_cases, options)?;
             print("moco", n_cases, &options.cases, &methods)
+        }
+        EvaluateCommand::Cmrf(options) => {
+            let n_cases = number_of(&options.cases, 6)?;
+            let methods = cmrf::evaluate(n_cases, options)?;
+            print("cmrf", n_cases, &options.cases, &methods)
         }
     }
 }

@@ -48,6 +48,8 @@ pub fn registry() -> Registry {
         .with::<cartesian::SpiritNonLinear>()
         .with::<cartesian::TransformKSpace>()
         .with::<cartesian::TransformReadout>()
+        .with::<cmrf::MapFingerprint>()
+        .with::<cmrf::ReconstructFingerprint>()
         .with::<image::AutoScale>()
         .with::<image::ComplexToFloat>()
         .with::<image::ConvertToI16>()
@@ -114,6 +116,10 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "NoiseSummary.xml"
     "cartesian_fft.toml"
     "cartesian_grappa.toml"
+    "cmrf_ecv.toml"
+    "cmrf_t1_t2.toml"
+    "cmrf_t1_t2_both.toml"
+    "cmrf_t1_t2_network.toml"
     "default.xml"
     "default_measurement_dependencies.xml"
     "default_measurement_dependencies_ismrmrd_storage.xml"

@@ -14,6 +14,7 @@ pub mod denoise;
 pub mod epg;
 pub mod epi;
 pub mod fft;
+pub mod fingerprint;
 pub mod grappa;
 mod line_transform;
 pub mod nufft;

@@ -5,6 +5,7 @@
 //! the gadgets from the crates above.
 
 mod answer;
+pub mod appearance;
 pub mod chain;
 mod contract;
 mod counter;

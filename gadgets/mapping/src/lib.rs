@@ -1,6 +1,5 @@
 //! Maps of T1, T2, T2* and extracellular volume, each with its uncertainty and a verdict.
 
-mod appearance;
 mod assess;
 mod error;
 mod map_ecv;

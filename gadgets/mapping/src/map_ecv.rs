@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 
 use self::motion::brought_to;
 use self::overlap::{blood_pool, dice, grown};
-use crate::appearance::{field_strength_t, is_1_5_t, is_after_contrast, protocol_name};
 use crate::assess::{MOTION_PX, median};
+use pipeline::appearance::{field_strength_t, is_1_5_t, is_after_contrast, protocol_name};
 
 /// Whether a T1 map was taken after contrast agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]

@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Error;
-use crate::appearance::{Overrides, of_t2};
 use crate::error::positive;
 use crate::map_t1::SeriesAndMap;
 use crate::results::{Finish, Planes};
 use crate::source::{Reference, Source, is_mapped, sources};
+use pipeline::appearance::{Overrides, of_t2};
 
 /// Makes a T2 map of T2-prepared images.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::appearance::of_t2;
 use crate::assess::noise_sd;
 use crate::error::positive;
 use crate::map_t1::SeriesAndMap;
 use crate::results::{Finish, Planes};
 use crate::source::{Reference, Source, is_mapped, sources};
+use pipeline::appearance::of_t2;
 
 /// How the noise floor of magnitudes is dealt with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::appearance::{field_strength_t, is_1_5_t, is_after_contrast, protocol_name};
+use pipeline::appearance::{field_strength_t, is_1_5_t, is_after_contrast, protocol_name};
 use reference::Reference;
 
 /// Where along the ventricle a short axis lies.

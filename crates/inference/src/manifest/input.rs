@@ -94,6 +94,8 @@ pub enum InputRole {
     SpacingMm,
     /// A number that is always the same.
     Constant,
+    /// Numbers that the gadget makes that the model belongs to; `apply_model` has none.
+    Features,
 }
 
 impl InputRole {

@@ -116,6 +116,8 @@ impl<T: NdFloat, const W: usize> RealStates<T, W> {
     ///
     /// * `to_echo`: relaxation from the pulse to the echo.
     /// * `whole`: relaxation from pulse to pulse.
+    // Into the caller, which may be compiled for wider registers.
+    #[inline(always)]
     pub fn repeat(
         &mut self,
         flip_rad: f64,
@@ -172,6 +174,22 @@ impl<T: NdFloat, const W: usize> RealStates<T, W> {
         echo
     }
 
+    /// A refocusing pulse of no duration: 180° a quarter turn from the other pulses (Meiboom and
+    /// Gill 1958).
+    pub fn refocus(&mut self) {
+        for order in &mut self.orders {
+            std::mem::swap(&mut order.dephasing, &mut order.rephasing);
+            order.longitudinal.iter_mut().for_each(|z| *z = -*z);
+        }
+    }
+
+    /// Multiplies what is longitudinal, in all orders.
+    pub fn scale_longitudinal(&mut self, factor: T) {
+        for order in &mut self.orders {
+            order.longitudinal.iter_mut().for_each(|z| *z *= factor);
+        }
+    }
+
     /// Nothing transverse remains, in any order.
     pub fn spoil(&mut self) {
         for order in &mut self.orders {
@@ -202,6 +220,7 @@ impl<T: NdFloat, const W: usize> RealStates<T, W> {
         self.orders[0].longitudinal
     }
 
+    #[inline(always)]
     fn recover(&mut self, decay: &RealDecay<T, W>) {
         for n in 0..W {
             self.orders[0].longitudinal[n] += T::one() - decay.longitudinal[n];

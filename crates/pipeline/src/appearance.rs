@@ -1,21 +1,20 @@
 //! How maps are shown: windows, palettes, series.
 
 use ndarray::Array3;
-use pipeline::{Presentation, Scan, View};
 
-use crate::assess::median;
+use crate::{Presentation, Scan, View};
 
 /// Field strengths within this of 1.5 T have the palettes for it.
 const FIELD_MARGIN_T: f64 = 0.1;
 
 /// Field strength of the scanner, where the header says it.
-pub(crate) fn field_strength_t(scan: &Scan) -> Option<f64> {
+pub fn field_strength_t(scan: &Scan) -> Option<f64> {
     let system = scan.header.as_ref()?.acquisition_system_information.as_ref()?;
     system.system_field_strength_t.map(f64::from)
 }
 
 /// Whether a field strength is 1.5 T as scanners have it.
-pub(crate) fn is_1_5_t(field_strength_t: f64) -> bool {
+pub fn is_1_5_t(field_strength_t: f64) -> bool {
     (field_strength_t - 1.5).abs() < FIELD_MARGIN_T
 }
 
@@ -29,7 +28,7 @@ fn has_palettes_of_1_5_t(scan: &Scan) -> bool {
 const POST_CONTRAST_BELOW_MS: f32 = 700.0;
 
 /// Name of the scan's protocol, empty where it has none.
-pub(crate) fn protocol_name(scan: &Scan) -> String {
+pub fn protocol_name(scan: &Scan) -> String {
     let measurement =
         scan.header.as_ref().and_then(|header| header.measurement_information.as_ref());
     measurement.and_then(|about| about.protocol_name.clone()).unwrap_or_default()
@@ -37,7 +36,7 @@ pub(crate) fn protocol_name(scan: &Scan) -> String {
 
 /// Whether a T1 map was taken after contrast agent: by a word in the protocol's name, `pre`,
 /// `native` or `post`; else by the values themselves.
-pub(crate) fn is_after_contrast(protocol_name: &str, values: &Array3<f32>) -> bool {
+pub fn is_after_contrast(protocol_name: &str, values: &Array3<f32>) -> bool {
     let has = |wanted: &str| {
         let mut words = protocol_name.split(|c: char| !c.is_alphanumeric());
         words.any(|word| word.eq_ignore_ascii_case(wanted))
@@ -45,8 +44,19 @@ pub(crate) fn is_after_contrast(protocol_name: &str, values: &Array3<f32>) -> bo
     if has("post") {
         return true;
     }
-    let typical = median(values.iter().copied());
+    let typical = median(values);
     !has("pre") && !has("native") && typical > 0.0 && typical < POST_CONTRAST_BELOW_MS
+}
+
+/// The median of what is above 0, 0 where nothing is.
+fn median(values: &Array3<f32>) -> f32 {
+    let mut values: Vec<f32> =
+        values.iter().copied().filter(|value| *value > 0.0 && value.is_finite()).collect();
+    if values.is_empty() {
+        return 0.0;
+    }
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 /// Centre and width of the window of T1 before and after contrast agent, ms.
@@ -54,17 +64,12 @@ const NATIVE: [f64; 2] = [1300.0, 1300.0];
 const POST_CONTRAST: [f64; 2] = [400.0, 300.0];
 
 /// The window of a T1 map.
-pub(crate) fn t1_window(scan: &Scan, values: &Array3<f32>) -> [f64; 2] {
+pub fn t1_window(scan: &Scan, values: &Array3<f32>) -> [f64; 2] {
     if is_after_contrast(&protocol_name(scan), values) { POST_CONTRAST } else { NATIVE }
 }
 
 /// Presentation of a T1 map, with series as Gadgetron numbers them.
-pub(crate) fn of_t1(
-    scan: &Scan,
-    values: &Array3<f32>,
-    kind: &str,
-    series: [u16; 3],
-) -> Presentation {
+pub fn of_t1(scan: &Scan, values: &Array3<f32>, kind: &str, series: [u16; 3]) -> Presentation {
     let field = if has_palettes_of_1_5_t(scan) { "1_5T" } else { "3T" };
     let [map, sd, r_squared] = series;
     Presentation {
@@ -87,7 +92,7 @@ pub(crate) fn of_t1(
 }
 
 /// Presentation of maps in the colours for T2.
-pub(crate) fn of_t2(scan: &Scan, window: [f64; 2], series: [u16; 3]) -> Presentation {
+pub fn of_t2(scan: &Scan, window: [f64; 2], series: [u16; 3]) -> Presentation {
     let field = if has_palettes_of_1_5_t(scan) { "" } else { "_3T" };
     let [map, sd, r_squared] = series;
     Presentation {
@@ -110,19 +115,25 @@ pub(crate) fn of_t2(scan: &Scan, window: [f64; 2], series: [u16; 3]) -> Presenta
 }
 
 /// What properties say against the usual presentation.
-pub(crate) struct Overrides<'a> {
+pub struct Overrides<'a> {
     /// At 1.5 T, and at others.
     pub palette_files: [&'a Option<String>; 2],
+    /// Centres of the window, likewise.
     pub centers: [Option<f64>; 2],
+    /// Widths of the window, likewise.
     pub widths: [Option<f64>; 2],
+    /// What values are multiplied by where they become integers.
     pub scale: f32,
+    /// Palette file of standard deviations.
     pub sd_palette_file: &'a Option<String>,
     /// Centre and width.
     pub sd_window: [Option<f64>; 2],
+    /// What standard deviations are multiplied by where they become integers.
     pub sd_scale: f32,
 }
 
 impl Overrides<'_> {
+    /// Puts them into a presentation.
     pub fn apply(&self, scan: &Scan, presentation: &mut Presentation) {
         let field = usize::from(!has_palettes_of_1_5_t(scan));
         let replace = |view: &mut View, file: &Option<String>, window: [Option<f64>; 2], scale| {

@@ -1,0 +1,332 @@
+//! Fingerprints of hearts whose T1 and T2 are known, in all rhythms, through the spiral.
+//!
+//! Each case is a short-axis slice in one rhythm, 192 x 192 pixels, 8 channels: rates of 40, 60, 80, 100
+//! and 120 beats per minute, and an arrhythmia, in turn. Even rounds have no noise, odd ones a
+//! signal-to-noise ratio of 20 in the brightest image. The system phantom follows once.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use cmrf::{
+    MapFingerprint, MapFingerprintConfig, Method, ReconstructFingerprint,
+    ReconstructFingerprintConfig,
+};
+use inference::Models;
+use ndarray::Array2;
+use phantom::{
+    Body, Fingerprinting, Label, Motion, Noise, PixelGrid, Rhythm, RhythmOptions, Setup,
+    ShortAxisOptions, SimulatedScan, SphereArray, SpiralOptions, Subject, TissueMaps,
+};
+use pipeline::{Bucket, ImageSeries, Message, ParametricMap, Scan, Services, run_gadget};
+
+use super::{CaseOptions, Methods};
+use crate::models::{Place, service};
+
+#[derive(Args, Clone, Debug)]
+pub struct CmrfOptions {
+    #[command(flatten)]
+    pub cases: CaseOptions,
+    #[command(flatten)]
+    at: Place,
+}
+
+const RATES: [f64; 5] = [40.0, 60.0, 80.0, 100.0, 120.0];
+const MATRIX: usize = 192;
+const FIELD_OF_VIEW_MM: f64 = 360.0;
+const NETWORK: &str = "fingerprint_t1_t2";
+/// Spheres that matter for the heart.
+const SPHERE_T1_MS: [f64; 2] = [200.0, 2000.0];
+const SPHERE_T2_MS: [f64; 2] = [20.0, 280.0];
+
+/// Relative errors of T1 and T2, and how many are within one standard deviation.
+#[derive(Default, Clone)]
+struct Errors {
+    t1: Vec<f64>,
+    t2: Vec<f64>,
+    n_covered: usize,
+    n_sds: usize,
+}
+
+fn nrmse_percent(errors: &[f64]) -> f64 {
+    100.0 * (errors.iter().map(|e| e * e).sum::<f64>() / errors.len().max(1) as f64).sqrt()
+}
+
+/// What a method gave, by rhythm and tissue.
+#[derive(Default)]
+struct Sums {
+    by_rhythm: BTreeMap<(usize, &'static str), Errors>,
+    times_ms: Vec<f64>,
+}
+
+impl Sums {
+    fn all(&self, tissue: &str) -> Errors {
+        let mut sum = Errors::default();
+        for ((_, _), errors) in self.by_rhythm.iter().filter(|((_, own), _)| *own == tissue) {
+            sum.t1.extend(&errors.t1);
+            sum.t2.extend(&errors.t2);
+            sum.n_covered += errors.n_covered;
+            sum.n_sds += errors.n_sds;
+        }
+        sum
+    }
+
+    fn worst(&self, tissue: &str, of: impl Fn(&Errors) -> f64) -> f64 {
+        let own = self.by_rhythm.iter().filter(|((_, own), _)| *own == tissue);
+        own.map(|(_, errors)| of(errors)).fold(0.0, f64::max)
+    }
+
+    fn metrics(&self) -> Vec<(&'static str, f64)> {
+        let names = [("myocardium", METRICS), ("liver", LIVER_METRICS), ("blood", BLOOD_METRICS)];
+        let mut metrics = Vec::new();
+        for (tissue, [t1, t2, t1_worst, t2_worst, coverage]) in names {
+            let all = self.all(tissue);
+            metrics.push((t1, nrmse_percent(&all.t1)));
+            metrics.push((t2, nrmse_percent(&all.t2)));
+            metrics.push((t1_worst, self.worst(tissue, |errors| nrmse_percent(&errors.t1))));
+            metrics.push((t2_worst, self.worst(tissue, |errors| nrmse_percent(&errors.t2))));
+            metrics.push((coverage, 100.0 * all.n_covered as f64 / all.n_sds.max(1) as f64));
+        }
+        let n = self.times_ms.len().max(1) as f64;
+        metrics.push(("time_ms", self.times_ms.iter().sum::<f64>() / n));
+        metrics
+    }
+}
+
+const METRICS: [&str; 5] = [
+    "nrmse_t1_percent",
+    "nrmse_t2_percent",
+    "nrmse_t1_worst_rhythm_percent",
+    "nrmse_t2_worst_rhythm_percent",
+    "coverage_one_sigma_percent",
+];
+const LIVER_METRICS: [&str; 5] = [
+    "liver_nrmse_t1_percent",
+    "liver_nrmse_t2_percent",
+    "liver_nrmse_t1_worst_rhythm_percent",
+    "liver_nrmse_t2_worst_rhythm_percent",
+    "liver_coverage_one_sigma_percent",
+];
+const BLOOD_METRICS: [&str; 5] = [
+    "blood_nrmse_t1_percent",
+    "blood_nrmse_t2_percent",
+    "blood_nrmse_t1_worst_rhythm_percent",
+    "blood_nrmse_t2_worst_rhythm_percent",
+    "blood_coverage_one_sigma_percent",
+];
+
+/// The metrics of each method.
+pub fn evaluate(n_cases: u64, options: &CmrfOptions) -> Result<Methods> {
+    let models = service(&options.at.networks, &options.at.data);
+    let has_network = match models.open(NETWORK).and_then(|model| {
+        model.wait_until_ready()?;
+        Ok(())
+    }) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!("{error}: the network is left out");
+            false
+        }
+    };
+    let mut sums = BTreeMap::from([("dictionary", Sums::default())]);
+    if has_network {
+        sums.insert("network", Sums::default());
+    }
+    for index in 0..n_cases {
+        let n_rhythms = RATES.len() + 1;
+        let rhythm = (index as usize) % n_rhythms;
+        let is_noisy = (index as usize / n_rhythms) % 2 == 1;
+        let seed = options.cases.seed.wrapping_mul(1000).wrapping_add(index);
+        let noise = if is_noisy { Noise::SignalToNoise(20.0) } else { Noise::Sd(0.0) };
+        let scan = heart(rhythm, seed, noise).with_context(|| format!("case {index}"))?;
+        let (series, of_scan) = reconstructed(&scan, &models)?;
+        for (method, sums) in &mut sums {
+            let how = if *method == "network" { Method::Network } else { Method::Dictionary };
+            let (maps, time_ms) = mapped(how, &series, &of_scan)?;
+            sums.times_ms.push(time_ms);
+            add(sums, rhythm, &scan, &maps)?;
+        }
+        tracing::info!("case {} of {n_cases}", index + 1);
+    }
+    let mut methods: Methods = sums.iter().map(|(name, sums)| (*name, sums.metrics())).collect();
+    methods.insert("system_phantom", system_phantom(&models)?);
+    Ok(methods)
+}
+
+fn setup(subject: Subject, noise: Noise, seed: u64, rhythm: Rhythm) -> Setup {
+    Setup {
+        matrix_size: [MATRIX; 2],
+        field_of_view_mm: [FIELD_OF_VIEW_MM; 2],
+        n_channels: 8,
+        motion: Motion::still(rhythm),
+        noise,
+        seed,
+        ..Setup::new(subject)
+    }
+}
+
+fn scan_of(setup: Setup) -> Result<SimulatedScan> {
+    let sequence = Fingerprinting {
+        spiral: SpiralOptions { n_arms: 48, ..SpiralOptions::default() },
+        ..Fingerprinting::default()
+    };
+    Ok(SimulatedScan::new(&sequence, setup)?)
+}
+
+fn heart(rhythm: usize, seed: u64, noise: Noise) -> Result<SimulatedScan> {
+    let options = match RATES.get(rhythm) {
+        Some(rate) => RhythmOptions {
+            rr_interval_ms: 60_000.0 / rate,
+            variability: 0.03,
+            seed,
+            ..RhythmOptions::default()
+        },
+        None => RhythmOptions {
+            variability: 0.12,
+            ectopic_probability: 0.15,
+            missed_trigger_probability: 0.1,
+            seed,
+            ..RhythmOptions::default()
+        },
+    };
+    let subject = Subject::ShortAxis(ShortAxisOptions::default());
+    scan_of(setup(subject, noise, seed, Rhythm::new(&options)?))
+}
+
+/// The images of the modes, and the scan as a gadget sees it.
+fn reconstructed(
+    scan: &SimulatedScan,
+    models: &std::sync::Arc<Models>,
+) -> Result<(ImageSeries, Scan)> {
+    let mut of_scan = Scan::with_header(scan.header().clone());
+    of_scan.services = Services::default().with(std::sync::Arc::clone(models));
+    let is_data = |readout: &ismrmrd::Acquisition| {
+        !readout.header.has_any(ismrmrd::AcquisitionFlags::IS_NOISE_MEASUREMENT)
+    };
+    let bucket =
+        Bucket { data: scan.acquisitions().filter(is_data).collect(), ..Bucket::default() };
+    let config = ReconstructFingerprintConfig::default();
+    let (outputs, _) = run_gadget::<ReconstructFingerprint>(config, &of_scan, [bucket])?;
+    match outputs.into_iter().next() {
+        Some(Message::ImageSeries(series)) => Ok((series, of_scan)),
+        _ => bail!("no images came out"),
+    }
+}
+
+fn mapped(method: Method, series: &ImageSeries, scan: &Scan) -> Result<(Vec<ParametricMap>, f64)> {
+    let config = MapFingerprintConfig { method, ..MapFingerprintConfig::default() };
+    let start = Instant::now();
+    let (outputs, reports) = run_gadget::<MapFingerprint>(config, scan, [series.clone()])?;
+    let time_ms = 1e3 * start.elapsed().as_secs_f64();
+    if let (Method::Network, Some(report)) = (method, reports.first()) {
+        bail!("{report}");
+    }
+    let maps = outputs.into_iter().filter_map(|message| match message {
+        Message::ParametricMap(map) => Some(map),
+        _ => None,
+    });
+    Ok((maps.collect(), time_ms))
+}
+
+fn map_of<'a>(maps: &'a [ParametricMap], quantity: &str) -> Result<&'a ParametricMap> {
+    maps.iter().find(|map| map.quantity == quantity).with_context(|| format!("no {quantity} map"))
+}
+
+fn truth_of(scan: &SimulatedScan) -> Result<TissueMaps> {
+    let Some(Body::Anatomy(anatomy)) = scan.bodies().first() else { bail!("no tissues") };
+    let grid = PixelGrid { matrix_size: [MATRIX; 2], field_of_view_mm: [FIELD_OF_VIEW_MM; 2] };
+    Ok(TissueMaps::new(anatomy, grid))
+}
+
+/// Pixels whose neighbours, diagonal ones too, have the same label.
+fn deep(labels: &Array2<u16>, label: Label, reach: usize) -> Vec<[usize; 2]> {
+    let (height, width) = labels.dim();
+    let is_deep = |[y, x]: &[usize; 2]| {
+        let (y, x) = (*y, *x);
+        y >= reach
+            && x >= reach
+            && y + reach < height
+            && x + reach < width
+            && (y - reach..=y + reach)
+                .all(|y| (x - reach..=x + reach).all(|x| labels[[y, x]] == label.code()))
+    };
+    (0..height).flat_map(|y| (0..width).map(move |x| [y, x])).filter(is_deep).collect()
+}
+
+fn add(sums: &mut Sums, rhythm: usize, scan: &SimulatedScan, maps: &[ParametricMap]) -> Result<()> {
+    let truth = truth_of(scan)?;
+    let (t1, t2) = (map_of(maps, "T1")?, map_of(maps, "T2")?);
+    let tissues =
+        [("myocardium", Label::Myocardium), ("liver", Label::Liver), ("blood", Label::LeftBlood)];
+    for (name, label) in tissues {
+        let errors = sums.by_rhythm.entry((rhythm, name)).or_default();
+        for [y, x] in deep(&truth.labels, label, 1) {
+            let own = [f64::from(truth.t1_map_ms[[y, x]]), f64::from(truth.t2_map_ms[[y, x]])];
+            for (map, truth, errors_of) in
+                [(t1, own[0], &mut errors.t1), (t2, own[1], &mut errors.t2)]
+            {
+                let off = f64::from(map.values[[0, y, x]]) - truth;
+                errors_of.push(off / truth);
+                if let Some(sd) = &map.sd {
+                    errors.n_sds += 1;
+                    errors.n_covered += usize::from(off.abs() < sd[[0, y, x]].into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Means over the spheres through the whole chain.
+fn system_phantom(models: &std::sync::Arc<Models>) -> Result<Vec<(&'static str, f64)>> {
+    let mut metrics = Vec::new();
+    let names = [
+        (SphereArray::T1, ["t1_array_t1_worst_percent", "t1_array_t2_worst_percent"]),
+        (SphereArray::T2, ["t2_array_t1_worst_percent", "t2_array_t2_worst_percent"]),
+    ];
+    for (array, [t1_name, t2_name]) in names {
+        let rhythm = Rhythm::new(&RhythmOptions { seed: 3, ..RhythmOptions::default() })?;
+        let scan = scan_of(setup(Subject::SystemPhantom(array), Noise::Sd(0.0), 0, rhythm))?;
+        let (series, of_scan) = reconstructed(&scan, models)?;
+        let (maps, _) = mapped(Method::Dictionary, &series, &of_scan)?;
+        let truth = truth_of(&scan)?;
+        let mut worst = [0.0_f64; 2];
+        let mut pairs = [Vec::new(), Vec::new()];
+        for number in 1..=14 {
+            let places = deep(&truth.labels, Label::Vial(number), 1);
+            let Some([y, x]) = places.first() else { continue };
+            let own = [f64::from(truth.t1_map_ms[[*y, *x]]), f64::from(truth.t2_map_ms[[*y, *x]])];
+            let inside = |value: f64, [least, most]: [f64; 2]| value >= least && value <= most;
+            if !inside(own[0], SPHERE_T1_MS) || !inside(own[1], SPHERE_T2_MS) {
+                continue;
+            }
+            let mut means = [0.0; 2];
+            for (which, quantity) in ["T1", "T2"].into_iter().enumerate() {
+                let map = map_of(&maps, quantity)?;
+                let sum: f64 = places.iter().map(|[y, x]| f64::from(map.values[[0, *y, *x]])).sum();
+                means[which] = sum / places.len() as f64;
+                let off = 100.0 * (means[which] / own[which] - 1.0).abs();
+                worst[which] = worst[which].max(off);
+                pairs[which].push((own[which], means[which]));
+            }
+            tracing::info!("sphere {number}: {own:?} ms, found {means:?} ms");
+        }
+        metrics.extend([(t1_name, worst[0]), (t2_name, worst[1])]);
+        // Of the T1 array one sphere only has a T2 that matters for the heart.
+        if array == SphereArray::T2 {
+            metrics.push(("t2_array_t1_r_squared", r_squared(&pairs[0])));
+            metrics.push(("t2_array_t2_r_squared", r_squared(&pairs[1])));
+        }
+    }
+    Ok(metrics)
+}
+
+fn r_squared(pairs: &[(f64, f64)]) -> f64 {
+    let n = pairs.len().max(1) as f64;
+    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / n;
+    let (a, b) = (mean(&|pair| pair.0), mean(&|pair| pair.1));
+    let covariance = mean(&|pair| (pair.0 - a) * (pair.1 - b));
+    let variances = mean(&|pair| (pair.0 - a).powi(2)) * mean(&|pair| (pair.1 - b).powi(2));
+    covariance * covariance / variances
+}

@@ -1,0 +1,140 @@
+//! Which pixels are tissue, how much noise there is around them, and whether maps can be used.
+
+use ndarray::Array2;
+use pipeline::Verdict;
+
+/// With fewer pixels of tissue there is no patient in the image.
+const LEAST_TISSUE: usize = 16;
+/// Median R² of tissue below which maps are to be looked at, and below which they are of no use.
+const R_SQUARED: [f32; 2] = [0.97, 0.90];
+/// Part of the samples' energy that the images leave, likewise.
+const UNEXPLAINED: [f64; 2] = [0.01, 0.06];
+/// Median of standard deviation over T1, likewise.
+const RELATIVE_SD: [f32; 2] = [0.15, 0.30];
+/// Pixels to each side over which noise is averaged.
+const REACH: usize = 2;
+
+/// Pixels with signal: those above a share of what a hundredth of the pixels are above.
+pub(super) fn tissue(m0: &Array2<f32>, share: f32) -> Array2<bool> {
+    let mut sorted: Vec<f32> = m0.iter().copied().filter(|value| value.is_finite()).collect();
+    if sorted.is_empty() {
+        return Array2::from_elem(m0.dim(), false);
+    }
+    let place = (sorted.len() * 99 / 100).min(sorted.len() - 1);
+    let bright = *sorted.select_nth_unstable_by(place, f32::total_cmp).1;
+    m0.mapv(|value| value.is_finite() && value > 0.0 && value >= share * bright)
+}
+
+/// Standard deviation of the noise around each pixel of tissue, from what matches leave: that of one
+/// pixel has too few degrees of freedom.
+pub(super) fn smoothed_noise(residual_sd: &Array2<f32>, is_tissue: &Array2<bool>) -> Array2<f32> {
+    let (n_y, n_x) = residual_sd.dim();
+    Array2::from_shape_fn((n_y, n_x), |(y, x)| {
+        let (mut sum, mut n) = (0.0_f32, 0_u32);
+        for y in y.saturating_sub(REACH)..(y + REACH + 1).min(n_y) {
+            for x in x.saturating_sub(REACH)..(x + REACH + 1).min(n_x) {
+                let residual = residual_sd[[y, x]];
+                if is_tissue[[y, x]] && residual.is_finite() {
+                    sum += residual * residual;
+                    n += 1;
+                }
+            }
+        }
+        if n > 0 { (sum / n as f32).sqrt() } else { residual_sd[[y, x]] }
+    })
+}
+
+/// What a verdict is made of.
+pub(super) struct Quality {
+    r_squared: f32,
+    unexplained: f64,
+}
+
+impl Quality {
+    pub fn of(r_squared: &Array2<f32>, is_tissue: &Array2<bool>, unexplained: f64) -> Self {
+        Self { r_squared: median(inside(r_squared, is_tissue)), unexplained }
+    }
+
+    /// Whether maps can be used, and the worst reason why not.
+    pub fn verdict(
+        &self,
+        t1_ms: &Array2<f32>,
+        t1_sd_ms: &Array2<f32>,
+        is_tissue: &Array2<bool>,
+        problems: &[String],
+    ) -> Verdict {
+        let n_tissue = is_tissue.iter().filter(|is| **is).count();
+        if n_tissue < LEAST_TISSUE {
+            return Verdict::Repeat("there is no signal in the images".to_owned());
+        }
+        let pairs = t1_ms.iter().zip(t1_sd_ms).filter(|(t1, sd)| **t1 > 0.0 && **sd > 0.0);
+        let relative: Vec<f32> = pairs.map(|(t1, sd)| sd / t1).collect();
+        let relative_sd = median(relative);
+        let does_not_fit = format!(
+            "signals do not follow the pulse table (median R² {:.2}, {:.1} % of the data \
+             unexplained): another sequence, wrong times, or motion",
+            self.r_squared,
+            100.0 * self.unexplained
+        );
+        let uncertain = format!("T1 is uncertain by {:.0} %: too much noise", 100.0 * relative_sd);
+        if self.r_squared < R_SQUARED[1] || self.unexplained > UNEXPLAINED[1] {
+            return Verdict::Repeat(does_not_fit);
+        }
+        if relative_sd > RELATIVE_SD[1] {
+            return Verdict::Repeat(uncertain);
+        }
+        if let Some(problem) = problems.first() {
+            return Verdict::Check(problem.clone());
+        }
+        if self.r_squared < R_SQUARED[0] || self.unexplained > UNEXPLAINED[0] {
+            return Verdict::Check(does_not_fit);
+        }
+        if relative_sd > RELATIVE_SD[0] {
+            return Verdict::Check(uncertain);
+        }
+        Verdict::Accept
+    }
+}
+
+fn inside(values: &Array2<f32>, is_tissue: &Array2<bool>) -> Vec<f32> {
+    values.iter().zip(is_tissue).filter(|(_, is)| **is).map(|(value, _)| *value).collect()
+}
+
+fn median(mut values: Vec<f32>) -> f32 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f32::total_cmp).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_reason_decides() {
+        let is_tissue = Array2::from_elem((8, 8), true);
+        let t1_ms = Array2::from_elem((8, 8), 1000.0);
+        let verdict = |r_squared, unexplained, sd_ms, problems: &[String]| {
+            let quality =
+                Quality::of(&Array2::from_elem((8, 8), r_squared), &is_tissue, unexplained);
+            quality.verdict(&t1_ms, &Array2::from_elem((8, 8), sd_ms), &is_tissue, problems)
+        };
+        assert_eq!(verdict(0.999, 0.001, 10.0, &[]), Verdict::Accept);
+        let problem = ["12 of 15 beats arrived".to_owned()];
+        assert_eq!(verdict(0.999, 0.001, 10.0, &problem), Verdict::Check(problem[0].clone()));
+        assert!(matches!(verdict(0.80, 0.001, 10.0, &problem), Verdict::Repeat(_)));
+        assert!(matches!(verdict(0.999, 0.2, 10.0, &[]), Verdict::Repeat(_)));
+        assert!(matches!(verdict(0.999, 0.03, 10.0, &[]), Verdict::Check(_)));
+        assert!(matches!(verdict(0.999, 0.001, 400.0, &[]), Verdict::Repeat(_)));
+    }
+
+    #[test]
+    fn noise_is_averaged_over_tissue_only() {
+        let is_tissue = Array2::from_shape_fn((6, 6), |(y, _)| y < 3);
+        let residual = is_tissue.mapv(|is| if is { 2.0 } else { 9.0 });
+        let noise = smoothed_noise(&residual, &is_tissue);
+        assert_eq!((noise[[0, 0]], noise[[2, 3]], noise[[5, 5]]), (2.0, 2.0, 9.0));
+    }
+}

@@ -1,0 +1,220 @@
+//! Cardiac fingerprints through the real server: T1 and T2 of the tissue whatever the rhythm, and
+//! what becomes of scans that are wrong.
+
+mod support;
+
+use ismrmrd::wire::Message;
+use ismrmrd::{Acquisition, Header, Image, Pixels};
+use ndarray::{Array2, Array4};
+use phantom::{
+    Body, Fingerprinting, Label, Motion, Noise, PixelGrid, Rhythm, Setup, ShortAxisOptions,
+    SimulatedScan, SpiralOptions, Subject, TissueMaps,
+};
+use support::{Client, TestServer, images, texts};
+
+/// Small enough to be quick in a debug build, large enough for the wall to have an inside.
+const MATRIX: usize = 96;
+/// A rhythm with an early beat and a missed one.
+const RR_MS: [f64; 16] = [
+    900.0, 840.0, 950.0, 620.0, 1180.0, 890.0, 910.0, 1800.0, 860.0, 930.0, 880.0, 920.0, 900.0,
+    870.0, 900.0, 900.0,
+];
+
+/// A still heart.
+fn heart(noise: Noise) -> SimulatedScan {
+    let rhythm = Rhythm::from_intervals(&RR_MS.repeat(2), &[]).expect("a good rhythm");
+    let setup = Setup {
+        matrix_size: [MATRIX; 2],
+        field_of_view_mm: [360.0; 2],
+        n_channels: 6,
+        motion: Motion::still(rhythm),
+        noise,
+        ..Setup::new(Subject::ShortAxis(ShortAxisOptions::default()))
+    };
+    let sequence = Fingerprinting {
+        spiral: SpiralOptions { n_arms: 32, ..SpiralOptions::default() },
+        ..Fingerprinting::default()
+    };
+    SimulatedScan::new(&sequence, setup).expect("a good setup")
+}
+
+/// A scan as it arrives, to be spoilt.
+#[derive(Clone)]
+struct Recording {
+    header: Header,
+    readouts: Vec<Acquisition>,
+}
+
+impl Recording {
+    fn of(scan: &SimulatedScan) -> Self {
+        Self { header: scan.header().clone(), readouts: scan.acquisitions().collect() }
+    }
+
+    fn spoilt(&self, change: impl FnOnce(&mut Vec<Acquisition>)) -> Self {
+        let mut spoilt = self.clone();
+        change(&mut spoilt.readouts);
+        spoilt
+    }
+
+    /// What the chain makes of it, and what was told.
+    fn through(&self, server: &TestServer, chain: &str) -> (Vec<Image>, Vec<String>) {
+        let mut client = Client::open(server, chain, &self.header.to_xml());
+        self.readouts.iter().for_each(|readout| client.send(readout.clone()));
+        client.send(Message::Close);
+        let answer = client.read_to_close();
+        let told = texts(&answer).into_iter().map(str::to_owned).collect();
+        (images(answer), told)
+    }
+}
+
+fn with_role<'a>(images: &'a [Image], role: &str) -> Option<&'a Image> {
+    images.iter().find(|image| image.meta.get("GADGETRON_DataRole") == Some(role))
+}
+
+fn values(image: &Image) -> Array4<f32> {
+    match &image.pixels {
+        Pixels::F32(pixels) => pixels.clone(),
+        pixels => pixels.to_magnitude(),
+    }
+}
+
+/// Pixels that lie deep in this tissue.
+fn inside(scan: &SimulatedScan, label: Label) -> Array2<bool> {
+    let Body::Anatomy(anatomy) = &scan.bodies()[0] else { panic!("a body of tissues") };
+    let setup = scan.setup();
+    let grid =
+        PixelGrid { matrix_size: setup.matrix_size, field_of_view_mm: setup.field_of_view_mm };
+    let labels = TissueMaps::new(anatomy, grid).labels;
+    let (height, width) = labels.dim();
+    Array2::from_shape_fn((height, width), |(y, x)| {
+        let rows = y.saturating_sub(1)..(y + 2).min(height);
+        let mut around =
+            rows.flat_map(|y| (x.saturating_sub(1)..(x + 2).min(width)).map(move |x| (y, x)));
+        around.all(|place| labels[place] == label.code())
+    })
+}
+
+fn median_inside(map: &Image, inside: &Array2<bool>) -> f32 {
+    let map = values(map);
+    let mut found: Vec<f32> =
+        inside.indexed_iter().filter(|(_, is)| **is).map(|((y, x), _)| map[[0, 0, y, x]]).collect();
+    assert!(found.len() >= 5, "{} pixels", found.len());
+    found.sort_by(f32::total_cmp);
+    found[found.len() / 2]
+}
+
+fn verdict(images: &[Image]) -> String {
+    let map = with_role(images, "T1").expect("a T1 map");
+    map.meta.get("BoresideVerdict").unwrap_or_default().to_owned()
+}
+
+#[test]
+fn t1_and_t2_are_those_of_the_tissue_in_any_rhythm_by_dictionary_and_by_network() {
+    let server = TestServer::start(&[]);
+    let scan = heart(Noise::Sd(0.0));
+    let recording = Recording::of(&scan);
+    let (images, told) = recording.through(&server, "cmrf_t1_t2_both");
+    assert!(verdict(&images).starts_with("accept"), "{} {told:?}", verdict(&images));
+    let tissues = [
+        (Label::Liver, 590.0, 45.0),
+        (Label::LeftBlood, 1600.0, 240.0),
+        (Label::Muscle, 1000.0, 35.0),
+    ];
+    for (series, by) in [(11, "dictionary"), (31, "network")] {
+        let of = |role: &str, series: u16| {
+            let mut maps = images.iter().filter(|image| {
+                image.meta.get("GADGETRON_DataRole") == Some(role) && {
+                    image.header.image_series_index
+                } == series
+            });
+            maps.next().cloned()
+        };
+        let (Some(t1), Some(t2)) = (of("T1", series), of("T2", series + 3)) else {
+            // Where no runtime for networks is installed there is only the dictionary.
+            assert_eq!(by, "network");
+            assert!(told.iter().any(|text| text.contains("dictionary is used")), "{told:?}");
+            support::skipped("no runtime for networks");
+            continue;
+        };
+        for (label, t1_ms, t2_ms) in tissues {
+            let inside = inside(&scan, label);
+            let found = [median_inside(&t1, &inside), median_inside(&t2, &inside)];
+            // Ringing of edges 4 mm apart; the network adds its own percent.
+            assert!((found[0] / t1_ms - 1.0).abs() < 0.03, "{by} {label:?}: T1 {found:?}");
+            assert!((found[1] / t2_ms - 1.0).abs() < 0.06, "{by} {label:?}: T2 {found:?}");
+        }
+        assert_eq!(t1.meta.get("BoresideUnit"), Some("ms"));
+        assert_eq!(t1.meta.get("DataRole"), Some("Quantitative"));
+    }
+    server.stop();
+}
+
+#[test]
+fn times_of_another_rhythm_give_another_t1() {
+    let server = TestServer::start(&[]);
+    let scan = heart(Noise::Sd(0.0));
+    let recording = Recording::of(&scan);
+    let muscle = inside(&scan, Label::Muscle);
+    let (images, _) = recording.through(&server, "cmrf_t1_t2");
+    let right = median_inside(with_role(&images, "T1").expect("a map"), &muscle);
+    assert!((right / 1000.0 - 1.0).abs() < 0.03, "{right}");
+    // As if every beat had lasted 1300 ms.
+    let regular = recording.spoilt(|readouts| {
+        for readout in readouts {
+            let (beat, echo) = (readout.header.idx.repetition, readout.header.idx.segment);
+            let time_ms = 1300.0 * f64::from(beat) + 5.1 * f64::from(echo);
+            readout.header.acquisition_time_stamp = 1_000_000 + (time_ms / 2.5) as u32;
+        }
+    });
+    let (images, _) = regular.through(&server, "cmrf_t1_t2");
+    let wrong = median_inside(with_role(&images, "T1").expect("a map"), &muscle);
+    assert!((wrong / right - 1.0).abs() > 0.05, "{wrong} and {right}: the times are not used");
+    server.stop();
+}
+
+#[test]
+fn scans_that_are_wrong_give_an_error_or_a_verdict_and_no_silent_nonsense() {
+    let server = TestServer::start(&[]);
+    let recording = Recording::of(&heart(Noise::Sd(0.0)));
+    let beat_of = |readout: &Acquisition| readout.header.idx.repetition;
+    let constant = recording.spoilt(|readouts| {
+        readouts.iter_mut().for_each(|readout| readout.header.acquisition_time_stamp = 5);
+    });
+    let missing = recording.spoilt(|readouts| readouts.retain(|readout| beat_of(readout) != 6));
+    let short = recording.spoilt(|readouts| readouts.retain(|readout| beat_of(readout) < 8));
+    let mut lost = recording.clone();
+    lost.readouts.iter_mut().for_each(|readout| {
+        readout.trajectory = Array2::zeros((0, 0));
+        readout.header.trajectory_dimensions = 0;
+    });
+    let mut paced = recording.clone();
+    paced.header.sequence_parameters.as_mut().expect("some").tr = vec![10.0];
+    let mut torn = recording.clone();
+    torn.header.sequence_parameters.as_mut().expect("some").flip_angle_deg.pop();
+    for (spoilt, expected) in [
+        (constant, "same acquisition time stamp"),
+        (missing, "beat 7 of 15 did not arrive"),
+        (short, "8 of 15 beats arrived"),
+        (lost, "positions"),
+        (paced, "time stamps of beat 1 advance by 5.1"),
+        (torn, "flip angles for 15 beats"),
+    ] {
+        let (images, told) = spoilt.through(&server, "cmrf_t1_t2");
+        assert!(told.iter().any(|text| text.contains(expected)), "{told:?}, expected {expected:?}");
+        assert!(with_role(&images, "T1").is_none(), "{expected}");
+    }
+    // Two beats less are less certain, and that is said.
+    let ended = recording.spoilt(|readouts| readouts.retain(|readout| beat_of(readout) < 13));
+    let (images, _) = ended.through(&server, "cmrf_t1_t2");
+    assert_eq!(verdict(&images), "check: 13 of 15 beats arrived");
+    // A table whose inversions come a beat later than they did.
+    let mut other = recording.clone();
+    for beat in 0..15 {
+        let value = [0.0, -1.0, 30.0, 50.0, 100.0][beat % 5];
+        other.header.set_user_double(&format!("Preparation_{beat}"), value);
+    }
+    let (images, _) = other.through(&server, "cmrf_t1_t2");
+    let found = verdict(&images);
+    assert!(found.contains("do not follow the pulse table"), "{found}");
+    server.stop();
+}
