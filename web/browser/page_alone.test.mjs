@@ -301,7 +301,7 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     const port = Number(new URL(server.url).port);
     await server.stop();
     await until(page, () => document.querySelector(".banner")?.dataset.kind === "lost");
-    assert.match(await textOf(page, ".banner"), /cannot be reached since \d\d:\d\d:\d\d: it does not answer.*What you see is from before.*Next try|Trying/);
+    assert.match(await textOf(page, ".banner"), /cannot be reached since \d\d:\d\d:\d\d: it does not answer.*What you see is from before.*(Next try|Trying)/);
     assert.equal(await readoutAt(page, "T1", 62, 46, SIZE), "1200 ms  at 62, 46");
 
     server = await new PretendServer().start(port);
@@ -325,6 +325,35 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     assert.match(await textOf(page, ".scan-state"), /done/);
     assert.equal((await page.$$(".panel")).length, 5);
     assert.equal(await readoutAt(page, "T1", 62, 46, SIZE), "1200 ms  at 62, 46");
+  });
+
+  test("numbers of images begin anew with a server: an old image is not fetched from a new one", async () => {
+    const tiny = (session, i) => ({ id: i + 1, session, series: 1, index: i + 1, counters: { repetition: i }, kind: ImageKind.PICTURE, role: "Image", title: "images", shape: [1, 1, 2, 2] });
+    server.session({ ...scan.beginning(41), ...ended(41) });
+    // The first 116 of 180 do not come by themselves, and those beyond the 24th are not fetched ahead.
+    for (let i = 0; i < 180; i++) server.image(tiny(41n, i), [1, 2, 3, i]);
+    await opened();
+    await until(page, () => document.querySelector(".panel .picture-message")?.hidden === true);
+    const port = Number(new URL(server.url).port);
+    await server.stop();
+    server = await new PretendServer().start(port);
+    server.epoch = "second";
+    server.session({ ...scan.beginning(7), ...ended(7) });
+    for (let i = 0; i < 180; i++) server.image(tiny(7n, i), [9, 9, 9, 9]);
+    await until(page, () => document.querySelectorAll(".scan").length === 2);
+    const old = '.scan[data-session="41"]';
+    if ((await page.$eval(`${old} .scan-head`, (head) => head.getAttribute("aria-expanded"))) === "false") await page.click(`${old} .scan-head`);
+    await page.$eval(`${old} input[type=range]`, (slider) => {
+      slider.value = "60";
+      slider.dispatchEvent(new Event("input"));
+    });
+    await until(page, (selector) => document.querySelector(selector)?.textContent.includes("does not have this image"), `${old} .picture-message`);
+    await page.$eval(`${old} input[type=range]`, (slider) => {
+      slider.value = "179";
+      slider.dispatchEvent(new Event("input"));
+    });
+    // What came in time is there still.
+    await until(page, (selector) => document.querySelector(selector)?.hidden === true, `${old} .picture-message`);
   });
 
   test("images that outlived their session are shown", async () => {

@@ -80,10 +80,10 @@ const LEAST_PIXELS = 4;
  *
  * The middle of the septum lies half way between both insertion points, on the shorter way round.
  */
-export function segmentOfPoint(contours: Contours, level: Level, place: Point): number {
+export function segmentOfPoint(contours: Contours, level: Level, place: Point, [wide, tall]: Plane["pixelMm"] = [1, 1]): number {
   if (!contains(contours.outer, place) || contains(contours.inner, place)) return 0;
   const center = centerOf(contours.inner);
-  const angle = ({ x, y }: Point) => Math.atan2(y - center.y, x - center.x);
+  const angle = ({ x, y }: Point) => Math.atan2((y - center.y) * tall, (x - center.x) * wide);
   const turn = 2 * Math.PI;
   const half = (of: number) => of - turn * Math.round(of / turn);
   const toFront = half(angle(contours.anteriorInsertion) - angle(contours.inferiorInsertion)) / 2;
@@ -101,7 +101,7 @@ function centerOf(region: Region): Point {
 
 /** Mean values of a map's segments between two contours. */
 export function meansBetween(contours: Contours, plane: Plane, level: Level, about: MapAbout): Wall {
-  return segmentMeans(plane, (place) => segmentOfPoint(contours, level, place), level, { ...about, origin: "drawn" });
+  return segmentMeans(plane, (place) => segmentOfPoint(contours, level, place, plane.pixelMm), level, { ...about, origin: "drawn" });
 }
 
 type MapAbout = Pick<Wall, "quantity" | "unit">;
@@ -157,14 +157,15 @@ export function meansOnLabels(labels: Plane, numbers: HeartLabels, plane: Plane,
   const isWall = isOf(numbers.wall);
   const [center, right] = [numbers.leftBlood, numbers.rightBlood].map((number) => centroidOf(labels, isOf(number)));
   if (!center || !right) return undefined;
-  const septum = { x: right.x - center.x, y: right.y - center.y };
+  const [wide, tall] = plane.pixelMm;
+  const septum = { x: (right.x - center.x) * wide, y: (right.y - center.y) * tall };
   const across = { x: -septum.y, y: septum.x };
   const sense = Math.sign(across.x * front.x + across.y * front.y);
   if (sense === 0) return undefined;
   const segmentOf = ({ x, y }: Point) => {
     const isInner = isWall(x, y) && isWall(x - 1, y) && isWall(x + 1, y) && isWall(x, y - 1) && isWall(x, y + 1);
     if (!isInner) return 0;
-    const [dx, dy] = [x - center.x, y - center.y];
+    const [dx, dy] = [(x - center.x) * wide, (y - center.y) * tall];
     const angle = Math.atan2(sense * (dx * across.x + dy * across.y), dx * septum.x + dy * septum.y);
     return segmentAt(level, angle / (2 * Math.PI));
   };
@@ -227,7 +228,18 @@ export function joined(walls: readonly Wall[]): Wall | undefined {
   const segments = new Map<number, Segment>();
   for (const wall of walls) for (const segment of wall.segments) segments.set(segment.number, segment);
   const sorted = [...segments.values()].sort((a, b) => a.number - b.number);
-  return { ...last, segments: sorted };
+  const { whole: _, ...rest } = last;
+  const whole = pooled(walls.flatMap(({ whole }) => whole ?? []));
+  return { ...rest, segments: sorted, ...(whole && { whole }) };
+}
+
+/** Mean and standard deviation of several samples together. */
+function pooled(samples: readonly NonNullable<Wall["whole"]>[]): Wall["whole"] {
+  const n = samples.reduce((sum, sample) => sum + sample.n, 0);
+  if (n === 0) return undefined;
+  const mean = samples.reduce((sum, sample) => sum + sample.n * sample.mean, 0) / n;
+  const squares = samples.reduce((sum, { n, mean: of, sd }) => sum + Math.max(n - 1, 0) * sd ** 2 + n * (of - mean) ** 2, 0);
+  return { mean, sd: n > 1 ? Math.sqrt(squares / (n - 1)) : 0, n };
 }
 
 /**

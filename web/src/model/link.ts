@@ -2,7 +2,7 @@
 
 import { Code, ConnectError, createClient, type Client, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
-import { FileFormat, ImageService, type Pixels } from "../proto/boreside/v1/images_pb";
+import { FileFormat, ImageService, type Image, type Pixels } from "../proto/boreside/v1/images_pb";
 import { LiveService, type WatchResponse } from "../proto/boreside/v1/live_pb";
 import { ServerService, type ServerInfo } from "../proto/boreside/v1/server_pb";
 
@@ -89,9 +89,11 @@ export class Link {
   }
 
   /** Pixels of an image; `undefined` where the server has it no more. */
-  async pixels(id: bigint): Promise<Pixels | undefined> {
+  async pixels({ id, session, readyUnixMs }: Image): Promise<Pixels | undefined> {
     try {
-      return (await this.images.getImage({ id })).pixels;
+      const { image, pixels } = await this.images.getImage({ id });
+      // The server may have been restarted since it was asked.
+      return image?.session === session && image.readyUnixMs === readyUnixMs ? pixels : undefined;
     } catch (error) {
       if (ConnectError.from(error).code === Code.NotFound) return undefined;
       throw error;
@@ -154,7 +156,7 @@ export class Link {
       }
     } catch (error) {
       const found = ConnectError.from(error);
-      if (found.code === Code.Unauthenticated || found.code === Code.PermissionDenied) {
+      if (found.code === Code.Unauthenticated) {
         window.clearTimeout(silence);
         if (this.current === current) this.on.state({ kind: "locked", isRefused: sessionStorage.getItem(TOKEN) !== null });
         return;

@@ -2,6 +2,7 @@
 
 import { ElementType, type Image, type Pixels } from "../proto/boreside/v1/images_pb";
 import type { Plane } from "../measure/plane";
+import type { ScanImage } from "./store";
 
 export interface Values {
   /** `[channel, z, y, x]`; of complex images the magnitude. */
@@ -18,14 +19,15 @@ export class PixelStore {
   /** In the order of their last use. */
   private readonly kept = new Map<string, Values>();
   private nBytes = 0;
-  private readonly wanted = new Map<string, bigint>();
+  private readonly wanted = new Map<string, ScanImage>();
   private readonly underWay = new Set<string>();
+  private readonly failed = new Map<string, ScanImage>();
   /** What the server has no more. */
   private readonly lost = new Set<string>();
 
   /** `fetch` gives the pixels of an image, or `undefined` where the server has it no more. */
   constructor(
-    private readonly fetch: (id: bigint) => Promise<Pixels | undefined>,
+    private readonly fetch: (source: ScanImage) => Promise<Pixels | undefined>,
     private readonly onArrival: (key: string) => void,
   ) {}
 
@@ -38,13 +40,14 @@ export class PixelStore {
   }
 
   /** Pixels of an image; where they are not there yet they are asked for. */
-  get(key: string, id: bigint): Values | undefined {
+  get(source: ScanImage): Values | undefined {
+    const { key } = source;
     const found = this.kept.get(key);
     if (found) {
       this.kept.delete(key);
       this.kept.set(key, found);
     } else if (!this.lost.has(key) && !this.underWay.has(key)) {
-      this.wanted.set(key, id);
+      this.wanted.set(key, source);
       this.fetchNext();
     }
     return found;
@@ -56,10 +59,10 @@ export class PixelStore {
   }
 
   /** The same, waited for; `undefined` where the server has them no more. */
-  async fetched(key: string, id: bigint): Promise<Values | undefined> {
-    const found = this.kept.get(key);
+  async fetched(source: ScanImage): Promise<Values | undefined> {
+    const found = this.kept.get(source.key);
     if (found) return found;
-    const pixels = await this.fetch(id);
+    const pixels = await this.fetch(source);
     return pixels && valuesOf(pixels);
   }
 
@@ -83,12 +86,15 @@ export class PixelStore {
       if (found) this.nBytes -= bytesOf(found);
       this.kept.delete(key);
       this.wanted.delete(key);
+      this.failed.delete(key);
       this.lost.delete(key);
     }
   }
 
   /** The connection is there again: what could not be fetched is tried once more. */
   retry(): void {
+    for (const [key, source] of this.failed) this.wanted.set(key, source);
+    this.failed.clear();
     this.fetchNext();
   }
 
@@ -97,16 +103,17 @@ export class PixelStore {
       // The one that was asked for last is most likely still on the screen.
       const next = [...this.wanted].at(-1);
       if (!next) return;
-      const [key, id] = next;
+      const [key, source] = next;
       this.wanted.delete(key);
       this.underWay.add(key);
-      void this.fetchOne(key, id);
+      void this.fetchOne(source);
     }
   }
 
-  private async fetchOne(key: string, id: bigint): Promise<void> {
+  private async fetchOne(source: ScanImage): Promise<void> {
+    const { key } = source;
     try {
-      const pixels = await this.fetch(id);
+      const pixels = await this.fetch(source);
       if (pixels) {
         this.put(key, pixels);
       } else {
@@ -114,7 +121,8 @@ export class PixelStore {
         this.onArrival(key);
       }
     } catch {
-      // The connection is gone, and says so elsewhere; whoever shows the image asks again.
+      // The connection is gone, and says so elsewhere. It is tried again when there is one.
+      this.failed.set(key, source);
     } finally {
       this.underWay.delete(key);
       this.fetchNext();

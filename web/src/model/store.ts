@@ -41,6 +41,8 @@ export class Store {
   private nImages = 0;
   /** Scans of this epoch that made room for others: what comes of them still is not wanted. */
   private readonly hadToGo = new Set<string>();
+  /** Scans and images that the server has not told again since it began to tell everything anew. */
+  private unconfirmed = new Set<string>();
   /** Between a restart of the server and its last old image. */
   private isRestarting = false;
 
@@ -81,6 +83,7 @@ export class Store {
         break;
       case "caughtUp":
         this.endRestart();
+        this.endReset();
         this.onChange({ kind: "caught-up" });
         break;
       default:
@@ -92,12 +95,22 @@ export class Store {
     return `${this.epoch}:${id}`;
   }
 
+  /** Whether the number of an image still means this image. */
+  isOfThisServer({ key, image }: ScanImage): boolean {
+    return key === this.imageKey(image.id);
+  }
+
   private scanKey(id: bigint): string {
     return `${this.epoch}:${id}`;
   }
 
   private reset(reason: Reset_Reason): void {
     this.hadToGo.clear();
+    if (reason === Reset_Reason.LAGGED) {
+      // The same server tells everything anew: what is on the screen stays, and the reader's work on it.
+      this.unconfirmed = new Set([...this.byKey.values()].flatMap(({ key, images }) => [scanMark(key), ...images.map((image) => image.key)]));
+      return;
+    }
     // A line that broke amid the old images of a restart: the server tells them anew.
     if (reason !== Reset_Reason.RESTARTED && !this.isRestarting) {
       this.forget([...this.byKey.values()]);
@@ -121,8 +134,18 @@ export class Store {
     this.forget(scans.filter((scan) => scan.isFromBefore && (isThere(scan) || !isShown(scan))));
   }
 
+  /** What the server has told again stays. */
+  private endReset(): void {
+    const gone = this.unconfirmed;
+    if (gone.size === 0) return;
+    this.unconfirmed = new Set();
+    this.removeImages([...this.byKey.values()].flatMap(({ images }) => images.map(({ key }) => key).filter((key) => gone.has(key))));
+    this.forget([...this.byKey.values()].filter(({ key, images }) => gone.has(scanMark(key)) && images.length === 0));
+  }
+
   private takeSession(session: Session): void {
     const key = this.scanKey(session.id);
+    this.unconfirmed.delete(scanMark(key));
     const known = this.byKey.get(key);
     const scan = known ?? { key, session, images: [], isFromBefore: false };
     scan.session = session;
@@ -138,6 +161,7 @@ export class Store {
     const scanKey = this.scanKey(image.session);
     if (this.hadToGo.has(scanKey)) return;
     const key = this.imageKey(image.id);
+    this.unconfirmed.delete(key);
     if (!this.byKey.has(scanKey)) this.takeSession(this.sessionOf(image));
     const scan = this.byKey.get(scanKey);
     if (!scan || scan.images.some((known) => known.key === key)) return;
@@ -187,6 +211,11 @@ export class Store {
     const images = scans.flatMap((scan) => scan.images.map((image) => image.key));
     this.onChange({ kind: "gone", scans: scans.map((scan) => scan.key), images });
   }
+}
+
+/** Scans and images have keys of one form. */
+function scanMark(scanKey: string): string {
+  return `scan ${scanKey}`;
 }
 
 function isSame(a: Session, b: Session): boolean {

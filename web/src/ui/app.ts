@@ -2,9 +2,9 @@
 
 import { Link, type LinkState } from "../model/link";
 import { PixelStore } from "../model/pixels";
-import { Store, type Change } from "../model/store";
+import { Store, type Change, type ScanImage } from "../model/store";
 import { hasEnded } from "../model/store";
-import { ImageKind } from "../proto/boreside/v1/images_pb";
+import { ImageKind, type Pixels } from "../proto/boreside/v1/images_pb";
 import type { WatchResponse } from "../proto/boreside/v1/live_pb";
 import type { ServerInfo } from "../proto/boreside/v1/server_pb";
 import type { Tool } from "./shared";
@@ -41,7 +41,7 @@ export class App {
   readonly element = el("div", { class: "app" });
   readonly timings = new Timings(() => this.askDetails());
   private readonly store = new Store((change) => this.take(change), (key) => this.pixels.has(key));
-  private readonly pixels: PixelStore = new PixelStore((id) => this.link.pixels(id), (key) => this.pixelsCame(key));
+  private readonly pixels: PixelStore = new PixelStore((source) => this.fetch(source), (key) => this.pixelsCame(key));
   private readonly link: Link;
   private readonly sections = new Map<string, ScanSection>();
   private readonly list = new ScanList((key) => this.goTo(key));
@@ -62,6 +62,8 @@ export class App {
   private enlarged: HTMLElement | undefined;
   private info: ServerInfo | undefined;
   private isCaughtUp = false;
+  /** Whether the server goes on where it was when the line broke. */
+  private isWhole = true;
   private areDetailsStale = false;
   private isFrameAsked = false;
   private quietTimer: number | undefined;
@@ -78,7 +80,7 @@ export class App {
       windowChanged: (panel) => this.windowChanged(panel),
       savePicture: (panel) => this.savePicture(panel),
       saveNifti: (panel) => this.saving(panel, (section) => saveNifti(panel, section.scan.session, this.pixels)),
-      saveExport: (panel, format) => this.saving(panel, () => saveExport(panel, format, this.link)),
+      saveExport: (panel, format) => this.saving(panel, (section) => saveExport(panel, section.scan, format, this.link)),
     });
     this.build();
   }
@@ -130,7 +132,8 @@ export class App {
   }
 
   private event(event: WatchResponse["event"], arrivedMs: number): void {
-    if (event.case === "reset") this.isCaughtUp = false;
+    if (event.case === "hello") this.isWhole = true;
+    if (event.case === "reset") this.isWhole = this.isCaughtUp = false;
     this.store.take(event, arrivedMs);
     if (event.case !== "image" || !event.value.image) return;
     const { image, pixels } = event.value;
@@ -160,6 +163,7 @@ export class App {
         break;
       case "caught-up":
         this.isCaughtUp = true;
+        this.banner.caughtUp(this.isWhole);
         this.askFrame();
         break;
     }
@@ -174,6 +178,11 @@ export class App {
   private markDirty(scanKey: string): void {
     this.dirty.add(scanKey);
     this.askFrame();
+  }
+
+  /** A restarted server may have given an old image's number to another one. */
+  private async fetch(source: ScanImage): Promise<Pixels | undefined> {
+    return this.store.isOfThisServer(source) ? this.link.pixels(source.image) : undefined;
   }
 
   private pixelsCame(key: string): void {
@@ -358,10 +367,11 @@ export class App {
     if (section) savePicture(panel, section.scan.session);
   }
 
-  private saving(_panel: Panel, save: (section: ScanSection) => Promise<void>): void {
+  private saving(_panel: Panel, save: (section: ScanSection) => Promise<string | undefined | void>): void {
     const section = this.active?.section;
     if (!section) return;
-    save(section).catch((error: unknown) => {
+    const said = (remark: string | undefined | void) => remark && this.banner.tell(remark);
+    save(section).then(said).catch((error: unknown) => {
       const what = error instanceof Error ? error.message.replace(/^\[\w+\] /, "") : String(error);
       this.banner.tell(`It could not be saved: ${what}`);
     });

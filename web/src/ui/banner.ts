@@ -18,14 +18,15 @@ export class Banner {
   ) {}
 
   show(state: LinkState): void {
-    const before = this.state;
     this.state = state;
     if (state.kind === "lost") this.wasLost = true;
-    if (state.kind === "live" && this.wasLost && before.kind !== "live") {
-      this.wasLost = false;
-      this.tell(`Connected again at ${clockText(Date.now())}. Nothing was missed.`);
-    }
     this.render();
+  }
+
+  /** Everything up to now has been told; `isWhole`: without a gap since the connection was lost. */
+  caughtUp(isWhole: boolean): void {
+    if (this.wasLost && isWhole) this.tell(`Connected again at ${clockText(Date.now())}. Nothing was missed.`);
+    this.wasLost = false;
   }
 
   /** Says something for a while. */

@@ -6,7 +6,7 @@ import { profileOf } from "../measure/profile";
 import { statisticsOf } from "../measure/region";
 import { heartLabels, joined, LEVELS, meansBetween, meansOnLabels, wallOfReport, type Level, type Wall } from "../measure/segments";
 import type { Plane } from "../measure/plane";
-import { legendOf, paletteOf, presetsOf, rangeOfValues } from "../model/appearance";
+import { isReversed, legendOf, paletteOf, presetsOf, rangeOfValues } from "../model/appearance";
 import { frameLike } from "../model/arrangement";
 import { ImageKind, type FileFormat, type Image, type Provenance, type StageTime } from "../proto/boreside/v1/images_pb";
 import type { Scan } from "../model/store";
@@ -216,7 +216,7 @@ export class Details {
     if (!wall) return undefined;
     const made = el("section", {}, el("h3", {}, "Bull's-eye"));
     if (wall.origin !== "server") made.append(levelChoice(shared));
-    made.append(bullsEye(wall, panel.shownPalette(), panel.shownRange()));
+    made.append(bullsEye(wall, panel.shownPalette(), panel.shownRange(), panel.image !== undefined && isReversed(panel.image)));
     return made;
   }
 

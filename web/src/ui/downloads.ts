@@ -4,6 +4,7 @@ import { niftiFile } from "../files/nifti";
 import { stacked, type PlacedPlane } from "../files/stack";
 import type { Link } from "../model/link";
 import { planeOf, type PixelStore } from "../model/pixels";
+import type { Scan } from "../model/store";
 import { FileFormat, ImageKind, type Image } from "../proto/boreside/v1/images_pb";
 import type { Panel } from "./panel";
 import { nameOf } from "./wording";
@@ -21,15 +22,18 @@ export function savePicture(panel: Panel, session: Session): void {
   }, "image/png");
 }
 
-/** Values of all frames of a panel; of the frame that is shown where they have no place together. */
-export async function saveNifti(panel: Panel, session: Session, pixels: PixelStore): Promise<void> {
+/**
+ * Values of all frames of a panel; of the frame that is shown where they have no place together.
+ * Gives what is to be said of the file.
+ */
+export async function saveNifti(panel: Panel, session: Session, pixels: PixelStore): Promise<string | undefined> {
   const shown = panel.frame;
-  if (!shown) return;
+  if (!shown) return undefined;
   if (shown.source.image.kind === ImageKind.COLOR) throw new Error("a picture in colours is no NIfTI: save it as PNG or MRD");
   const planes: { plane: PlacedPlane; image: Image; isShown: boolean }[] = [];
   for (const frame of panel.content.frames) {
-    const { key, image } = frame.source;
-    const values = await pixels.fetched(key, image.id);
+    const { image } = frame.source;
+    const values = await pixels.fetched(frame.source);
     const plane = values && planeOf(image, values, frame.channel, frame.z);
     if (!plane) continue;
     planes.push({ plane: { ...plane, patientFromVoxel: placeOf(image, frame.z) }, image, isShown: frame === shown });
@@ -41,10 +45,15 @@ export async function saveNifti(panel: Panel, session: Session, pixels: PixelSto
   const description = [image.title, image.unit, image.method].filter(Boolean).join(", ");
   const file = niftiFile({ ...volume, description, quantity: image.quantity || image.role });
   save(`${fileName(panel, session)}.nii`, new Blob([file], { type: "application/octet-stream" }));
+  const n = all ? planes.length : 1;
+  const wanted = panel.content.frames.length;
+  return n < wanted ? `The file holds ${n} of ${wanted} frames: the others ${all ? "are not on the server any more" : "do not lie beside it"}.` : undefined;
 }
 
 /** All images of a panel as a file of the server's. */
-export async function saveExport(panel: Panel, format: FileFormat, link: Link): Promise<void> {
+export async function saveExport(panel: Panel, { isFromBefore }: Scan, format: FileFormat, link: Link): Promise<void> {
+  // Its numbers may mean other images by now.
+  if (isFromBefore) throw new Error("the server was restarted and does not have this scan any more; PNG and NIfTI are made of what is in this page");
   const ids = [...new Set(panel.content.frames.map(({ source }) => source.image.id))];
   const { name, blob } = await link.exported(ids, format);
   save(name, blob);

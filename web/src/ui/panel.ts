@@ -125,6 +125,13 @@ export class Panel {
     this.play.setAttribute("aria-label", isPlaying ? "pause (space)" : "play (space)");
   }
 
+  /** Gives the memory of its pictures back while nobody sees it. */
+  release(): void {
+    for (const canvas of [this.canvas, this.overlay]) [canvas.width, canvas.height] = [0, 0];
+    this.coloredAs = "";
+    this.isStale = true;
+  }
+
   /** The panel goes. */
   close(): void {
     this.setPlaying(false);
@@ -133,7 +140,7 @@ export class Panel {
 
   values(): Values | undefined {
     const frame = this.frame;
-    return frame && this.host.pixels.get(frame.source.key, frame.source.image.id);
+    return frame && this.host.pixels.get(frame.source);
   }
 
   plane(): Plane | undefined {
@@ -142,14 +149,14 @@ export class Panel {
 
   /** The values of a frame, where they are there: else they are asked for. */
   planeOf({ source, channel, z }: Frame): Plane | undefined {
-    const values = this.host.pixels.get(source.key, source.image.id);
+    const values = this.host.pixels.get(source);
     return values && planeOf(source.image, values, channel, z);
   }
 
   /** Asks for frames that are not there yet, as many as a window is made of, so that they can be played. */
   fetchAhead(): void {
     if (!this.isVisible) return;
-    for (const { source } of this.content.frames.slice(0, MOST_FOR_WINDOW)) this.host.pixels.get(source.key, source.image.id);
+    for (const { source } of this.content.frames.slice(0, MOST_FOR_WINDOW)) this.host.pixels.get(source);
   }
 
   /** Pixels of an image have come: it is seen, or the window is made of it too. */
@@ -205,6 +212,8 @@ export class Panel {
       const isLost = this.host.pixels.isLost(frame.source.key);
       setText(this.message, isLost ? "The server does not have this image any more." : "loading …");
       this.message.hidden = plane !== undefined;
+      // The frame before must not be taken for it.
+      if (isLost) this.release();
       return;
     }
     this.message.hidden = true;

@@ -39,13 +39,21 @@ export function attachPointer(panel: Panel, host: PointerHost): void {
     return projection && plane && toShares(projection.toImage(at), plane);
   };
 
+  /** A second finger, or the browser, takes the pointer for something else. */
+  const giveUp = () => {
+    drag = undefined;
+    if (!shared.drawing.preview) return;
+    shared.drawing.preview = undefined;
+    shared.drawn();
+  };
+
   picture.addEventListener("pointerdown", (event) => {
     host.activate(panel);
     const at = placeOf(event);
     down.set(event.pointerId, at);
     picture.setPointerCapture(event.pointerId);
     [start, last] = [at, at];
-    if (down.size === 2) drag = undefined;
+    if (down.size === 2) giveUp();
     else if (event.button === 1 || event.shiftKey) drag = panDrag(panel);
     else if (event.button === 2) drag = zoomDrag(panel, at);
     else if (event.button === 0) drag = dragOf(panel, host, at, sharesOf);
@@ -68,6 +76,7 @@ export function attachPointer(panel: Panel, host: PointerHost): void {
   const release = (event: PointerEvent) => {
     down.delete(event.pointerId);
     const ended = drag;
+    if (event.type !== "pointerup") giveUp();
     drag = undefined;
     const at = placeOf(event);
     if (event.type === "pointerup") ended?.end?.(at, Math.hypot(at.x - start.x, at.y - start.y) < CLICK_PX);

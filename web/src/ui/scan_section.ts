@@ -83,7 +83,11 @@ export class ScanSection {
     this.grid.hidden = !isOpen;
     this.element.classList.toggle("open", isOpen);
     if (isOpen) this.arrange();
-    for (const panel of this.panels.values()) if (!isOpen) panel.setPlaying(false);
+    for (const panel of this.panels.values()) {
+      if (isOpen) continue;
+      panel.setPlaying(false);
+      panel.release();
+    }
   }
 
   /** What the session says of itself. */
