@@ -59,7 +59,8 @@ impl ImageArchive {
     ) -> Result<(Self, Vec<EndedSession>), ArchiveError> {
         let fail = |reason: String| ArchiveError { path: path.to_owned(), reason };
         let database = private_database::open(path)?;
-        let forgotten = load(&database, images, hides_patients).map_err(|error| fail(error.to_string()))?;
+        let forgotten =
+            load(&database, images, hides_patients).map_err(|error| fail(error.to_string()))?;
         let sessions = load_sessions(&database).map_err(|error| fail(error.to_string()))?;
         let (changes, receiver) = mpsc::sync_channel(WAITING_CHANGES);
         let writer = thread::Builder::new()

@@ -117,9 +117,8 @@ impl Live {
         let limits = settings.images.unwrap_or(StoreLimits { max_bytes: 0, max_images: 0 });
         let mut images = ImageStore::new(limits);
         let archive = settings.archive.as_deref().filter(|_| settings.images.is_some());
-        let opened = archive.and_then(|path| {
-            incoming::open_archive(path, &mut images, settings.hides_patients)
-        });
+        let opened = archive
+            .and_then(|path| incoming::open_archive(path, &mut images, settings.hides_patients));
         let keeps_on_disk = opened.is_some();
         let (archive, ended) = opened.unzip();
         let known = |ended| {
