@@ -83,7 +83,7 @@ impl Overrides<'_> {
                 self.flip_angles_deg.to_vec()
             };
             let n_beats = preparations.len();
-            let is_whole = !angles.is_empty() && angles.len() % n_beats == 0;
+            let is_whole = !angles.is_empty() && angles.len().is_multiple_of(n_beats);
             if !is_whole || angles.len() > MAX_ECHOES {
                 return Err(Error::Sequence(format!(
                     "{} flip angles for {n_beats} beats",

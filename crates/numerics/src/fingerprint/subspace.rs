@@ -180,12 +180,14 @@ impl Subspace {
         let limit = self.image[0].min(self.image[1]) as f32 / CALIBRATION_SHARE;
         let mut weights = vec![0.0; self.trajectory.len()];
         for (arm, seen) in seen.iter().enumerate() {
-            for sample in self.first[arm]..self.first[arm + 1] {
+            let samples = self.first[arm]..self.first[arm + 1];
+            let of_arm = weights[samples.clone()].iter_mut();
+            for (weight, sample) in of_arm.zip(samples) {
                 let [kx, ky] = self.trajectory[sample];
                 let radius = kx.hypot(ky) / limit;
                 if radius < 1.0 && *seen > 0.0 {
                     let window = 0.5 + 0.5 * (std::f32::consts::PI * radius).cos();
-                    weights[sample] = window * self.weights[sample] / seen;
+                    *weight = window * self.weights[sample] / seen;
                 }
             }
         }
