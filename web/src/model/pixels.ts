@@ -2,6 +2,7 @@
 
 import { ElementType, type Image, type Pixels } from "../proto/boreside/v1/images_pb";
 import type { Plane } from "../measure/plane";
+import type { ScanImage } from "./store";
 
 export interface Values {
   /** `[channel, z, y, x]`; of complex images the magnitude. */
@@ -14,19 +15,29 @@ export interface Values {
 const MOST_BYTES = 256 * 1024 * 1024;
 const MOST_AT_ONCE = 4;
 
+/** An image whose pixels are wanted. */
+export type Wanted = Pick<ScanImage, "key" | "image">;
+
 export class PixelStore {
   /** In the order of their last use. */
   private readonly kept = new Map<string, Values>();
   private nBytes = 0;
-  private readonly wanted = new Map<string, bigint>();
+  private readonly wanted = new Map<string, Wanted>();
+  /** What could not be fetched as the connection was gone. */
+  private readonly failed = new Map<string, Wanted>();
   private readonly underWay = new Set<string>();
   /** What the server has no more. */
   private readonly lost = new Set<string>();
 
-  /** `fetch` gives the pixels of an image, or `undefined` where the server has it no more. */
+  /**
+   * `fetch` gives the pixels of an image, or `undefined` where the server has it no more. `isOfServer`:
+   * whether an image is one of the server as it runs now. After a restart the same number may be
+   * another patient's image: what is older is never asked for.
+   */
   constructor(
-    private readonly fetch: (id: bigint) => Promise<Pixels | undefined>,
+    private readonly fetch: (image: Image) => Promise<Pixels | undefined>,
     private readonly onArrival: (key: string) => void,
+    private readonly isOfServer: (key: string) => boolean,
   ) {}
 
   has(key: string): boolean {
@@ -34,17 +45,18 @@ export class PixelStore {
   }
 
   isLost(key: string): boolean {
-    return this.lost.has(key);
+    return !this.kept.has(key) && (this.lost.has(key) || !this.isOfServer(key));
   }
 
   /** Pixels of an image; where they are not there yet they are asked for. */
-  get(key: string, id: bigint): Values | undefined {
+  get({ key, image }: Wanted): Values | undefined {
     const found = this.kept.get(key);
     if (found) {
       this.kept.delete(key);
       this.kept.set(key, found);
-    } else if (!this.lost.has(key) && !this.underWay.has(key)) {
-      this.wanted.set(key, id);
+    } else if (!this.isLost(key) && !this.underWay.has(key)) {
+      this.failed.delete(key);
+      this.wanted.set(key, { key, image });
       this.fetchNext();
     }
     return found;
@@ -56,10 +68,10 @@ export class PixelStore {
   }
 
   /** The same, waited for; `undefined` where the server has them no more. */
-  async fetched(key: string, id: bigint): Promise<Values | undefined> {
+  async fetched({ key, image }: Wanted): Promise<Values | undefined> {
     const found = this.kept.get(key);
-    if (found) return found;
-    const pixels = await this.fetch(id);
+    if (found || this.isLost(key)) return found;
+    const pixels = await this.fetch(image);
     return pixels && valuesOf(pixels);
   }
 
@@ -67,6 +79,7 @@ export class PixelStore {
     const values = valuesOf(pixels);
     if (!values || this.kept.has(key)) return;
     this.wanted.delete(key);
+    this.failed.delete(key);
     this.kept.set(key, values);
     this.nBytes += bytesOf(values);
     for (const [oldest, of] of this.kept) {
@@ -83,30 +96,37 @@ export class PixelStore {
       if (found) this.nBytes -= bytesOf(found);
       this.kept.delete(key);
       this.wanted.delete(key);
+      this.failed.delete(key);
       this.lost.delete(key);
     }
   }
 
   /** The connection is there again: what could not be fetched is tried once more. */
   retry(): void {
+    for (const [key, wanted] of this.failed) this.wanted.set(key, wanted);
+    this.failed.clear();
     this.fetchNext();
   }
 
   private fetchNext(): void {
     while (this.underWay.size < MOST_AT_ONCE) {
       // The one that was asked for last is most likely still on the screen.
-      const next = [...this.wanted].at(-1);
+      const next = [...this.wanted.values()].at(-1);
       if (!next) return;
-      const [key, id] = next;
-      this.wanted.delete(key);
-      this.underWay.add(key);
-      void this.fetchOne(key, id);
+      this.wanted.delete(next.key);
+      if (!this.isOfServer(next.key)) {
+        this.onArrival(next.key);
+        continue;
+      }
+      this.underWay.add(next.key);
+      void this.fetchOne(next);
     }
   }
 
-  private async fetchOne(key: string, id: bigint): Promise<void> {
+  private async fetchOne(wanted: Wanted): Promise<void> {
+    const { key, image } = wanted;
     try {
-      const pixels = await this.fetch(id);
+      const pixels = await this.fetch(image);
       if (pixels) {
         this.put(key, pixels);
       } else {
@@ -114,7 +134,8 @@ export class PixelStore {
         this.onArrival(key);
       }
     } catch {
-      // The connection is gone, and says so elsewhere; whoever shows the image asks again.
+      // The connection is gone, and says so elsewhere: `retry` asks again.
+      this.failed.set(key, wanted);
     } finally {
       this.underWay.delete(key);
       this.fetchNext();

@@ -14,8 +14,8 @@ const ORIGINS: Record<Wall["origin"], string> = {
   labels: "from the scan's labels, without the wall's outermost pixels",
 };
 
-export function bullsEye(wall: Wall, palette: PaletteName, range: Range): HTMLElement {
-  const colors = colorsOf(palette, range);
+export function bullsEye(wall: Wall, palette: PaletteName, range: Range, isReversed: boolean): HTMLElement {
+  const colors = colorsOf(palette, range, isReversed);
   const decimals = decimalsOf(range);
   const known = new Map(wall.segments.map((segment) => [segment.number, segment]));
   const picture = svg("svg", { viewBox: "-112 -112 224 224", role: "img", class: "bulls-eye" });

@@ -90,7 +90,7 @@ function drawContours(context: CanvasRenderingContext2D, projection: Projection,
   const [first, last] = boundsOf(all.outer, plane);
   for (let y = first.y; y <= last.y; y++) {
     for (let x = first.x; x <= last.x; x++) {
-      const segment = segmentOfPoint(all, level, { x, y });
+      const segment = segmentOfPoint(all, level, { x, y }, plane.pixelMm);
       if (segment === 0) continue;
       const sum = sums.get(segment) ?? { x: 0, y: 0, n: 0 };
       sums.set(segment, { x: sum.x + x, y: sum.y + y, n: sum.n + 1 });

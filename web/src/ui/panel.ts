@@ -125,6 +125,21 @@ export class Panel {
     this.play.setAttribute("aria-label", isPlaying ? "pause (space)" : "play (space)");
   }
 
+  /** Gives the canvases' memory back while nobody sees them; they are drawn anew when somebody does. */
+  release(): void {
+    this.blank();
+    this.message.hidden = true;
+    this.isStale = true;
+  }
+
+  /** No other image stands under the name of one that cannot be shown. */
+  private blank(): void {
+    for (const canvas of [this.canvas, this.overlay]) [canvas.width, canvas.height] = [0, 0];
+    this.coloredAs = "";
+    this.bar.hide();
+    setText(this.readout, "");
+  }
+
   /** The panel goes. */
   close(): void {
     this.setPlaying(false);
@@ -133,7 +148,7 @@ export class Panel {
 
   values(): Values | undefined {
     const frame = this.frame;
-    return frame && this.host.pixels.get(frame.source.key, frame.source.image.id);
+    return frame && this.host.pixels.get(frame.source);
   }
 
   plane(): Plane | undefined {
@@ -142,14 +157,14 @@ export class Panel {
 
   /** The values of a frame, where they are there: else they are asked for. */
   planeOf({ source, channel, z }: Frame): Plane | undefined {
-    const values = this.host.pixels.get(source.key, source.image.id);
+    const values = this.host.pixels.get(source);
     return values && planeOf(source.image, values, channel, z);
   }
 
   /** Asks for frames that are not there yet, as many as a window is made of, so that they can be played. */
   fetchAhead(): void {
     if (!this.isVisible) return;
-    for (const { source } of this.content.frames.slice(0, MOST_FOR_WINDOW)) this.host.pixels.get(source.key, source.image.id);
+    for (const { source } of this.content.frames.slice(0, MOST_FOR_WINDOW)) this.host.pixels.get(source);
   }
 
   /** Pixels of an image have come: it is seen, or the window is made of it too. */
@@ -205,6 +220,7 @@ export class Panel {
       const isLost = this.host.pixels.isLost(frame.source.key);
       setText(this.message, isLost ? "The server does not have this image any more." : "loading …");
       this.message.hidden = plane !== undefined;
+      if (isLost) this.blank();
       return;
     }
     this.message.hidden = true;

@@ -68,6 +68,7 @@ export class Shared {
     this.drawing.line = undefined;
     this.drawing.contours = {};
     this.drawing.open = [];
+    this.drawing.preview = undefined;
     this.selected = undefined;
     this.drawn();
   }
