@@ -17,7 +17,7 @@ export interface PointerHost {
 /** Drags shorter than this are clicks. */
 const CLICK_PX = 4;
 
-/** One drag: what happens while it lasts, and at its end, of which there is one or the other. */
+/** One drag: what happens while it lasts, and then: it ends or is given up. */
 interface Drag {
   move(to: Point, dx: number, dy: number): void;
   end?(to: Point, isClick: boolean): void;
