@@ -214,6 +214,19 @@ fn after_a_restart_a_watcher_is_told_and_images_that_are_kept_are_there() {
     });
     assert_eq!(images, before);
     assert_eq!(sessions, [(1, 64, "cartesian_fft.toml".to_owned())]);
+    // One whose line broke before it had been told everything is told everything.
+    let request = proto::WatchRequest {
+        epoch: again.epoch.clone(),
+        after_sequence: 0,
+        inline_pixels_up_to_bytes: 1 << 20,
+        ..proto::WatchRequest::default()
+    };
+    let mut broken_off = Watcher::ask(&server, request);
+    match broken_off.next() {
+        Some(Event::Reset(reset)) => assert_eq!(reset.reason(), proto::reset::Reason::New),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(broken_off.images_until(is_caught_up), before);
     // New ones get numbers of their own.
     reconstruct(&server, "cartesian_fft", &small_scan(1));
     let new = again.images_until(|event| matches!(event, Event::Image(_)));

@@ -351,6 +351,35 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     assert.equal(await readoutAt(page, "T1", 62, 46, SIZE), "1200 ms  at 62, 46");
   });
 
+  test("numbers of images begin anew with a server: an old image is not fetched from a new one", async () => {
+    const tiny = (session, i) => ({ id: i + 1, session, series: 1, index: i + 1, counters: { repetition: i }, kind: ImageKind.PICTURE, role: "Image", title: "images", shape: [1, 1, 2, 2] });
+    server.session({ ...scan.beginning(41), ...ended(41) });
+    // The first 116 of 180 do not come by themselves, and those beyond the 24th are not fetched ahead.
+    for (let i = 0; i < 180; i++) server.image(tiny(41n, i), [1, 2, 3, i]);
+    await opened();
+    await until(page, () => document.querySelector(".panel .picture-message")?.hidden === true);
+    const port = Number(new URL(server.url).port);
+    await server.stop();
+    server = await new PretendServer().start(port);
+    server.epoch = "second";
+    server.session({ ...scan.beginning(7), ...ended(7) });
+    for (let i = 0; i < 180; i++) server.image(tiny(7n, i), [9, 9, 9, 9]);
+    await until(page, () => document.querySelectorAll(".scan").length === 2);
+    const old = '.scan[data-session="41"]';
+    if ((await page.$eval(`${old} .scan-head`, (head) => head.getAttribute("aria-expanded"))) === "false") await page.click(`${old} .scan-head`);
+    await page.$eval(`${old} input[type=range]`, (slider) => {
+      slider.value = "60";
+      slider.dispatchEvent(new Event("input"));
+    });
+    await until(page, (selector) => document.querySelector(selector)?.textContent.includes("does not have this image"), `${old} .picture-message`);
+    await page.$eval(`${old} input[type=range]`, (slider) => {
+      slider.value = "179";
+      slider.dispatchEvent(new Event("input"));
+    });
+    // What came in time is there still.
+    await until(page, (selector) => document.querySelector(selector)?.hidden === true, `${old} .picture-message`);
+  });
+
   test("images that outlived their session are shown", async () => {
     server.image({ id: 5, session: 9n, series: 1, index: 1, counters: {}, kind: ImageKind.PICTURE, role: "Image", title: "images", shape: [1, 1, 2, 2] }, [1, 2, 3, 4]);
     await opened();
@@ -456,6 +485,24 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     await isThere(page, 'tr[data-region="A"]');
     assert.equal((await page.$$('.scan[data-session="41"] .panel')).length, 5);
     await until(page, (selector) => /\/7/.test(document.querySelector(`${selector} .frame-text`).textContent), panel("Uncorrected"));
+  });
+
+  test("scans of before a restart outlast a long absence", async () => {
+    await opened();
+    await scanned();
+    await server.restart();
+    server.session(scan.beginning(42));
+    scan.maps(server, 42n, 1);
+    await isThere(page, panel("T1", 42));
+    server.forgetEvents();
+    server.session(scan.beginning(43));
+    server.forgetEvents();
+    server.breakConnections();
+    await isThere(page, '.scan[data-session="43"]');
+    await isLive(page);
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 200)));
+    assert.deepEqual(await page.$$eval(".scan .scan-state", (states) => states.filter(({ textContent }) => textContent === "before the restart").length), 1);
+    assert.equal((await page.$$('.scan[data-session="41"] .panel')).length, 5);
   });
 
   test("a scan that is closed holds no canvases, and has them again when it is opened", async () => {

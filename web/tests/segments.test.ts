@@ -181,3 +181,22 @@ test("labels give the segments that contours of the same wall give", () => {
   const other = { ...plane, width: 80, height: 100 };
   assert.equal(meansOnLabels(labels(offset(-30, 0)), numbers, other, front, "mid", about), undefined, "of another matrix");
 });
+
+test("a wall of several slices has the mean and the spread of all of them", () => {
+  const slice = (first: number, mean: number, sd: number, n: number) =>
+    JSON.stringify({ quantity: "T1", unit: "ms", segments: [{ segment: first, mean, sd, n }], whole: { mean, sd, n } });
+  // 1, 3 and 5, 7, 9: together 5 ± sqrt(10).
+  const walls = [slice(1, 2, Math.SQRT2, 2), slice(7, 7, 2, 3)].flatMap((text) => wallOfReport(text) ?? []);
+  const whole = joined(walls)?.whole;
+  assert.equal(whole?.n, 5);
+  assert.ok(Math.abs(whole.mean - 5) < 1e-12 && Math.abs(whole.sd - Math.sqrt(10)) < 1e-12, JSON.stringify(whole));
+});
+
+test("what lies between two segments in pixels lies in one of them in millimetres", () => {
+  // Pixels twice as tall as wide: 40° above the horizontal in the patient is 22.8° in pixels.
+  const drawn = { ...contours(), outer: { kind: "ellipse" as const, center: CENTER, radii: [20, 10] as const }, inner: { kind: "ellipse" as const, center: CENTER, radii: [10, 5] as const } };
+  const at = (deg: number) => offset(15 * Math.cos((deg * Math.PI) / 180), (-15 * Math.sin((deg * Math.PI) / 180)) / 2);
+  const flat = { ...drawn, anteriorInsertion: offset(-10, -8.66), inferiorInsertion: offset(-10, 8.66) };
+  assert.equal(segmentOfPoint(flat, "mid", at(70), [1, 2]), 7, "anterior");
+  assert.equal(segmentOfPoint(flat, "mid", at(50), [1, 2]), 12, "anterolateral");
+});

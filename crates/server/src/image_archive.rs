@@ -10,7 +10,7 @@ use ismrmrd::wire::{self, Decoder, Limits};
 use prost::Message;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
-use crate::live::{ImageStore, StoredImage};
+use crate::live::{ImageStore, StoredImage, is_personal};
 use crate::noise_archive::ArchiveError;
 use crate::{private_database, proto};
 
@@ -55,10 +55,12 @@ impl ImageArchive {
     pub fn open(
         path: &Path,
         images: &mut ImageStore,
+        hides_patients: bool,
     ) -> Result<(Self, Vec<EndedSession>), ArchiveError> {
         let fail = |reason: String| ArchiveError { path: path.to_owned(), reason };
         let database = private_database::open(path)?;
-        let forgotten = load(&database, images).map_err(|error| fail(error.to_string()))?;
+        let forgotten =
+            load(&database, images, hides_patients).map_err(|error| fail(error.to_string()))?;
         let sessions = load_sessions(&database).map_err(|error| fail(error.to_string()))?;
         let (changes, receiver) = mpsc::sync_channel(WAITING_CHANGES);
         let writer = thread::Builder::new()
@@ -106,7 +108,11 @@ impl Drop for ImageArchive {
 
 /// Reads the file into memory. Returns the numbers of those that find no room or are not
 /// understood.
-fn load(database: &Database, images: &mut ImageStore) -> Result<Vec<u64>, redb::Error> {
+fn load(
+    database: &Database,
+    images: &mut ImageStore,
+    hides_patients: bool,
+) -> Result<Vec<u64>, redb::Error> {
     // A new file has no table until somebody writes to it.
     let transaction = database.begin_write()?;
     transaction.open_table(TABLE)?;
@@ -116,7 +122,13 @@ fn load(database: &Database, images: &mut ImageStore) -> Result<Vec<u64>, redb::
     for entry in table.iter()? {
         let (id, bytes) = entry?;
         match from_bytes(bytes.value()) {
-            Ok(image) => forgotten.extend(images.keep(Arc::new(image))),
+            Ok(mut image) => {
+                if hides_patients {
+                    // It may have been kept when they were told.
+                    image.facts.meta.retain(|entry| !is_personal(&entry.key));
+                }
+                forgotten.extend(images.keep(Arc::new(image)));
+            }
             Err(reason) => {
                 tracing::warn!("image {} is left out: {reason}", id.value());
                 forgotten.push(id.value());
@@ -243,7 +255,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deeper/images.redb");
         let mut store = ImageStore::new(StoreLimits::default());
-        let (archive, sessions) = ImageArchive::open(&path, &mut store).expect("new");
+        let (archive, sessions) = ImageArchive::open(&path, &mut store, true).expect("new");
         assert!(sessions.is_empty());
         let ended = |id| EndedSession {
             session: proto::Session { id, ..Default::default() },
@@ -256,7 +268,7 @@ mod tests {
         archive.keep(&image(4), vec![1, 2]);
         drop(archive);
         let mut store = ImageStore::new(StoreLimits::default());
-        let (archive, sessions) = ImageArchive::open(&path, &mut store).expect("it is there");
+        let (archive, sessions) = ImageArchive::open(&path, &mut store, true).expect("it is there");
         assert_eq!(sessions, (3..=MAX_SESSIONS + 2).map(ended).collect::<Vec<_>>());
         let found: Vec<_> = store.iter().map(|image| image.facts.clone()).collect();
         assert_eq!(found, [image(3).facts.clone(), image(4).facts.clone()]);
@@ -266,10 +278,31 @@ mod tests {
         drop(archive);
         // A smaller memory forgets the oldest for good.
         let limits = StoreLimits { max_images: 1, ..StoreLimits::default() };
-        drop(ImageArchive::open(&path, &mut ImageStore::new(limits)).expect("it is there"));
+        drop(ImageArchive::open(&path, &mut ImageStore::new(limits), true).expect("it is there"));
         let mut store = ImageStore::new(StoreLimits::default());
-        ImageArchive::open(&path, &mut store).expect("it is there");
+        ImageArchive::open(&path, &mut store, true).expect("it is there");
         assert_eq!(store.iter().map(|image| image.facts.id).collect::<Vec<_>>(), [4]);
+    }
+
+    #[test]
+    fn names_that_were_kept_are_not_told_where_they_are_hidden() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("images.redb");
+        let entry = |key: &str| proto::MetaEntry { key: key.to_owned(), values: vec![] };
+        let mut kept = image(1).facts.clone();
+        kept.meta = vec![entry("PatientName"), entry("ImageComments")];
+        let kept = Arc::new(StoredImage::new(kept, image(1).image.clone()));
+        let new = &mut ImageStore::new(StoreLimits::default());
+        let (archive, _) = ImageArchive::open(&path, new, false).expect("new");
+        archive.keep(&kept, Vec::new());
+        drop(archive);
+        let told = |hides_patients| {
+            let mut store = ImageStore::new(StoreLimits::default());
+            drop(ImageArchive::open(&path, &mut store, hides_patients).expect("it is there"));
+            store.get(1).expect("kept").facts.meta.clone()
+        };
+        assert_eq!(told(true), [entry("ImageComments")]);
+        assert_eq!(told(false), kept.facts.meta);
     }
 
     #[test]

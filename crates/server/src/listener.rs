@@ -139,7 +139,12 @@ impl Server {
         });
         let noise = Noise::open(&settings.noise);
         let live = Live::new(&settings.live);
-        let next_session = AtomicU64::new(live.last_session() + 1);
+        // Replays have a number and no journal, and their images may be kept.
+        let last_session = live.last_session();
+        if let Some(journal) = &journal {
+            journal.go_on_after(last_session);
+        }
+        let next_session = AtomicU64::new(last_session + 1);
         let shared = Shared {
             settings,
             chains,

@@ -83,6 +83,9 @@ class Client:
             ("grpc.initial_reconnect_backoff_ms", 200),
             ("grpc.max_reconnect_backoff_ms", 2000),
             ("grpc.enable_http_proxy", 0),
+            # A line that is dead without a word is noticed.
+            ("grpc.keepalive_time_ms", 20_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
         ]
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         if certificates is None:
@@ -233,6 +236,8 @@ class Client:
                     raise
             else:
                 lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > patience_s:
+                    raise ConnectionError("the server ends each connection at once")
             time.sleep(0.2)
 
     def _with_values(self, new: live_pb2.NewImage) -> ImageWithValues | None:

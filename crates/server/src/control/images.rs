@@ -8,6 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::export::{Content, Export, FORMATS};
+use super::watch::send;
 use super::{Context, refusal};
 use crate::live::{StoredImage, protocol};
 use crate::proto::image_service_server::ImageService;
@@ -16,6 +17,8 @@ use crate::proto::{
     ListImagesRequest, ListImagesResponse,
 };
 
+/// Files that may be made at once.
+pub(super) const MAX_EXPORTS: usize = 8;
 /// Images of one file.
 const MAX_EXPORTED: usize = 4096;
 /// Pieces of a file that may wait to be taken.
@@ -80,6 +83,10 @@ impl ImageService for Images {
             let remedy = format!("name 1 to {MAX_EXPORTED}");
             return Err(refusal(Code::InvalidArgument, &what, &remedy));
         }
+        let place = self.0.exports.clone().try_acquire_owned().map_err(|_| {
+            let what = format!("{MAX_EXPORTS} files are being made already");
+            refusal(Code::ResourceExhausted, &what, "ask again when one of them is done")
+        })?;
         // They are held: images that come meanwhile cannot make them go.
         let images = request.ids.iter().map(|id| self.image(*id)).collect::<Result<Vec<_>, _>>()?;
         let session = images[0].facts.session;
@@ -106,14 +113,16 @@ impl ImageService for Images {
         let Export { name, media_type, pieces } = Export::new(request.format(), content);
         let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_PIECES);
         // Making them takes time, and a disk.
+        let (runtime, stall) = (tokio::runtime::Handle::current(), self.0.stall);
         tokio::task::spawn_blocking(move || {
+            let _place = place;
             let mut named = Some((name, media_type));
             for piece in pieces {
                 let (file_name, media_type) = named.take().unwrap_or_default();
                 let media_type = media_type.to_owned();
                 let piece = piece.map(|data| ExportImagesResponse { media_type, file_name, data });
-                if sender.blocking_send(piece).is_err() {
-                    // Whoever wanted it is gone.
+                // Whoever wanted it is gone, or takes nothing and holds images in memory.
+                if !runtime.block_on(send(&sender, piece, stall)) {
                     return;
                 }
             }

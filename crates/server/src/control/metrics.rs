@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
 use pipeline::CALL_BOUNDS_S;
 
@@ -18,8 +18,16 @@ const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// `/metrics`.
 pub(super) fn router(context: &Arc<Context>, limits: ControlLimits) -> Router {
     let context = Arc::clone(context);
-    let metrics =
-        move || std::future::ready(([(header::CONTENT_TYPE, MEDIA_TYPE)], text(&context, limits)));
+    let metrics = move || {
+        let context = Arc::clone(&context);
+        async move {
+            // The journal's folder is looked at, which may be a slow disk.
+            let text = tokio::task::spawn_blocking(move || text(&context, limits)).await;
+            // A panic in it has been printed by the panic hook already.
+            text.map(|text| ([(header::CONTENT_TYPE, MEDIA_TYPE)], text))
+                .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    };
     Router::new().route("/metrics", get(metrics))
 }
 

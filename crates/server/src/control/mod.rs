@@ -166,6 +166,7 @@ pub(crate) struct Context {
     pub scanner_address: SocketAddr,
     pub watchers: watch::Watchers,
     pub replays_at_once: Arc<tokio::sync::Semaphore>,
+    pub exports: Arc<tokio::sync::Semaphore>,
     pub stall: Duration,
 }
 
@@ -209,6 +210,7 @@ impl ControlPlane {
             scanner_address: server.local_addr().map_err(listen)?,
             watchers: watch::Watchers::new(settings.limits.max_watchers),
             replays_at_once: replays::places(),
+            exports: Arc::new(tokio::sync::Semaphore::new(images::MAX_EXPORTS)),
             stall: settings.limits.stall,
             shared,
             sources,

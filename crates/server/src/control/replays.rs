@@ -153,7 +153,7 @@ impl ReplayService for ReplayServer {
             let played = context.sources.replayer.play(wanted, &mut connected);
             drop(place);
             if let Err(reason) = played {
-                tracing::warn!("replay of {what}: {reason}");
+                tracing::warn!("replay of {what:?}: {reason}");
                 if let Some(announce) = announce.take() {
                     let _ = announce.send(Err(reason));
                 }

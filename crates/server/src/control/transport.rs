@@ -2,9 +2,11 @@
 //! once and no more.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -95,11 +97,25 @@ async fn answer(
     app: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&has_asked);
+    let app = app.layer(axum::middleware::map_request(move |request: Request| {
+        asked.store(true, Ordering::Relaxed);
+        std::future::ready(request)
+    }));
     let service = TowerToHyperService::new(app);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
+    // Until it is known whether a client speaks HTTP/1.1 or HTTP/2, nothing else has a limit.
+    let is_silent = async {
+        tokio::time::sleep(OPENING).await;
+        if has_asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = is_silent => return,
         () = told_to_stop(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
             connection.await

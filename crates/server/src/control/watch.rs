@@ -110,7 +110,9 @@ impl Watcher {
         let (mut at, mut reason) = if epoch.is_empty() {
             (None, Reason::New)
         } else if *epoch == self.live.epoch {
-            (Some(*after_sequence), Reason::Lagged)
+            // 0: the line broke before everything had been told.
+            let at = Some(*after_sequence).filter(|at| *at > 0);
+            (at, if at.is_some() { Reason::Lagged } else { Reason::New })
         } else {
             (None, Reason::Restarted)
         };
@@ -154,12 +156,14 @@ impl Watcher {
             Missed::Everything { sequence, sessions, images } => {
                 let reset = proto::Reset { reason: reason.into() };
                 self.tell(0, None, Told::Reset(reset)).await.then_some(())?;
-                for record in sessions {
-                    let session = record.describe(self.live.hides_patients);
+                for session in sessions {
                     self.tell(0, None, Told::Session(session)).await.then_some(())?;
                 }
                 let n_bare = images.len().saturating_sub(INLINE_AT_FIRST);
-                for (n, image) in images.into_iter().enumerate() {
+                for (n, id) in images.into_iter().enumerate() {
+                    // Looked up when its turn comes: a slow watcher keeps none of them in memory.
+                    // That one has gone meanwhile is among the events that follow.
+                    let Some(image) = self.live.image(id) else { continue };
                     let told = self.image(&image, n >= n_bare);
                     self.tell(0, None, told).await.then_some(())?;
                 }

@@ -49,6 +49,11 @@ impl JournalStore {
         Ok(store)
     }
 
+    /// Numbers of new sessions are larger than this one too.
+    pub fn go_on_after(&self, session: u64) {
+        self.next_session.fetch_max(session.saturating_add(1), Ordering::Relaxed);
+    }
+
     /// A number for a new session, larger than all in the folder.
     pub fn next_session(&self) -> u64 {
         self.next_session.fetch_add(1, Ordering::Relaxed)
@@ -239,6 +244,11 @@ mod tests {
         let left: Vec<_> = first.list().expect("listed").iter().map(|e| e.session).collect();
         assert_eq!(left, [2, 3], "a file has three blocks of 4096 bytes: two are below 30000");
         assert_eq!(store(folder.path(), 30_000).next_session(), 4);
+        // Sessions without a journal had numbers too.
+        let later = store(folder.path(), 30_000);
+        later.go_on_after(9);
+        later.go_on_after(2);
+        assert_eq!(later.next_session(), 10);
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
 //! What happened, in order, as far back as is kept.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
-/// Events that are kept: minutes of twenty busy sessions.
+/// Events that are kept.
 const MAX_EVENTS: usize = 8192;
 
 /// What happened; how it is now is looked up when it is told.
@@ -24,29 +24,35 @@ pub(crate) struct Logged {
     pub what: Happening,
 }
 
-/// The newest events.
+/// The newest events; of each session only the newest one, which says all.
 #[derive(Debug, Default)]
 pub(crate) struct EventLog {
-    events: VecDeque<Logged>,
+    /// By number.
+    events: BTreeMap<u64, Logged>,
     last: u64,
-    /// Newest event of each session: of several only that one is told, which says all.
-    newest: HashMap<u64, u64>,
+    /// The newest event that had to go although nothing came in its place.
+    last_gone: u64,
+    /// Number of each session's event.
+    of_session: HashMap<u64, u64>,
 }
 
 impl EventLog {
     /// Adds an event; gives its number.
     pub fn push(&mut self, unix_ms: f64, what: Happening) -> u64 {
         self.last += 1;
-        if let Happening::Session(id) = what {
-            self.newest.insert(id, self.last);
-        }
-        self.events.push_back(Logged { sequence: self.last, unix_ms, what });
-        if self.events.len() > MAX_EVENTS
-            && let Some(oldest) = self.events.pop_front()
-            && let Happening::Session(id) = oldest.what
-            && self.newest.get(&id) == Some(&oldest.sequence)
+        if let Happening::Session(id) = what
+            && let Some(before) = self.of_session.insert(id, self.last)
         {
-            self.newest.remove(&id);
+            self.events.remove(&before);
+        }
+        self.events.insert(self.last, Logged { sequence: self.last, unix_ms, what });
+        if self.events.len() > MAX_EVENTS
+            && let Some((sequence, oldest)) = self.events.pop_first()
+        {
+            self.last_gone = sequence;
+            if let Happening::Session(id) = oldest.what {
+                self.of_session.remove(&id);
+            }
         }
         self.last
     }
@@ -59,16 +65,8 @@ impl EventLog {
     /// Events after this number, each session once; [`None`] where some of them are not kept any
     /// more, or where the number is none of this log's.
     pub fn after(&self, sequence: u64) -> Option<impl Iterator<Item = &Logged>> {
-        let first_kept = self.events.front().map_or(self.last + 1, |event| event.sequence);
-        if sequence > self.last || sequence + 1 < first_kept {
-            return None;
-        }
-        let skip = usize::try_from(sequence + 1 - first_kept).unwrap_or(usize::MAX);
-        let is_newest = |event: &&Logged| match event.what {
-            Happening::Session(id) => self.newest.get(&id) == Some(&event.sequence),
-            _ => true,
-        };
-        Some(self.events.iter().skip(skip).filter(is_newest))
+        let is_known = (self.last_gone..=self.last).contains(&sequence);
+        is_known.then(|| self.events.range(sequence + 1..).map(|(_, event)| event))
     }
 }
 
@@ -103,5 +101,15 @@ mod tests {
         }
         assert_eq!(sequences(&log, 2), None);
         assert_eq!(sequences(&log, 3).map(|events| events.len()), Some(MAX_EVENTS));
+    }
+
+    #[test]
+    fn sessions_that_go_on_for_long_push_no_image_out() {
+        let mut log = EventLog::default();
+        let image = log.push(0.0, Happening::Image(1));
+        for n in 0..3 * MAX_EVENTS as u64 {
+            log.push(0.0, Happening::Session(n % 20));
+        }
+        assert_eq!(sequences(&log, 0).map(|events| (events.len(), events[0])), Some((21, image)));
     }
 }

@@ -187,8 +187,9 @@ fn look_at(
 pub(super) fn open_archive(
     path: &Path,
     images: &mut ImageStore,
+    hides_patients: bool,
 ) -> Option<(ImageArchive, Vec<EndedSession>)> {
-    match ImageArchive::open(path, images) {
+    match ImageArchive::open(path, images, hides_patients) {
         Ok(opened) => Some(opened),
         Err(error) => {
             tracing::error!("images are kept until the server ends only: {error}");

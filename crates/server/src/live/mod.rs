@@ -89,9 +89,10 @@ pub(crate) enum Missed {
     Everything {
         /// Everything up to this one is in it.
         sequence: u64,
-        sessions: Vec<Arc<SessionRecord>>,
-        /// The oldest first.
-        images: Vec<Arc<StoredImage>>,
+        /// As they are at this sequence.
+        sessions: Vec<proto::Session>,
+        /// Their numbers, the oldest first.
+        images: Vec<u64>,
     },
     /// What happened since.
     Events {
@@ -116,7 +117,8 @@ impl Live {
         let limits = settings.images.unwrap_or(StoreLimits { max_bytes: 0, max_images: 0 });
         let mut images = ImageStore::new(limits);
         let archive = settings.archive.as_deref().filter(|_| settings.images.is_some());
-        let opened = archive.and_then(|path| incoming::open_archive(path, &mut images));
+        let opened = archive
+            .and_then(|path| incoming::open_archive(path, &mut images, settings.hides_patients));
         let keeps_on_disk = opened.is_some();
         let (archive, ended) = opened.unzip();
         let known = |ended| {
@@ -264,13 +266,13 @@ impl Live {
                     .sessions
                     .values()
                     .filter(|known| is_wanted(known.record.id))
-                    .map(|known| Arc::clone(&known.record))
+                    .map(|known| known.record.describe(self.hides_patients))
                     .collect(),
                 images: state
                     .images
                     .iter()
                     .filter(|image| is_wanted(image.facts.session))
-                    .cloned()
+                    .map(|image| image.facts.id)
                     .collect(),
             };
         };

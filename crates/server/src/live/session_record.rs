@@ -174,6 +174,15 @@ impl SessionRecord {
         details.queues.clear();
     }
 
+    /// Whether it has ended, and not well.
+    pub fn has_failed(&self) -> bool {
+        let details = self.details();
+        match &details.ended_before {
+            Some(session) => session.state() == SessionState::Failed,
+            None => details.ended_us != 0 && details.state == SessionState::Failed,
+        }
+    }
+
     pub fn has_ended(&self) -> bool {
         self.details().ended_us != 0
     }
@@ -317,13 +326,16 @@ impl SessionRecord {
             longest_ms: ms_of(gadget.longest),
         };
         if let Some(session) = &details.ended_before {
-            let patient = session.patient.clone().filter(|_| !hides_patients);
-            return proto::Session { patient, ..(**session).clone() };
+            let mut session = (**session).clone();
+            if hides_patients {
+                session.patient = None;
+                session.protocol.iter_mut().for_each(hide_patient);
+            }
+            return session;
         }
         let mut protocol = details.protocol.clone();
-        if let (true, Some(protocol)) = (hides_patients, &mut protocol) {
-            // Some scanners make it of the patient's number.
-            protocol.measurement_id.clear();
+        if hides_patients {
+            protocol.iter_mut().for_each(hide_patient);
         }
         proto::Session {
             id: self.id,
@@ -352,6 +364,11 @@ impl SessionRecord {
             queues,
         }
     }
+}
+
+fn hide_patient(protocol: &mut proto::Protocol) {
+    // Some scanners make it of the patient's number.
+    protocol.measurement_id.clear();
 }
 
 fn ms_of(duration: Duration) -> f64 {

@@ -28,7 +28,7 @@ fn wait_for_images(live: &Live, n: usize) {
 
 fn ids(missed: &Missed) -> Vec<u64> {
     match missed {
-        Missed::Everything { images, .. } => images.iter().map(|image| image.facts.id).collect(),
+        Missed::Everything { images, .. } => images.clone(),
         Missed::Events { events, .. } => events
             .iter()
             .filter_map(|(_, _, event)| match event {

@@ -40,7 +40,7 @@ impl Totals {
         let [n_readouts, n_bytes_in, n_images, n_bytes_out] = record.totals();
         let [n_warnings, n_errors] = record.n_notices();
         self.n_sessions += 1;
-        self.n_failed += u64::from(record.has_ended() && n_errors > 0);
+        self.n_failed += u64::from(record.has_failed());
         self.n_readouts += n_readouts;
         self.n_bytes_in += n_bytes_in;
         self.n_images += n_images;

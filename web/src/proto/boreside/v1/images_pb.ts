@@ -564,7 +564,7 @@ export const ProvenanceSchema: GenMessage<Provenance> = /*@__PURE__*/
  */
 export type Geometry = Message<"boreside.v1.Geometry"> & {
   /**
-   * Centre of the image, [x, y, z].
+   * Centre of pixel [nx / 2, ny / 2, nz / 2] (whole numbers): MRD's position, [x, y, z].
    *
    * @generated from field: repeated float position_mm = 1;
    */

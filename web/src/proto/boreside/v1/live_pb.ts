@@ -30,7 +30,8 @@ export type WatchRequest = Message<"boreside.v1.WatchRequest"> & {
   epoch: string;
 
   /**
-   * Sequence of the last event that arrived; 0 for a new watcher.
+   * Sequence of the last event that arrived; 0 for a new watcher, and for one whose stream broke
+   * before CaughtUp: it gets everything anew.
    *
    * @generated from field: uint64 after_sequence = 2;
    */
