@@ -49,6 +49,30 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     return last;
   }
 
+  /** Pictures of a scan, one after the other. */
+  function series(session, n) {
+    for (let i = 0; i < n; i++) {
+      const about = { id: i + 1, session, series: 1, index: i + 1, counters: { repetition: i } };
+      server.image({ ...about, kind: ImageKind.PICTURE, role: "Image", title: "images", shape: [1, 1, 2, 2] }, [1, 2, 3, i]);
+    }
+  }
+
+  /** Goes to a frame, from 1, as a reader does with the slider. */
+  const goToFrame = (frame, session) =>
+    page.$eval(
+      `${panel("Image", session)} input[type=range]`,
+      (slider, frame) => {
+        slider.value = String(frame - 1);
+        slider.dispatchEvent(new Event("input"));
+      },
+      frame,
+    );
+
+  const saysGone = (selector) => {
+    const message = document.querySelector(`${selector} .picture-message`);
+    return !message.hidden && message.textContent === "The server does not have this image any more.";
+  };
+
   async function drag(from, to) {
     await page.mouse.move(from.x, from.y);
     await page.mouse.down();
@@ -241,7 +265,7 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
     await page.keyboard.press(" ");
   });
 
-  test("all can be done with keys, and ? says which", async () => {
+  test("all but drawing can be done with keys, and ? says which", async () => {
     await opened();
     await scanned();
     await page.focus(panel("T1"));
@@ -384,20 +408,161 @@ describe("the page alone", { skip: chromium() ? false : "skipped: install chromi
 
   test("pixels that did not come with their image are fetched when they are seen, and what is gone is said to be", async () => {
     server.session({ ...scan.beginning(41), ...ended(41) });
-    for (let i = 0; i < 80; i++) {
-      const shape = [1, 1, 2, 2];
-      server.image({ id: i + 1, session: 41n, series: 1, index: i + 1, counters: { repetition: i }, kind: ImageKind.PICTURE, role: "Image", title: "images", shape }, [1, 2, 3, i]);
-    }
+    series(41n, 100);
     await opened();
-    // Those of the newest 64 came with the list; the first 16 did not, and all of them are of the
-    // 24 that the window is made of.
+    // Those of the newest 64 came with the list; of the first 36 the 24 are fetched that the window
+    // is made of.
     await until(page, () => document.querySelector(".panel .picture-message")?.hidden === true);
     const fetched = () => new Promise((resolve) => setTimeout(resolve, 20)).then(() => server.nFetched);
-    while ((await fetched()) < 16);
+    while ((await fetched()) < 24);
     await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))));
-    assert.equal(server.nFetched, 16);
-    server.remove([80]);
-    await until(page, (selector) => document.querySelector(`${selector} .frame-text`).textContent.startsWith("1/79"), ".panel");
+    assert.equal(server.nFetched, 24);
+    server.forget({ images: [30] });
+    await goToFrame(30);
+    await until(page, saysGone, panel("Image"));
+    server.swap(31, { session: 99n });
+    await goToFrame(31);
+    await until(page, saysGone, panel("Image"));
+    assert.equal(server.nFetched, 26, "another image of the same number was fetched, and is not shown");
+    server.remove([100]);
+    await until(page, (selector) => document.querySelector(`${selector} .frame-text`).textContent.startsWith("31/99"), panel("Image"));
+  });
+
+  test("an image of before a restart is never another one of the same number", async () => {
+    server.session({ ...scan.beginning(41), ...ended(41) });
+    series(41n, 100);
+    await opened();
+    while (server.nFetched < 24) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(page, () => document.querySelector(".panel .picture-message")?.hidden === true);
+    await server.restart();
+    server.session(scan.beginning(42));
+    series(42n, 30);
+    await isThere(page, panel("Image", 42));
+    await until(page, () => document.querySelector('.scan[data-session="41"] .scan-state')?.textContent === "before the restart");
+    const nBefore = server.nFetched;
+    await goToFrame(30, 41);
+    await until(page, saysGone, panel("Image", 41));
+    assert.equal(await textOf(page, `${panel("Image", 41)} .readout`), "");
+    await goToFrame(2, 41);
+    await until(page, (selector) => document.querySelector(`${selector} .picture-message`).hidden, panel("Image", 41));
+
+    // Files: what the page has, and none of the server's.
+    const save = (name) => page.evaluate((name) => [...document.querySelectorAll(".details button")].find((button) => button.textContent === name).click(), name);
+    await page.click(`${panel("Image", 41)} header`);
+    await isThere(page, '.scan[data-session="41"] .panel.active');
+    await until(page, () => document.querySelector(".details")?.textContent.includes("image 2"));
+    await save("MRD stream");
+    await until(page, () => /could not be saved: this scan is from before the restart/.test(document.querySelector(".banner").textContent));
+    await save("NIfTI");
+    await until(page, () => /^88 of 100 frames are in the NIfTI file: the server does not have the others/.test(document.querySelector(".banner").textContent));
+    assert.equal(server.nFetched, nBefore, "nothing was fetched for it");
+    assert.equal(server.nExported, 0);
+  });
+
+  test("after a long absence the scans stay with what is drawn on them, and what the server has no more goes", async () => {
+    await opened();
+    await scanned();
+    server.session({ ...scan.beginning(42), ...ended(42) });
+    scan.maps(server, 42n, 60);
+    await isThere(page, panel("T1", 42));
+    await page.focus(panel("T1", 41));
+    await page.keyboard.press("e");
+    const role = panel("T1", 41);
+    const box = await page.$eval(`${role} .picture`, (element) => {
+      element.scrollIntoView({ block: "center" });
+      const { left, top, width, height } = element.getBoundingClientRect();
+      return { x: left + width / 2, y: top + height / 2 };
+    });
+    await drag({ x: box.x - 20, y: box.y - 20 }, { x: box.x + 20, y: box.y + 20 });
+    await isThere(page, 'tr[data-region="A"]');
+    server.forget({ sessions: [42], images: [1] });
+    server.forgetEvents();
+    server.breakConnections();
+    await until(page, () => document.querySelector(".banner")?.textContent.includes("Connected again"));
+    await until(page, () => document.querySelectorAll(".scan").length === 1);
+    assert.match(await textOf(page, ".banner"), /away for longer than the server remembers/);
+    assert.doesNotMatch(await textOf(page, ".banner"), /Nothing was missed/);
+    await isThere(page, 'tr[data-region="A"]');
+    assert.equal((await page.$$('.scan[data-session="41"] .panel')).length, 5);
+    await until(page, (selector) => /\/7/.test(document.querySelector(`${selector} .frame-text`).textContent), panel("Uncorrected"));
+  });
+
+  test("scans of before a restart outlast a long absence", async () => {
+    await opened();
+    await scanned();
+    await server.restart();
+    server.session(scan.beginning(42));
+    scan.maps(server, 42n, 1);
+    await isThere(page, panel("T1", 42));
+    server.forgetEvents();
+    server.session(scan.beginning(43));
+    server.forgetEvents();
+    server.breakConnections();
+    await isThere(page, '.scan[data-session="43"]');
+    await isLive(page);
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 200)));
+    assert.deepEqual(await page.$$eval(".scan .scan-state", (states) => states.filter(({ textContent }) => textContent === "before the restart").length), 1);
+    assert.equal((await page.$$('.scan[data-session="41"] .panel')).length, 5);
+  });
+
+  test("a scan that is closed holds no canvases, and has them again when it is opened", async () => {
+    await opened();
+    await scanned();
+    await colorAt(page, "T1", 62, 46, SIZE);
+    const before = await colorAt(page, "T1", 62, 46, SIZE);
+    const held = () => page.$$eval(".scan canvas", (canvases) => canvases.reduce((sum, { width, height }) => sum + width * height, 0));
+    assert.ok((await held()) > 0);
+    await page.click(".scan-head");
+    assert.equal(await held(), 0);
+    // What comes of it meanwhile does not bring them back.
+    scan.maps(server, 41n, 60);
+    server.session({ id: 41, nBytesOut: 1n });
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 200)));
+    assert.equal(await held(), 0);
+    await page.click(".scan-head");
+    await until(page, (selector) => document.querySelector(`${selector} canvas.pixels`).width > 0, panel("T1"));
+    assert.deepEqual(await colorAt(page, "T1", 62, 46, SIZE), before);
+    assert.equal((await colorBar(page, "T1")).ticks[0].value, 750);
+  });
+
+  test("a page that the server refuses says why, and asks for no token", async () => {
+    server.refusal = "this name does not stand for this machine";
+    page = await open(browser, server.url);
+    await until(page, () => /refuses this page since .*: this name does not stand for this machine/.test(document.querySelector(".banner")?.textContent));
+    assert.equal(await page.$(".banner form"), null);
+    server.refusal = undefined;
+    await isLive(page);
+  });
+
+  test("an ellipse that is given up leaves nothing", async () => {
+    await opened();
+    await scanned();
+    await page.keyboard.press("e");
+    const drawn = () => page.evaluate((selector) => new Promise((resolve) => requestAnimationFrame(() => setTimeout(() => resolve(document.querySelector(`${selector} .overlay`).toDataURL())))), panel("T1"));
+    const from = await at(36, 43);
+    await page.mouse.move(5, 5);
+    const before = await drawn();
+    await page.mouse.move(from.x, from.y);
+    await page.mouse.down();
+    await page.mouse.move(from.x + 60, from.y + 40);
+    assert.notEqual(await drawn(), before);
+    await page.$eval(`${panel("T1")} .picture`, (picture) => {
+      picture.dispatchEvent(new PointerEvent("pointercancel", { pointerId: 1 }));
+      picture.releasePointerCapture(1);
+    });
+    await page.mouse.move(5, 5);
+    await page.mouse.up();
+    assert.equal(await drawn(), before);
+    assert.equal(await page.$("tr[data-region]"), null);
+  });
+
+  test("the bull's-eye of a map of rates has the map's colours", async () => {
+    await opened();
+    await scanned({ quantity: "R1" });
+    await page.click(`${panel("T1")} header`);
+    await isThere(page, ".bulls-eye");
+    const fill = await page.$eval('.bulls-eye path[data-segment="8"]', (path) => path.getAttribute("fill").match(/\d+/g).map(Number));
+    assert.deepEqual(fill, await colorAt(page, "T1", 38, 46, SIZE));
   });
 
   test("complex values, colours, labels and several slices are shown as what they are", async () => {

@@ -98,8 +98,8 @@ export function pictures(server, session, firstId) {
 }
 
 /** T1, its standard deviation and R². */
-export function maps(server, session, firstId, { decision = Verdict_Decision.CHECK, reason = "breathing moved the heart by 4.2 px: look at the borders", slice = 0, readyUnixMs, hasReport = true } = {}) {
-  const about = { session, quantity: "T1", counters: { slice }, timesMs: TIMES, method: "T1: MOLLI, Look-Locker corrected, 3 parameters", readyUnixMs: readyUnixMs ?? Date.now() };
+export function maps(server, session, firstId, { decision = Verdict_Decision.CHECK, reason = "breathing moved the heart by 4.2 px: look at the borders", slice = 0, readyUnixMs, hasReport = true, quantity = "T1" } = {}) {
+  const about = { session, quantity, counters: { slice }, timesMs: TIMES, method: "T1: MOLLI, Look-Locker corrected, 3 parameters", readyUnixMs: readyUnixMs ?? Date.now() };
   const latency = { sinceLastReadoutMs: 213, sinceStartMs: 9311, stages: GADGETS.map((gadget, i) => ({ gadget, busyMs: [0.4, 0.9, 1.2, 34, 121, 41, 0.3][i] })) };
   const models = [{ model: "moconet 1.0.0", sha256: "9f2c0a", provider: "cpu", runtime: "onnxruntime 1.27", timeMs: 38.4, waitedMs: 0.2, guards: "none", fallback: "" }];
   const meta = [

@@ -21,8 +21,13 @@ export class PretendServer {
   formats = [proto.FileFormat.MRD_STREAM];
   nWatchers = 0;
   nFetched = 0;
+  nExported = 0;
+  /** What it says to everybody instead of an answer. */
+  refusal = undefined;
   #sequence = 0n;
   #events = [];
+  /** Who has not seen what was before this one gets everything anew. */
+  #firstKept = 0n;
   #sessions = new Map();
   #images = new Map();
   #bell = new EventEmitter().setMaxListeners(0);
@@ -56,6 +61,7 @@ export class PretendServer {
     await this.stop();
     this.epoch += "'";
     this.#sequence = 0n;
+    this.#firstKept = 0n;
     this.#events = [];
     for (const id of [...this.#sessions.keys()]) if (!keep.includes(id)) this.#sessions.delete(id);
     for (const [id, { image }] of [...this.#images]) if (!keep.includes(image.session)) this.#images.delete(id);
@@ -86,6 +92,24 @@ export class PretendServer {
     this.#push({ case: "imagesRemoved", value: { ids: ids.map(BigInt) } });
   }
 
+  /** Forgets scans and images, which nobody is told of. */
+  forget({ sessions = [], images = [] }) {
+    for (const id of sessions) this.#sessions.delete(BigInt(id));
+    for (const [id, { image }] of this.#images) if (sessions.includes(Number(image.session)) || images.includes(Number(id))) this.#images.delete(id);
+  }
+
+  /** Has another image under the number of one, which nobody is told of. */
+  swap(id, fields) {
+    const { image, pixels } = this.#images.get(BigInt(id));
+    this.#images.set(image.id, { image: create(proto.ImageSchema, { ...image, ...fields }), pixels });
+  }
+
+  /** Keeps no events: who comes back was away for too long. */
+  forgetEvents() {
+    this.#firstKept = ++this.#sequence;
+    this.#events = [];
+  }
+
   /** Breaks all connections. */
   breakConnections() {
     this.#http.closeAllConnections();
@@ -97,6 +121,7 @@ export class PretendServer {
   }
 
   #authorize(context) {
+    if (this.refusal !== undefined) throw new ConnectError(this.refusal, Code.PermissionDenied);
     if (this.token !== undefined && context.requestHeader.get("authorization") !== `Bearer ${this.token}`) {
       throw new ConnectError("this server wants a token", Code.Unauthenticated);
     }
@@ -124,6 +149,7 @@ export class PretendServer {
         return found;
       },
       async *exportImages({ ids }) {
+        server.nExported++;
         yield { fileName: "images.mrd", mediaType: "application/octet-stream", data: new TextEncoder().encode(`MRD ${ids}`) };
       },
     });
@@ -139,8 +165,9 @@ export class PretendServer {
     const at = () => ({ unixMs: Date.now() });
     yield { ...at(), event: { case: "hello", value: { epoch } } };
     let after = request.afterSequence;
-    if (request.epoch !== epoch || after === 0n) {
-      const reason = request.epoch === "" || request.epoch === epoch ? proto.Reset_Reason.NEW : proto.Reset_Reason.RESTARTED;
+    if (request.epoch !== epoch || after === 0n || after < this.#firstKept) {
+      const { NEW, LAGGED, RESTARTED } = proto.Reset_Reason;
+      const reason = request.epoch === "" ? NEW : request.epoch === epoch ? LAGGED : RESTARTED;
       yield { ...at(), event: { case: "reset", value: { reason } } };
       after = this.#sequence;
       for (const session of this.#sessions.values()) yield { ...at(), event: { case: "session", value: session } };

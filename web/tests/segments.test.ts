@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Plane, Point } from "../src/measure/plane";
+import { spreadOf } from "../src/measure/region";
 import { heartLabels, joined, meansBetween, meansOnLabels, placeInBullsEye, segmentOfPoint, wallOfReport, type Contours } from "../src/measure/segments";
 
 const CENTER = { x: 50, y: 40 };
+const SQUARE = [1, 1] as const;
 
 const ellipse = (radius: number) => ({ kind: "ellipse" as const, center: CENTER, radii: [radius, radius] as const });
 
@@ -19,7 +21,7 @@ function contours(turnDeg = 0): Contours {
 const offset = (dx: number, dy: number) => ({ x: CENTER.x + dx, y: CENTER.y + dy });
 
 test("walls lie where Cerqueira has drawn them", () => {
-  const mid = (dx: number, dy: number) => segmentOfPoint(contours(), "mid", offset(dx, dy));
+  const mid = (dx: number, dy: number) => segmentOfPoint(contours(), "mid", offset(dx, dy), SQUARE);
   assert.equal(mid(0, -15), 7, "anterior");
   assert.equal(mid(-13, -6), 8, "anteroseptal");
   assert.equal(mid(-13, 6), 9, "inferoseptal");
@@ -28,13 +30,13 @@ test("walls lie where Cerqueira has drawn them", () => {
   assert.equal(mid(13, -6), 12, "anterolateral");
   assert.equal(mid(0, 0), 0, "blood");
   assert.equal(mid(25, 0), 0, "outside");
-  const apical = (dx: number, dy: number) => segmentOfPoint(contours(), "apical", offset(dx, dy));
+  const apical = (dx: number, dy: number) => segmentOfPoint(contours(), "apical", offset(dx, dy), SQUARE);
   assert.deepEqual([apical(0, -15), apical(-15, 0), apical(0, 15), apical(15, 0)], [13, 14, 15, 16]);
-  assert.equal(segmentOfPoint(contours(), "basal", offset(0, -15)), 1);
+  assert.equal(segmentOfPoint(contours(), "basal", offset(0, -15), SQUARE), 1);
 });
 
 test("a heart that lies turned, or mirrored, has its segments where it has its septum", () => {
-  const turned = (deg: number, dx: number, dy: number) => segmentOfPoint(contours(deg), "mid", offset(dx, dy));
+  const turned = (deg: number, dx: number, dy: number) => segmentOfPoint(contours(deg), "mid", offset(dx, dy), SQUARE);
   // By 90° counter-clockwise: what was above is now to the left.
   assert.equal(turned(90, -15, 0), 7);
   assert.equal(turned(90, 6, 13), 9, "what was to the left is now below");
@@ -42,8 +44,8 @@ test("a heart that lies turned, or mirrored, has its segments where it has its s
   // Seen from the other side: the insertions change places.
   const { anteriorInsertion, inferiorInsertion, ...borders } = contours();
   const mirrored = { ...borders, anteriorInsertion: inferiorInsertion, inferiorInsertion: anteriorInsertion };
-  assert.equal(segmentOfPoint(mirrored, "mid", offset(0, 15)), 7, "anterior is below now");
-  assert.equal(segmentOfPoint(mirrored, "mid", offset(-13, 6)), 8);
+  assert.equal(segmentOfPoint(mirrored, "mid", offset(0, 15), SQUARE), 7, "anterior is below now");
+  assert.equal(segmentOfPoint(mirrored, "mid", offset(-13, 6), SQUARE), 8);
 });
 
 test("means of segments are those of the map, and few pixels have none", () => {
@@ -79,6 +81,57 @@ test("slices at several levels make one bull's-eye", () => {
   assert.equal(joined([]), undefined);
 });
 
+test("the whole of several slices is that of all their pixels", () => {
+  const slices = [[1000, 1010, 1020], [1100, 1180], [1300, 1310, 1290, 1330]];
+  const wall = (values: number[], i: number) => {
+    const { mean, sd, n } = spreadOf(values) ?? assert.fail();
+    return { quantity: "T1", unit: "ms", origin: "server" as const, whole: { mean, sd, n }, segments: [{ number: [1, 7, 13][i] ?? 0, name: "", n, mean, sd }] };
+  };
+  const walls = slices.map(wall);
+  const all = spreadOf(slices.flat());
+  const whole = joined(walls)?.whole;
+  assert.equal(whole?.n, 9);
+  assert.ok(Math.abs((whole?.mean ?? 0) - (all?.mean ?? 1)) < 1e-9, `${whole?.mean}`);
+  assert.ok(Math.abs((whole?.sd ?? 0) - (all?.sd ?? 1)) < 1e-9, `${whole?.sd}`);
+  assert.equal(joined([wall([5], 0), wall([6, 8], 0)])?.whole?.n, 2, "of a slice that came twice the later one");
+  const { whole: _, ...silent } = wall([7, 9], 0);
+  assert.equal(joined([silent, wall([6, 8], 1)])?.whole, undefined, "one does not tell its own");
+});
+
+test("angles are those in the patient where pixels are not square", () => {
+  // Pixels twice as tall as wide: the same heart, with half as many rows.
+  const tall = [1, 2] as const;
+  const flat = ({ x, y }: Point): Point => ({ x, y: CENTER.y + (y - CENTER.y) / 2 });
+  const round = contours();
+  const squashed = (radius: number) => ({ kind: "ellipse" as const, center: CENTER, radii: [radius, radius / 2] as const });
+  const drawn: Contours = { outer: squashed(20), inner: squashed(10), anteriorInsertion: flat(round.anteriorInsertion), inferiorInsertion: flat(round.inferiorInsertion) };
+  for (let deg = 5; deg < 360; deg += 10) {
+    const place = offset(15 * Math.cos((deg * Math.PI) / 180), 15 * Math.sin((deg * Math.PI) / 180));
+    const wanted = segmentOfPoint(round, "mid", place, SQUARE);
+    assert.equal(segmentOfPoint(drawn, "mid", flat(place), tall), wanted, `at ${deg}°`);
+  }
+  const [width, height] = [100, 80];
+  const place = (i: number) => ({ x: i % width, y: Math.floor(i / width) });
+  const values = Float32Array.from({ length: width * height }, (_, i) => 1000 + 10 * segmentOfPoint(drawn, "mid", place(i), tall));
+  const plane: Plane = { values, width, height, zeroIsInvalid: true, pixelMm: tall };
+  const label = ({ x, y }: Point) => {
+    const [dx, dy] = [x - CENTER.x, 2 * (y - CENTER.y)];
+    const radius = Math.hypot(dx, dy);
+    return radius <= 10 ? 2 : radius <= 20 ? 1 : Math.hypot(dx + 25, dy + 17) <= 8 ? 3 : 0;
+  };
+  const labels = { ...plane, values: Float32Array.from(values, (_, i) => label(place(i))) };
+  const wall = meansOnLabels(labels, { wall: 1, leftBlood: 2, rightBlood: 3 }, plane, { x: 0, y: -1 }, "mid", { quantity: "T1", unit: "ms" });
+  // The right ventricle lies 34° further to the front than the insertions say, in millimetres: of the
+  // 60° of each segment, 34° belong to the next one of the contours.
+  const of = (number: number) => wall?.segments.find((segment) => segment.number === number);
+  const [anterior, inferior] = [of(8)?.mean ?? 0, of(9)?.mean ?? 0];
+  assert.ok(Math.abs(anterior - (1080 - (10 * 34) / 60)) < 1, `${anterior}`);
+  assert.ok(Math.abs(inferior - (1080 + (10 * 26) / 60)) < 1, `${inferior}`);
+  // Sixths of the wall are alike, but for the border's pixels that are left out.
+  const sizes = wall?.segments.map(({ n }) => n) ?? [];
+  assert.ok(Math.max(...sizes) < 1.35 * Math.min(...sizes), sizes.join());
+});
+
 test("the bull's-eye has the base outside and the front above", () => {
   const middle = (segment: number) => {
     const { fromDeg, toDeg } = placeInBullsEye(segment);
@@ -96,7 +149,7 @@ test("labels give the segments that contours of the same wall give", () => {
   const about = { quantity: "T1", unit: "ms" };
   const drawn = contours();
   // A value of its own for each segment.
-  const values = Float32Array.from({ length: width * height }, (_, i) => 1000 + 10 * segmentOfPoint(drawn, "mid", { x: i % width, y: Math.floor(i / width) }));
+  const values = Float32Array.from({ length: width * height }, (_, i) => 1000 + 10 * segmentOfPoint(drawn, "mid", { x: i % width, y: Math.floor(i / width) }, SQUARE));
   const plane: Plane = { values, width, height, zeroIsInvalid: true, pixelMm: [1, 1] };
   const legend = [
     { label: 1, name: "myocardium" },
@@ -139,7 +192,7 @@ test("a wall of several slices has the mean and the spread of all of them", () =
   assert.ok(Math.abs(whole.mean - 5) < 1e-12 && Math.abs(whole.sd - Math.sqrt(10)) < 1e-12, JSON.stringify(whole));
 });
 
-test("angles are those in the patient where pixels are not square", () => {
+test("what lies between two segments in pixels lies in one of them in millimetres", () => {
   // Pixels twice as tall as wide: 40° above the horizontal in the patient is 22.8° in pixels.
   const drawn = { ...contours(), outer: { kind: "ellipse" as const, center: CENTER, radii: [20, 10] as const }, inner: { kind: "ellipse" as const, center: CENTER, radii: [10, 5] as const } };
   const at = (deg: number) => offset(15 * Math.cos((deg * Math.PI) / 180), (-15 * Math.sin((deg * Math.PI) / 180)) / 2);

@@ -79,11 +79,12 @@ const LEAST_PIXELS = 4;
  * The segment of a place; 0 outside of the wall.
  *
  * The middle of the septum lies half way between both insertion points, on the shorter way round.
+ * Contours and places are in pixels, angles are those in the patient.
  */
-export function segmentOfPoint(contours: Contours, level: Level, place: Point, [wide, tall]: Plane["pixelMm"] = [1, 1]): number {
+export function segmentOfPoint(contours: Contours, level: Level, place: Point, [wideMm, tallMm]: Plane["pixelMm"]): number {
   if (!contains(contours.outer, place) || contains(contours.inner, place)) return 0;
   const center = centerOf(contours.inner);
-  const angle = ({ x, y }: Point) => Math.atan2((y - center.y) * tall, (x - center.x) * wide);
+  const angle = ({ x, y }: Point) => Math.atan2((y - center.y) * tallMm, (x - center.x) * wideMm);
   const turn = 2 * Math.PI;
   const half = (of: number) => of - turn * Math.round(of / turn);
   const toFront = half(angle(contours.anteriorInsertion) - angle(contours.inferiorInsertion)) / 2;
@@ -157,16 +158,18 @@ export function meansOnLabels(labels: Plane, numbers: HeartLabels, plane: Plane,
   const isWall = isOf(numbers.wall);
   const [center, right] = [numbers.leftBlood, numbers.rightBlood].map((number) => centroidOf(labels, isOf(number)));
   if (!center || !right) return undefined;
-  const [wide, tall] = plane.pixelMm;
-  const septum = { x: (right.x - center.x) * wide, y: (right.y - center.y) * tall };
+  // Angles are those in the patient: pixels need not be square.
+  const [wideMm, tallMm] = plane.pixelMm;
+  const inMm = ({ x, y }: Point) => ({ x: (x - center.x) * wideMm, y: (y - center.y) * tallMm });
+  const septum = inMm(right);
   const across = { x: -septum.y, y: septum.x };
   const sense = Math.sign(across.x * front.x + across.y * front.y);
   if (sense === 0) return undefined;
   const segmentOf = ({ x, y }: Point) => {
     const isInner = isWall(x, y) && isWall(x - 1, y) && isWall(x + 1, y) && isWall(x, y - 1) && isWall(x, y + 1);
     if (!isInner) return 0;
-    const [dx, dy] = [(x - center.x) * wide, (y - center.y) * tall];
-    const angle = Math.atan2(sense * (dx * across.x + dy * across.y), dx * septum.x + dy * septum.y);
+    const at = inMm({ x, y });
+    const angle = Math.atan2(sense * (at.x * across.x + at.y * across.y), at.x * septum.x + at.y * septum.y);
     return segmentAt(level, angle / (2 * Math.PI));
   };
   const wall = segmentMeans(plane, segmentOf, level, { ...about, origin: "labels" });
@@ -221,24 +224,30 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Walls of several slices as one: of segments that come twice, the later one. */
+/** Walls of several slices as one: of segments that come twice, the later one; the whole is all of them. */
 export function joined(walls: readonly Wall[]): Wall | undefined {
   const last = walls.at(-1);
   if (!last) return undefined;
   const segments = new Map<number, Segment>();
   for (const wall of walls) for (const segment of wall.segments) segments.set(segment.number, segment);
   const sorted = [...segments.values()].sort((a, b) => a.number - b.number);
-  const { whole: _, ...rest } = last;
-  const whole = pooled(walls.flatMap(({ whole }) => whole ?? []));
-  return { ...rest, segments: sorted, ...(whole && { whole }) };
+  const { whole: _, ...about } = last;
+  const whole = pooled(walls, (segment) => segments.get(segment.number) === segment);
+  return { ...about, segments: sorted, ...(whole && { whole }) };
 }
 
-/** Mean and standard deviation of several samples together. */
-function pooled(samples: readonly NonNullable<Wall["whole"]>[]): Wall["whole"] {
-  const n = samples.reduce((sum, sample) => sum + sample.n, 0);
-  if (n === 0) return undefined;
-  const mean = samples.reduce((sum, sample) => sum + sample.n * sample.mean, 0) / n;
-  const squares = samples.reduce((sum, { n, mean: of, sd }) => sum + Math.max(n - 1, 0) * sd ** 2 + n * (of - mean) ** 2, 0);
+/**
+ * Mean and standard deviation of all pixels of the walls that are shown, from those of each;
+ * `undefined` where a wall does not tell its own, or is shown in part only.
+ */
+function pooled(walls: readonly Wall[], isShown: (segment: Segment) => boolean): Wall["whole"] {
+  const shown = walls.filter(({ segments }) => segments.some(isShown));
+  const wholes = shown.flatMap(({ segments, whole }) => (whole && segments.every(isShown) ? [whole] : []));
+  const n = wholes.reduce((sum, whole) => sum + whole.n, 0);
+  if (wholes.length < shown.length || n === 0) return undefined;
+  const mean = wholes.reduce((sum, whole) => sum + whole.n * whole.mean, 0) / n;
+  // Squares about the common mean: those within each wall, and those of the walls' means.
+  const squares = wholes.reduce((sum, whole) => sum + (whole.n - 1) * whole.sd ** 2 + whole.n * (whole.mean - mean) ** 2, 0);
   return { mean, sd: n > 1 ? Math.sqrt(squares / (n - 1)) : 0, n };
 }
 

@@ -9,8 +9,8 @@ import { ServerService, type ServerInfo } from "../proto/boreside/v1/server_pb";
 export type LinkState =
   | { readonly kind: "connecting" }
   | { readonly kind: "live" }
-  /** It broke: why, and when it is tried again, by this machine's clock. */
-  | { readonly kind: "lost"; readonly why: string; readonly sinceMs: number; readonly retryAtMs: number }
+  /** It broke, or the server refuses this page: why, and when it is tried again, by this machine's clock. */
+  | { readonly kind: "lost"; readonly why: string; readonly isRefused: boolean; readonly sinceMs: number; readonly retryAtMs: number }
   /** The server wants a token, or another one. */
   | { readonly kind: "locked"; readonly isRefused: boolean }
   /** Nobody looks at the page. */
@@ -88,12 +88,11 @@ export class Link {
     return Date.now() - (this.clockOffsetMs ?? 0);
   }
 
-  /** Pixels of an image; `undefined` where the server has it no more. */
-  async pixels({ id, session, readyUnixMs }: Image): Promise<Pixels | undefined> {
+  /** Pixels of an image; `undefined` where the server has it no more, or has another one of this number. */
+  async pixels(wanted: Image): Promise<Pixels | undefined> {
     try {
-      const { image, pixels } = await this.images.getImage({ id });
-      // The server may have been restarted since it was asked.
-      return image?.session === session && image.readyUnixMs === readyUnixMs ? pixels : undefined;
+      const { image, pixels } = await this.images.getImage({ id: wanted.id });
+      return image && isSameImage(image, wanted) ? pixels : undefined;
     } catch (error) {
       if (ConnectError.from(error).code === Code.NotFound) return undefined;
       throw error;
@@ -102,6 +101,7 @@ export class Link {
 
   /** Images as a file of the server's. */
   async exported(ids: bigint[], format: FileFormat): Promise<{ name: string; blob: Blob }> {
+    const { epoch } = this;
     let [name, type] = ["", ""];
     const pieces: BlobPart[] = [];
     for await (const piece of this.images.exportImages({ ids, format })) {
@@ -109,6 +109,9 @@ export class Link {
       type ||= piece.mediaType;
       pieces.push(piece.data.slice());
     }
+    // A restart that the watch has not told of yet: the same numbers may be other images.
+    const { server } = await this.serverInfo.getServerInfo({});
+    if (server?.epoch !== epoch) throw new Error("the server was restarted meanwhile");
     return { name: name || "images", blob: new Blob(pieces, { type: type || "application/octet-stream" }) };
   }
 
@@ -140,6 +143,7 @@ export class Link {
     };
     if (this.nFailures === 0) this.on.state({ kind: "connecting" });
     let why = "the connection was closed";
+    let isRefused = false;
     try {
       heard();
       const request = { epoch: this.epoch, afterSequence: this.sequence, session: 0n, inlinePixelsUpToBytes: INLINE_BYTES, inlinePicturesUpToIndex: INLINE_PICTURES };
@@ -161,12 +165,13 @@ export class Link {
         if (this.current === current) this.on.state({ kind: "locked", isRefused: sessionStorage.getItem(TOKEN) !== null });
         return;
       }
+      isRefused = found.code === Code.PermissionDenied;
       why = reasonOf(found, current.signal);
     }
     window.clearTimeout(silence);
     // Another connection has taken its place, or nobody looks.
     if (this.current !== current || this.isResting) return;
-    this.lost(why);
+    this.lost(why, isRefused);
   }
 
   private greeted(epoch: string, unixMs: number, arrivedMs: number): void {
@@ -194,15 +199,20 @@ export class Link {
     this.clockOffsetMs = Math.min(this.clockOffsetMs ?? Infinity, offsetMs);
   }
 
-  private lost(why: string): void {
+  private lost(why: string, isRefused: boolean): void {
     this.lostSinceMs ??= Date.now();
     // Half of the delay is chance, lest all viewers come back at once.
     const longest = Math.min(FIRST_DELAY_MS * 2 ** this.nFailures, LONGEST_DELAY_MS);
     const delayMs = longest * (0.5 + Math.random() / 2);
     this.nFailures++;
-    this.on.state({ kind: "lost", why, sinceMs: this.lostSinceMs, retryAtMs: Date.now() + delayMs });
+    this.on.state({ kind: "lost", why, isRefused, sinceMs: this.lostSinceMs, retryAtMs: Date.now() + delayMs });
     this.retryTimer = window.setTimeout(() => void this.watch(), delayMs);
   }
+}
+
+/** Numbers begin anew when the server does; time and session tell images of one number apart. */
+function isSameImage(a: Image, b: Image): boolean {
+  return a.id === b.id && a.session === b.session && a.readyUnixMs === b.readyUnixMs;
 }
 
 function reasonOf(error: ConnectError, signal: AbortSignal): string {

@@ -15,20 +15,29 @@ export interface Values {
 const MOST_BYTES = 256 * 1024 * 1024;
 const MOST_AT_ONCE = 4;
 
+/** An image whose pixels are wanted. */
+export type Wanted = Pick<ScanImage, "key" | "image">;
+
 export class PixelStore {
   /** In the order of their last use. */
   private readonly kept = new Map<string, Values>();
   private nBytes = 0;
-  private readonly wanted = new Map<string, ScanImage>();
+  private readonly wanted = new Map<string, Wanted>();
+  /** What could not be fetched as the connection was gone. */
+  private readonly failed = new Map<string, Wanted>();
   private readonly underWay = new Set<string>();
-  private readonly failed = new Map<string, ScanImage>();
   /** What the server has no more. */
   private readonly lost = new Set<string>();
 
-  /** `fetch` gives the pixels of an image, or `undefined` where the server has it no more. */
+  /**
+   * `fetch` gives the pixels of an image, or `undefined` where the server has it no more. `isOfServer`:
+   * whether an image is one of the server as it runs now. After a restart the same number may be
+   * another patient's image: what is older is never asked for.
+   */
   constructor(
-    private readonly fetch: (source: ScanImage) => Promise<Pixels | undefined>,
+    private readonly fetch: (image: Image) => Promise<Pixels | undefined>,
     private readonly onArrival: (key: string) => void,
+    private readonly isOfServer: (key: string) => boolean,
   ) {}
 
   has(key: string): boolean {
@@ -36,18 +45,18 @@ export class PixelStore {
   }
 
   isLost(key: string): boolean {
-    return this.lost.has(key);
+    return !this.kept.has(key) && (this.lost.has(key) || !this.isOfServer(key));
   }
 
   /** Pixels of an image; where they are not there yet they are asked for. */
-  get(source: ScanImage): Values | undefined {
-    const { key } = source;
+  get({ key, image }: Wanted): Values | undefined {
     const found = this.kept.get(key);
     if (found) {
       this.kept.delete(key);
       this.kept.set(key, found);
-    } else if (!this.lost.has(key) && !this.underWay.has(key)) {
-      this.wanted.set(key, source);
+    } else if (!this.isLost(key) && !this.underWay.has(key)) {
+      this.failed.delete(key);
+      this.wanted.set(key, { key, image });
       this.fetchNext();
     }
     return found;
@@ -59,10 +68,10 @@ export class PixelStore {
   }
 
   /** The same, waited for; `undefined` where the server has them no more. */
-  async fetched(source: ScanImage): Promise<Values | undefined> {
-    const found = this.kept.get(source.key);
-    if (found) return found;
-    const pixels = await this.fetch(source);
+  async fetched({ key, image }: Wanted): Promise<Values | undefined> {
+    const found = this.kept.get(key);
+    if (found || this.isLost(key)) return found;
+    const pixels = await this.fetch(image);
     return pixels && valuesOf(pixels);
   }
 
@@ -70,6 +79,7 @@ export class PixelStore {
     const values = valuesOf(pixels);
     if (!values || this.kept.has(key)) return;
     this.wanted.delete(key);
+    this.failed.delete(key);
     this.kept.set(key, values);
     this.nBytes += bytesOf(values);
     for (const [oldest, of] of this.kept) {
@@ -93,7 +103,7 @@ export class PixelStore {
 
   /** The connection is there again: what could not be fetched is tried once more. */
   retry(): void {
-    for (const [key, source] of this.failed) this.wanted.set(key, source);
+    for (const [key, wanted] of this.failed) this.wanted.set(key, wanted);
     this.failed.clear();
     this.fetchNext();
   }
@@ -101,19 +111,22 @@ export class PixelStore {
   private fetchNext(): void {
     while (this.underWay.size < MOST_AT_ONCE) {
       // The one that was asked for last is most likely still on the screen.
-      const next = [...this.wanted].at(-1);
+      const next = [...this.wanted.values()].at(-1);
       if (!next) return;
-      const [key, source] = next;
-      this.wanted.delete(key);
-      this.underWay.add(key);
-      void this.fetchOne(source);
+      this.wanted.delete(next.key);
+      if (!this.isOfServer(next.key)) {
+        this.onArrival(next.key);
+        continue;
+      }
+      this.underWay.add(next.key);
+      void this.fetchOne(next);
     }
   }
 
-  private async fetchOne(source: ScanImage): Promise<void> {
-    const { key } = source;
+  private async fetchOne(wanted: Wanted): Promise<void> {
+    const { key, image } = wanted;
     try {
-      const pixels = await this.fetch(source);
+      const pixels = await this.fetch(image);
       if (pixels) {
         this.put(key, pixels);
       } else {
@@ -121,8 +134,8 @@ export class PixelStore {
         this.onArrival(key);
       }
     } catch {
-      // The connection is gone, and says so elsewhere. It is tried again when there is one.
-      this.failed.set(key, source);
+      // The connection is gone, and says so elsewhere: `retry` asks again.
+      this.failed.set(key, wanted);
     } finally {
       this.underWay.delete(key);
       this.fetchNext();

@@ -41,10 +41,10 @@ export class Store {
   private nImages = 0;
   /** Scans of this epoch that made room for others: what comes of them still is not wanted. */
   private readonly hadToGo = new Set<string>();
-  /** Scans and images that the server has not told again since it began to tell everything anew. */
-  private unconfirmed = new Set<string>();
   /** Between a restart of the server and its last old image. */
   private isRestarting = false;
+  /** Between a reset and its end: scans and images of this epoch that the server has not told of again. */
+  private unconfirmed: { readonly scans: Set<string>; readonly images: Set<string> } | undefined;
 
   /** `isKept`: whether an image can be shown although the server has it no more. */
   constructor(
@@ -68,6 +68,8 @@ export class Store {
     switch (event.case) {
       case "hello":
         this.epoch = event.value.epoch;
+        // Where the last line broke amid a reset, this one begins with another.
+        this.unconfirmed = undefined;
         break;
       case "reset":
         this.reset(event.value.reason);
@@ -82,8 +84,8 @@ export class Store {
         this.removeImages(event.value.ids.map((id) => this.imageKey(id)));
         break;
       case "caughtUp":
+        this.dropUnconfirmed();
         this.endRestart();
-        this.endReset();
         this.onChange({ kind: "caught-up" });
         break;
       default:
@@ -91,37 +93,47 @@ export class Store {
     }
   }
 
-  imageKey(id: bigint): string {
-    return `${this.epoch}:${id}`;
+  /** Whether a scan or an image is one of the server as it runs now, and not of before its restart. */
+  isOfServer(key: string): boolean {
+    return key.startsWith(`${this.epoch}:`);
   }
 
-  /** Whether the number of an image still means this image. */
-  isOfThisServer({ key, image }: ScanImage): boolean {
-    return key === this.imageKey(image.id);
+  imageKey(id: bigint): string {
+    return `${this.epoch}:${id}`;
   }
 
   private scanKey(id: bigint): string {
     return `${this.epoch}:${id}`;
   }
 
+  /**
+   * The server tells all that it has anew. What the page has of this epoch stays meanwhile, with
+   * what is drawn on it; what is older is from before a restart.
+   */
   private reset(reason: Reset_Reason): void {
-    this.hadToGo.clear();
-    if (reason === Reset_Reason.LAGGED) {
-      // The same server tells everything anew: what is on the screen stays, and the reader's work on it.
-      this.unconfirmed = new Set([...this.byKey.values()].flatMap(({ key, images }) => [scanMark(key), ...images.map((image) => image.key)]));
-      return;
-    }
-    // A line that broke amid the old images of a restart: the server tells them anew.
-    if (reason !== Reset_Reason.RESTARTED && !this.isRestarting) {
-      this.forget([...this.byKey.values()]);
-      return;
-    }
+    const scans = [...this.byKey.values()];
+    const known = scans.filter(({ key }) => this.isOfServer(key));
+    const images = known.flatMap((scan) => scan.images.map(({ key }) => key));
+    this.unconfirmed = { scans: new Set(known.map(({ key }) => key)), images: new Set(images) };
+    const older = scans.filter((scan) => !scan.isFromBefore && !this.isOfServer(scan.key));
+    // A line may break between the greeting and the reset of a restart: the next reset gives no reason.
+    if (reason !== Reset_Reason.RESTARTED && older.length === 0) return;
     this.isRestarting = true;
-    for (const scan of this.byKey.values()) {
+    this.hadToGo.clear();
+    for (const scan of older) {
       scan.isFromBefore = true;
       this.onChange({ kind: "scan", scan });
     }
     this.onChange({ kind: "restarted" });
+  }
+
+  /** What the server did not tell of in a reset it has no more. */
+  private dropUnconfirmed(): void {
+    if (!this.unconfirmed) return;
+    const { scans, images } = this.unconfirmed;
+    this.unconfirmed = undefined;
+    this.forget([...scans].flatMap((key) => this.byKey.get(key) ?? []));
+    if (images.size > 0) this.removeImages([...images]);
   }
 
   /** What the server has again goes; so does what cannot be shown without it. */
@@ -134,22 +146,13 @@ export class Store {
     this.forget(scans.filter((scan) => scan.isFromBefore && (isThere(scan) || !isShown(scan))));
   }
 
-  /** What the server has told again stays. */
-  private endReset(): void {
-    const gone = this.unconfirmed;
-    if (gone.size === 0) return;
-    this.unconfirmed = new Set();
-    this.removeImages([...this.byKey.values()].flatMap(({ images }) => images.map(({ key }) => key).filter((key) => gone.has(key))));
-    this.forget([...this.byKey.values()].filter(({ key, images }) => gone.has(scanMark(key)) && images.length === 0));
-  }
-
   private takeSession(session: Session): void {
     const key = this.scanKey(session.id);
-    this.unconfirmed.delete(scanMark(key));
+    if (this.hadToGo.has(key)) return;
+    this.unconfirmed?.scans.delete(key);
     const known = this.byKey.get(key);
     const scan = known ?? { key, session, images: [], isFromBefore: false };
     scan.session = session;
-    scan.isFromBefore = false;
     if (!known) {
       this.byKey.set(key, scan);
       this.makeRoom(scan);
@@ -161,7 +164,9 @@ export class Store {
     const scanKey = this.scanKey(image.session);
     if (this.hadToGo.has(scanKey)) return;
     const key = this.imageKey(image.id);
-    this.unconfirmed.delete(key);
+    this.unconfirmed?.images.delete(key);
+    // Images may outlive their session.
+    this.unconfirmed?.scans.delete(scanKey);
     if (!this.byKey.has(scanKey)) this.takeSession(this.sessionOf(image));
     const scan = this.byKey.get(scanKey);
     if (!scan || scan.images.some((known) => known.key === key)) return;
@@ -211,11 +216,6 @@ export class Store {
     const images = scans.flatMap((scan) => scan.images.map((image) => image.key));
     this.onChange({ kind: "gone", scans: scans.map((scan) => scan.key), images });
   }
-}
-
-/** Scans and images have keys of one form. */
-function scanMark(scanKey: string): string {
-  return `scan ${scanKey}`;
 }
 
 function isSame(a: Session, b: Session): boolean {

@@ -2,9 +2,9 @@
 
 import { Link, type LinkState } from "../model/link";
 import { PixelStore } from "../model/pixels";
-import { Store, type Change, type ScanImage } from "../model/store";
+import { Store, type Change } from "../model/store";
 import { hasEnded } from "../model/store";
-import { ImageKind, type Pixels } from "../proto/boreside/v1/images_pb";
+import { ImageKind } from "../proto/boreside/v1/images_pb";
 import type { WatchResponse } from "../proto/boreside/v1/live_pb";
 import type { ServerInfo } from "../proto/boreside/v1/server_pb";
 import type { Tool } from "./shared";
@@ -41,7 +41,11 @@ export class App {
   readonly element = el("div", { class: "app" });
   readonly timings = new Timings(() => this.askDetails());
   private readonly store = new Store((change) => this.take(change), (key) => this.pixels.has(key));
-  private readonly pixels: PixelStore = new PixelStore((source) => this.fetch(source), (key) => this.pixelsCame(key));
+  private readonly pixels: PixelStore = new PixelStore(
+    (image) => this.link.pixels(image),
+    (key) => this.pixelsCame(key),
+    (key) => this.store.isOfServer(key),
+  );
   private readonly link: Link;
   private readonly sections = new Map<string, ScanSection>();
   private readonly list = new ScanList((key) => this.goTo(key));
@@ -62,8 +66,8 @@ export class App {
   private enlarged: HTMLElement | undefined;
   private info: ServerInfo | undefined;
   private isCaughtUp = false;
-  /** Whether the server goes on where it was when the line broke. */
-  private isWhole = true;
+  /** Whether the server had to tell everything anew on this line. */
+  private wasReset = false;
   private areDetailsStale = false;
   private isFrameAsked = false;
   private quietTimer: number | undefined;
@@ -80,7 +84,7 @@ export class App {
       windowChanged: (panel) => this.windowChanged(panel),
       savePicture: (panel) => this.savePicture(panel),
       saveNifti: (panel) => this.saving(panel, (section) => saveNifti(panel, section.scan.session, this.pixels)),
-      saveExport: (panel, format) => this.saving(panel, (section) => saveExport(panel, section.scan, format, this.link)),
+      saveExport: (panel, format) => this.saving(panel, (section) => saveExport(panel, format, this.link, section.scan)),
     });
     this.build();
   }
@@ -121,7 +125,6 @@ export class App {
 
   private linkChanged(state: LinkState): void {
     this.banner.show(state);
-    if (state.kind === "live") this.pixels.retry();
   }
 
   private serverAnswered(info: ServerInfo): void {
@@ -132,9 +135,11 @@ export class App {
   }
 
   private event(event: WatchResponse["event"], arrivedMs: number): void {
-    if (event.case === "hello") this.isWhole = true;
-    if (event.case === "reset") this.isWhole = this.isCaughtUp = false;
+    if (event.case === "hello") this.wasReset = false;
+    if (event.case === "reset") [this.wasReset, this.isCaughtUp] = [true, false];
     this.store.take(event, arrivedMs);
+    // Not before the store knows which images are the server's.
+    if (event.case === "hello") this.pixels.retry();
     if (event.case !== "image" || !event.value.image) return;
     const { image, pixels } = event.value;
     const key = this.store.imageKey(image.id);
@@ -159,11 +164,11 @@ export class App {
         this.askFrame();
         break;
       case "restarted":
-        this.banner.tell("The server was restarted. Connected again; what it kept is here, and new scans appear.", 20_000);
+        this.banner.restarted();
         break;
       case "caught-up":
         this.isCaughtUp = true;
-        this.banner.caughtUp(this.isWhole);
+        this.banner.caughtUp(this.wasReset);
         this.askFrame();
         break;
     }
@@ -178,11 +183,6 @@ export class App {
   private markDirty(scanKey: string): void {
     this.dirty.add(scanKey);
     this.askFrame();
-  }
-
-  /** A restarted server may have given an old image's number to another one. */
-  private async fetch(source: ScanImage): Promise<Pixels | undefined> {
-    return this.store.isOfThisServer(source) ? this.link.pixels(source.image) : undefined;
   }
 
   private pixelsCame(key: string): void {
@@ -364,17 +364,19 @@ export class App {
 
   private savePicture(panel: Panel): void {
     const section = this.active?.section;
-    if (section) savePicture(panel, section.scan.session);
+    if (section?.isOpen) savePicture(panel, section.scan.session);
+    else if (section) this.banner.tell("Open the scan first: a picture shows what is on the screen.");
   }
 
-  private saving(_panel: Panel, save: (section: ScanSection) => Promise<string | undefined | void>): void {
+  /** `save` may give what is to be said of the file. */
+  private saving(_panel: Panel, save: (section: ScanSection) => Promise<string | void>): void {
     const section = this.active?.section;
     if (!section) return;
-    const said = (remark: string | undefined | void) => remark && this.banner.tell(remark);
-    save(section).then(said).catch((error: unknown) => {
+    const failed = (error: unknown) => {
       const what = error instanceof Error ? error.message.replace(/^\[\w+\] /, "") : String(error);
       this.banner.tell(`It could not be saved: ${what}`);
-    });
+    };
+    save(section).then((remark) => remark && this.banner.tell(remark), failed);
   }
 
   private readonly panelActions: PanelActions = {

@@ -23,10 +23,17 @@ export class Banner {
     this.render();
   }
 
-  /** Everything up to now has been told; `isWhole`: without a gap since the connection was lost. */
-  caughtUp(isWhole: boolean): void {
-    if (this.wasLost && isWhole) this.tell(`Connected again at ${clockText(Date.now())}. Nothing was missed.`);
+  /** The page knows all that there is. `wasReset`: the server had to tell it anew. */
+  caughtUp(wasReset: boolean): void {
+    if (!this.wasLost) return;
     this.wasLost = false;
+    const missed = wasReset ? "The line was away for longer than the server remembers what happened: what it still has is here." : "Nothing was missed.";
+    this.tell(`Connected again at ${clockText(Date.now())}. ${missed}`);
+  }
+
+  restarted(): void {
+    this.wasLost = false;
+    this.tell("The server was restarted. Connected again; what it kept is here, and new scans appear.", 20_000);
   }
 
   /** Says something for a while. */
@@ -47,7 +54,7 @@ export class Banner {
     setText(this.lamp, { connecting: "connecting", live: "live", lost: "not connected", locked: "locked", resting: "resting" }[state.kind]);
     switch (state.kind) {
       case "lost":
-        this.showLost(state.why, state.sinceMs, state.retryAtMs);
+        this.showLost(state);
         break;
       case "locked":
         this.showLocked(state.isRefused);
@@ -57,9 +64,11 @@ export class Banner {
     }
   }
 
-  private showLost(why: string, sinceMs: number, retryAtMs: number): void {
-    const text = `The server cannot be reached since ${clockText(sinceMs)}: ${why}.`;
-    const remedy = "What you see is from before. Scans go on without this page. If it lasts, see whether the server runs: boreside serve.";
+  private showLost({ why, isRefused, sinceMs, retryAtMs }: Extract<LinkState, { kind: "lost" }>): void {
+    const what = isRefused ? "The server refuses this page" : "The server cannot be reached";
+    const text = `${what} since ${clockText(sinceMs)}: ${why}.`;
+    const before = "What you see is from before. Scans go on without this page.";
+    const remedy = isRefused ? before : `${before} If it lasts, see whether the server runs: boreside serve.`;
     if (this.element.dataset.kind !== "lost") {
       this.replace("lost", [
         el("strong", {}, text),

@@ -61,7 +61,7 @@ export class Details {
       this.windowControls(panel, image),
       this.regions(section, panel),
       this.profile(section, panel),
-      this.bullsEye(section, panel),
+      this.bullsEye(section, panel, image),
       this.facts(panel, image),
       this.chain(section.scan, image),
       this.models(image),
@@ -200,12 +200,12 @@ export class Details {
     return el("section", { class: "profile-part" }, el("h3", {}, title), plot);
   }
 
-  private bullsEye(section: ScanSection, panel: Panel): HTMLElement | undefined {
+  private bullsEye(section: ScanSection, panel: Panel, image: Image): HTMLElement | undefined {
     if (panel.content.kind !== ImageKind.MAP) return undefined;
     const { shared } = section;
     const plane = panel.plane();
     const contours = plane && contoursInPixels(shared.drawing.contours, plane);
-    const about = { quantity: panel.image?.quantity ?? "", unit: panel.image?.unit ?? "" };
+    const about = { quantity: image.quantity, unit: image.unit };
     let wall = plane && contours && meansBetween(contours, plane, shared.drawing.level, about);
     if (!wall) {
       const sources = new Set(panel.content.frames.map(({ source }) => source.image));
@@ -216,7 +216,7 @@ export class Details {
     if (!wall) return undefined;
     const made = el("section", {}, el("h3", {}, "Bull's-eye"));
     if (wall.origin !== "server") made.append(levelChoice(shared));
-    made.append(bullsEye(wall, panel.shownPalette(), panel.shownRange(), panel.image !== undefined && isReversed(panel.image)));
+    made.append(bullsEye(wall, panel.shownPalette(), panel.shownRange(), isReversed(image)));
     return made;
   }
 

@@ -4,8 +4,8 @@ import { niftiFile } from "../files/nifti";
 import { stacked, type PlacedPlane } from "../files/stack";
 import type { Link } from "../model/link";
 import { planeOf, type PixelStore } from "../model/pixels";
-import type { Scan } from "../model/store";
 import { FileFormat, ImageKind, type Image } from "../proto/boreside/v1/images_pb";
+import type { Scan } from "../model/store";
 import type { Panel } from "./panel";
 import { nameOf } from "./wording";
 import type { Session } from "../proto/boreside/v1/sessions_pb";
@@ -24,11 +24,11 @@ export function savePicture(panel: Panel, session: Session): void {
 
 /**
  * Values of all frames of a panel; of the frame that is shown where they have no place together.
- * Gives what is to be said of the file.
+ * Gives what is to be said where frames are left out.
  */
 export async function saveNifti(panel: Panel, session: Session, pixels: PixelStore): Promise<string | undefined> {
   const shown = panel.frame;
-  if (!shown) return undefined;
+  if (!shown) return;
   if (shown.source.image.kind === ImageKind.COLOR) throw new Error("a picture in colours is no NIfTI: save it as PNG or MRD");
   const planes: { plane: PlacedPlane; image: Image; isShown: boolean }[] = [];
   for (const frame of panel.content.frames) {
@@ -45,15 +45,23 @@ export async function saveNifti(panel: Panel, session: Session, pixels: PixelSto
   const description = [image.title, image.unit, image.method].filter(Boolean).join(", ");
   const file = niftiFile({ ...volume, description, quantity: image.quantity || image.role });
   save(`${fileName(panel, session)}.nii`, new Blob([file], { type: "application/octet-stream" }));
-  const n = all ? planes.length : 1;
-  const wanted = panel.content.frames.length;
-  return n < wanted ? `The file holds ${n} of ${wanted} frames: the others ${all ? "are not on the server any more" : "do not lie beside it"}.` : undefined;
+  return leftOut(panel.content.frames.length, planes.length, all !== undefined);
+}
+
+/** Which frames a file does not have, and why. */
+function leftOut(nFrames: number, nThere: number, isStacked: boolean): string | undefined {
+  if (nThere === nFrames && isStacked) return undefined;
+  const n = isStacked ? nThere : 1;
+  const why = isStacked
+    ? "the server does not have the others any more"
+    : "all of them do not make one volume, so the file has the one that is shown";
+  return `${n} of ${nFrames} frames ${n === 1 ? "is" : "are"} in the NIfTI file: ${why}.`;
 }
 
 /** All images of a panel as a file of the server's. */
-export async function saveExport(panel: Panel, { isFromBefore }: Scan, format: FileFormat, link: Link): Promise<void> {
-  // Its numbers may mean other images by now.
-  if (isFromBefore) throw new Error("the server was restarted and does not have this scan any more; PNG and NIfTI are made of what is in this page");
+export async function saveExport(panel: Panel, format: FileFormat, link: Link, scan: Scan): Promise<void> {
+  // The server would give what has these numbers now.
+  if (scan.isFromBefore) throw new Error("this scan is from before the restart of the server, which does not have it any more; PNG and NIfTI are saved by this page");
   const ids = [...new Set(panel.content.frames.map(({ source }) => source.image.id))];
   const { name, blob } = await link.exported(ids, format);
   save(name, blob);

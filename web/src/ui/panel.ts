@@ -125,11 +125,19 @@ export class Panel {
     this.play.setAttribute("aria-label", isPlaying ? "pause (space)" : "play (space)");
   }
 
-  /** Gives the memory of its pictures back while nobody sees it. */
+  /** Gives the canvases' memory back while nobody sees them; they are drawn anew when somebody does. */
   release(): void {
+    this.blank();
+    this.message.hidden = true;
+    this.isStale = true;
+  }
+
+  /** No other image stands under the name of one that cannot be shown. */
+  private blank(): void {
     for (const canvas of [this.canvas, this.overlay]) [canvas.width, canvas.height] = [0, 0];
     this.coloredAs = "";
-    this.isStale = true;
+    this.bar.hide();
+    setText(this.readout, "");
   }
 
   /** The panel goes. */
@@ -212,8 +220,7 @@ export class Panel {
       const isLost = this.host.pixels.isLost(frame.source.key);
       setText(this.message, isLost ? "The server does not have this image any more." : "loading …");
       this.message.hidden = plane !== undefined;
-      // The frame before must not be taken for it.
-      if (isLost) this.release();
+      if (isLost) this.blank();
       return;
     }
     this.message.hidden = true;

@@ -17,10 +17,12 @@ export interface PointerHost {
 /** Drags shorter than this are clicks. */
 const CLICK_PX = 4;
 
-/** One drag: what happens while it lasts, and at its end. */
+/** One drag: what happens while it lasts, and then: it ends or is given up. */
 interface Drag {
   move(to: Point, dx: number, dy: number): void;
   end?(to: Point, isClick: boolean): void;
+  /** It is given up: what it has drawn for a look goes. */
+  cancel?(): void;
 }
 
 export function attachPointer(panel: Panel, host: PointerHost): void {
@@ -39,12 +41,9 @@ export function attachPointer(panel: Panel, host: PointerHost): void {
     return projection && plane && toShares(projection.toImage(at), plane);
   };
 
-  /** A second finger, or the browser, takes the pointer for something else. */
   const giveUp = () => {
+    drag?.cancel?.();
     drag = undefined;
-    if (!shared.drawing.preview) return;
-    shared.drawing.preview = undefined;
-    shared.drawn();
   };
 
   picture.addEventListener("pointerdown", (event) => {
@@ -75,11 +74,11 @@ export function attachPointer(panel: Panel, host: PointerHost): void {
 
   const release = (event: PointerEvent) => {
     down.delete(event.pointerId);
+    if (event.type === "pointercancel") giveUp();
     const ended = drag;
-    if (event.type !== "pointerup") giveUp();
     drag = undefined;
     const at = placeOf(event);
-    if (event.type === "pointerup") ended?.end?.(at, Math.hypot(at.x - start.x, at.y - start.y) < CLICK_PX);
+    ended?.end?.(at, Math.hypot(at.x - start.x, at.y - start.y) < CLICK_PX);
   };
   picture.addEventListener("pointerup", release);
   picture.addEventListener("pointercancel", release);
@@ -215,11 +214,16 @@ function ellipseDrag(panel: Panel, from: Point, sharesOf: (at: Point) => Point |
       if (!isClick && to) done(ellipseBetween(from, to));
       else shared.drawn();
     },
+    cancel() {
+      shared.drawing.preview = undefined;
+      shared.drawn();
+    },
   };
 }
 
 function lineDrag(panel: Panel, from: Point, sharesOf: (at: Point) => Point | undefined): Drag {
   const { shared } = panel;
+  const before = shared.drawing.line;
   return {
     move(at) {
       const to = sharesOf(at);
@@ -230,6 +234,10 @@ function lineDrag(panel: Panel, from: Point, sharesOf: (at: Point) => Point | un
     end(_, isClick) {
       if (!isClick) return;
       shared.drawing.line = undefined;
+      shared.drawn();
+    },
+    cancel() {
+      shared.drawing.line = before;
       shared.drawn();
     },
   };

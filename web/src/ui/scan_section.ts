@@ -84,7 +84,10 @@ export class ScanSection {
     this.element.classList.toggle("open", isOpen);
     if (isOpen) this.arrange();
     for (const panel of this.panels.values()) {
-      if (isOpen) continue;
+      if (isOpen) {
+        if (panel.isStale) panel.draw();
+        continue;
+      }
       panel.setPlaying(false);
       panel.release();
     }
@@ -241,7 +244,7 @@ export class ScanSection {
     const view = [zoom, center.x, center.y].join();
     const isMoved = view !== this.view;
     this.view = view;
-    for (const panel of this.dirty.keys()) {
+    for (const panel of this.isOpen ? this.dirty.keys() : []) {
       if (isMoved) panel.draw();
       else panel.drawOver();
     }
