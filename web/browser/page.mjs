@@ -30,7 +30,20 @@ export async function open(browser, url) {
     if (message.type() === "error" && !/net::ERR_|Failed to load resource/.test(message.text())) page.faults.push(message.text());
   });
   await page.goto(url);
+  for (const [of, does] of [[page.mouse, "up"], [page.mouse, "click"], [page.keyboard, "press"], [page, "click"], [page, "select"]]) {
+    const act = of[does].bind(of);
+    of[does] = async (...what) => {
+      const done = await act(...what);
+      await settled(page);
+      return done;
+    };
+  }
   return page;
+}
+
+/** What was done has been drawn, and behind that what is to be read of it: two frames, and what they left for later. */
+function settled(page) {
+  return page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve)))));
 }
 
 /** Waits until `expression`, a function in the page, gives something that is true; gives that. */
