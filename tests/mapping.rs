@@ -5,13 +5,13 @@ mod support;
 
 use ismrmrd::hdf5::FileReader;
 use ismrmrd::wire::Message;
-use ismrmrd::{Acquisition, AcquisitionFlags, Header, Image, Pixels};
-use ndarray::{Array2, Array4};
+use ismrmrd::{Acquisition, AcquisitionFlags, Image, Pixels};
 use phantom::{
     Body, Label, LineOptions, LineOrder, Molli, MolliScheme, Motion, MultiEcho, Noise, NoiseScan,
-    PixelGrid, Rhythm, Sasha, Sequence, Setup, ShortAxisOptions, SignalModel, SimulatedScan,
-    Subject, T2Prepared, TissueMaps,
+    Rhythm, Sasha, Sequence, Setup, ShortAxisOptions, SignalModel, SimulatedScan, Subject,
+    T2Prepared,
 };
+use support::recording::{Recording, inside, median_inside, values, with_role};
 use support::{Client, TestServer, images, shared, texts};
 
 /// A still heart whose signals are those of the fits' models.
@@ -30,79 +30,14 @@ fn heart(sequence: &dyn Sequence) -> SimulatedScan {
     SimulatedScan::new(sequence, setup).expect("a good setup")
 }
 
-/// A scan as it arrives, to be spoilt.
-struct Recording {
-    header: Header,
-    readouts: Vec<Acquisition>,
+/// Without what Siemens' MOLLI writes into its readouts.
+fn without_user_int(recording: &Recording) -> Recording {
+    recording.spoilt(|readouts| readouts.iter_mut().for_each(|r| r.header.user_int = [0; 8]))
 }
 
-impl Recording {
-    fn of(scan: &SimulatedScan) -> Self {
-        Self { header: scan.header().clone(), readouts: scan.acquisitions().collect() }
-    }
-
-    /// Without what Siemens' MOLLI writes into its readouts.
-    fn without_user_int(mut self) -> Self {
-        self.readouts.iter_mut().for_each(|readout| readout.header.user_int = [0; 8]);
-        self
-    }
-
-    fn times(&mut self) -> &mut Vec<f32> {
-        &mut self.header.sequence_parameters.as_mut().expect("there are some").ti
-    }
-
-    /// What the chain makes of it: images by series, and what was told.
-    fn through(&self, server: &TestServer, chain: &str) -> (Vec<Image>, Vec<String>) {
-        let mut client = Client::open(server, chain, &self.header.to_xml());
-        self.readouts.iter().for_each(|readout| client.send(readout.clone()));
-        client.send(Message::Close);
-        let answer = client.read_to_close();
-        let told = texts(&answer).into_iter().map(str::to_owned).collect();
-        (images(answer), told)
-    }
-}
-
-fn with_role<'a>(images: &'a [Image], role: &str) -> Option<&'a Image> {
-    images.iter().find(|image| image.meta.get("GADGETRON_DataRole") == Some(role))
-}
-
-fn values(image: &Image) -> Array4<f32> {
-    match &image.pixels {
-        Pixels::F32(pixels) => pixels.clone(),
-        pixels => pixels.to_magnitude(),
-    }
-}
-
-/// Pixels that lie deep in this tissue.
-fn inside(scan: &SimulatedScan, label: Label) -> Array2<bool> {
-    let Body::Anatomy(anatomy) = &scan.bodies()[0] else { panic!("a body of tissues") };
-    let setup = scan.setup();
-    let grid =
-        PixelGrid { matrix_size: setup.matrix_size, field_of_view_mm: setup.field_of_view_mm };
-    let labels = TissueMaps::new(anatomy, grid).labels;
-    let is = |y: usize, x: usize| labels[[y, x]] == label.code();
-    let (height, width) = labels.dim();
-    Array2::from_shape_fn((height, width), |(y, x)| {
-        y > 0
-            && x > 0
-            && y + 1 < height
-            && x + 1 < width
-            && is(y, x)
-            && is(y - 1, x)
-            && is(y + 1, x)
-            && is(y, x - 1)
-            && is(y, x + 1)
-    })
-}
-
-/// Median of a map inside a tissue.
-fn median_inside(map: &Image, inside: &Array2<bool>) -> f32 {
-    let map = values(map);
-    let mut found: Vec<f32> =
-        inside.indexed_iter().filter(|(_, is)| **is).map(|((y, x), _)| map[[0, 0, y, x]]).collect();
-    assert!(found.len() > 10, "{} pixels", found.len());
-    found.sort_by(f32::total_cmp);
-    found[found.len() / 2]
+/// The inversion times that its header tells.
+fn times(recording: &mut Recording) -> &mut Vec<f32> {
+    &mut recording.header.sequence_parameters.as_mut().expect("there are some").ti
 }
 
 #[track_caller]
@@ -180,14 +115,14 @@ fn the_sasha_chain_of_gadgetron_numbers_its_series_as_gadgetron_does() {
 fn times_that_are_missing_or_disagree_are_an_error_that_says_which_and_the_images_come() {
     let server = TestServer::start(&[]);
     let scan = heart(&Molli::default());
-    let mut missing = Recording::of(&scan).without_user_int();
-    missing.times().clear();
+    let mut missing = without_user_int(&Recording::of(&scan));
+    times(&mut missing).clear();
     let mut shuffled = Recording::of(&scan);
-    shuffled.times().swap(1, 5);
+    times(&mut shuffled).swap(1, 5);
     let mut wrong = Recording::of(&scan);
     wrong.readouts.iter_mut().for_each(|readout| readout.header.user_int[4] += 60);
-    let mut negative = Recording::of(&scan).without_user_int();
-    negative.times()[2] = -1100.0;
+    let mut negative = without_user_int(&Recording::of(&scan));
+    times(&mut negative)[2] = -1100.0;
     for (recording, expected) in [
         (missing, "no inversion times for 8 images"),
         (shuffled, "image 2 of 8 has inversion times 180.0 ms by the scan's header and 1100.0 ms"),
@@ -214,11 +149,11 @@ fn shuffled_times_that_nothing_contradicts_are_told_by_the_fit() {
         (&Molli::default() as &dyn Sequence, "molli_t1", "T1"),
         (&Sasha::default(), "sasha_t1", "T1"),
     ] {
-        let mut recording = Recording::of(&heart(sequence)).without_user_int();
-        let times = recording.times();
-        let n = times.len();
-        times.swap(1, n - 1);
-        times.swap(2, n - 2);
+        let mut recording = without_user_int(&Recording::of(&heart(sequence)));
+        let listed = times(&mut recording);
+        let n = listed.len();
+        listed.swap(1, n - 1);
+        listed.swap(2, n - 2);
         let (images, _) = recording.through(&server, chain);
         assert_verdict(&images, role, "repeat: ");
     }
@@ -268,8 +203,8 @@ fn a_t1_beyond_the_limit_is_no_value_and_never_another_one() {
     let server = TestServer::start(&[]);
     let scan = heart(&Molli::default());
     // Three times as long: blood has 4800 ms.
-    let mut recording = Recording::of(&scan).without_user_int();
-    recording.times().iter_mut().for_each(|time| *time *= 3.0);
+    let mut recording = without_user_int(&Recording::of(&scan));
+    times(&mut recording).iter_mut().for_each(|time| *time *= 3.0);
     for chain in ["molli_t1", "MOLLI_T1_Moco.xml"] {
         let (images, _) = recording.through(&server, chain);
         let map = with_role(&images, "T1").expect("a map");

@@ -8,6 +8,7 @@ pub mod control;
 pub mod hearts;
 pub mod networks;
 pub mod onnx;
+pub mod recording;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};

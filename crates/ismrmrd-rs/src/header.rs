@@ -156,6 +156,29 @@ pub struct ImageHeader {
     pub attribute_string_len: u32,
 }
 
+impl ImageHeader {
+    /// Header of an image that is stamped with this line: measurement, geometry, counters and
+    /// time. Pixel type, matrix, field of view, channels, kind and series are the caller's.
+    pub fn of_line(line: &AcquisitionHeader) -> Self {
+        Self {
+            measurement_uid: line.measurement_uid,
+            position: line.position,
+            read_dir: line.read_dir,
+            phase_dir: line.phase_dir,
+            slice_dir: line.slice_dir,
+            patient_table_position: line.patient_table_position,
+            average: line.idx.average,
+            slice: line.idx.slice,
+            contrast: line.idx.contrast,
+            phase: line.idx.phase,
+            repetition: line.idx.repetition,
+            set: line.idx.set,
+            acquisition_time_stamp: line.acquisition_time_stamp,
+            ..Self::default()
+        }
+    }
+}
+
 /// Header of a stretch of physiological waveform. 40 bytes on the wire, padding included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]

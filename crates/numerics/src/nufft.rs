@@ -324,7 +324,7 @@ impl Nufft {
     ///
     /// # Panics
     /// If there are not as many values as samples.
-    pub(crate) fn neighbourhood(&self, values: &[f32]) -> Vec<f32> {
+    fn neighbourhood(&self, values: &[f32]) -> Vec<f32> {
         assert_eq!(values.len(), self.n_samples, "values of the trajectory");
         let mut room = self.room();
         let mut sums = vec![0.0; self.n_samples];

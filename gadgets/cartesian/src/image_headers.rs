@@ -29,24 +29,10 @@ pub(crate) fn image_header(
     sampling: &SamplingDescription,
     matrix_size: [u16; 3],
 ) -> ImageHeader {
-    let idx = line.idx;
     ImageHeader {
         data_type: DataType::C32 as u16,
-        measurement_uid: line.measurement_uid,
         matrix_size,
         field_of_view: sampling.recon_field_of_view_mm,
-        position: line.position,
-        read_dir: line.read_dir,
-        phase_dir: line.phase_dir,
-        slice_dir: line.slice_dir,
-        patient_table_position: line.patient_table_position,
-        average: idx.average,
-        slice: idx.slice,
-        contrast: idx.contrast,
-        phase: idx.phase,
-        repetition: idx.repetition,
-        set: idx.set,
-        acquisition_time_stamp: line.acquisition_time_stamp,
-        ..ImageHeader::default()
+        ..ImageHeader::of_line(line)
     }
 }

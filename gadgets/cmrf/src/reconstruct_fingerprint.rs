@@ -360,22 +360,12 @@ impl ReconstructFingerprint {
     }
 
     fn header(&self, readout: &Acquisition) -> ImageHeader {
-        let line = &readout.header;
         ImageHeader {
             data_type: DataType::C32 as u16,
-            measurement_uid: line.measurement_uid,
             matrix_size: [self.image[1] as u16, self.image[0] as u16, 1],
             field_of_view: self.field_of_view_mm,
             channels: 1,
-            position: line.position,
-            read_dir: line.read_dir,
-            phase_dir: line.phase_dir,
-            slice_dir: line.slice_dir,
-            patient_table_position: line.patient_table_position,
-            slice: line.idx.slice,
-            contrast: line.idx.contrast,
-            acquisition_time_stamp: line.acquisition_time_stamp,
-            ..ImageHeader::default()
+            ..ImageHeader::of_line(&readout.header)
         }
     }
 }

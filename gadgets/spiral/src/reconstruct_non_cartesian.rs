@@ -413,29 +413,16 @@ impl ReconstructNonCartesian {
         ImageHeader {
             data_type: DataType::C32 as u16,
             image_type: ImageType::Magnitude as u16,
-            measurement_uid: line.measurement_uid,
             matrix_size: [size(n_x), size(n_y), 1],
             field_of_view: buffer.sampling.recon_field_of_view_mm,
             channels: 1,
-            position: line.position,
-            read_dir: line.read_dir,
-            phase_dir: line.phase_dir,
-            slice_dir: line.slice_dir,
-            patient_table_position: line.patient_table_position,
-            average: line.idx.average,
-            slice: line.idx.slice,
-            contrast: line.idx.contrast,
-            phase: line.idx.phase,
-            repetition: line.idx.repetition,
-            set: line.idx.set,
-            acquisition_time_stamp: line.acquisition_time_stamp,
             physiology_time_stamp: line.physiology_time_stamp,
             user_int: line.user_int,
             user_float: line.user_float,
             image_series_index: self.config.image_series,
             // It has 16 bits; Gadgetron's wraps in the same way.
             image_index: self.n_images as u16,
-            ..ImageHeader::default()
+            ..ImageHeader::of_line(line)
         }
     }
 }

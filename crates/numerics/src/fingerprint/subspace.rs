@@ -288,19 +288,13 @@ impl Subspace {
 /// Of the radius of k-space of the images that coil maps are made from, image pixels over this.
 const CALIBRATION_SHARE: f32 = 8.0;
 
-/// Part of k-space that belongs to each sample, 1 on the mean.
-///
-/// # Method
-/// Weights whose sum around each sample is the same everywhere (Pipe and Menon 1999).
+/// Steps of the density compensation.
+const DENSITY_STEPS: usize = 12;
+
+/// Part of k-space that belongs to each sample, 1 on the mean: [`Nufft::density_compensation`],
+/// whose absolute scale a kernel of few taps does not hold.
 fn density_weights(nufft: &Nufft) -> Vec<f32> {
-    const N_STEPS: usize = 12;
-    let mut weights = vec![1.0_f32; nufft.n_samples()];
-    for _ in 0..N_STEPS {
-        let around = nufft.neighbourhood(&weights);
-        for (weight, around) in weights.iter_mut().zip(around) {
-            *weight = if around > 0.0 { *weight / around } else { 0.0 };
-        }
-    }
+    let mut weights = nufft.density_compensation(DENSITY_STEPS);
     let mean = weights.iter().map(|w| f64::from(*w)).sum::<f64>() / weights.len().max(1) as f64;
     let scale = if mean > 0.0 { (1.0 / mean) as f32 } else { 0.0 };
     weights.iter_mut().for_each(|weight| *weight *= scale);
