@@ -10,7 +10,7 @@ use dicom_out::{
     Delivery, DeliveryError, Destination, Forms, Job, Outbox, OutboxSettings, Study, Tally,
 };
 use ismrmrd::{Header, Image, wire};
-use pipeline::{ImageFacts, ImageKind, Remedy};
+use pipeline::{ImageFacts, Remedy};
 use serde::Deserialize;
 use server::ImageTap;
 
@@ -123,7 +123,9 @@ fn convert(options: &ConvertOptions) -> Result<()> {
         tracing::warn!("header: {error}");
         None
     });
-    let study = Study::new(header.as_ref(), "");
+    // Recordings without a header are not one study.
+    let run = if header.is_none() { options.input.as_str() } else { "" };
+    let study = Study::new(header.as_ref(), run);
     let forms = Forms { parametric_map: options.parametric_map, color: options.color };
     std::fs::create_dir_all(&options.output)
         .with_context(|| format!("folder {}", options.output.display()))?;
@@ -298,6 +300,11 @@ impl DicomSettings {
             .map(|text| destination(text, ae_title, &self.dicom_token_file, &self.dicom_ca_file))
             .collect::<Result<Vec<_>>>()
             .context("--dicom-send")?;
+        if to.is_empty() {
+            bail!(
+                "--dicom-send names no archive: give AET@HOST:PORT or the address of a DICOMweb service"
+            );
+        }
         Ok(Some(Arc::new(SendEverything {
             outbox: Arc::clone(outbox),
             to,
@@ -330,16 +337,13 @@ struct RunningSession {
 }
 
 impl ImageTap for SendEverything {
-    fn take(&self, session: u64, header_text: &str, image: &Image) {
-        let kind = ImageFacts::of(image).kind;
-        let is_map =
-            matches!(kind, ImageKind::Map | ImageKind::Uncertainty | ImageKind::GoodnessOfFit);
-        if !is_map && !self.has_images {
+    fn take(&self, session: u64, header_text: &dyn Fn() -> String, image: &Image) {
+        if !self.has_images && !ImageFacts::of(image).kind.is_of_map() {
             return;
         }
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let RunningSession { study, tally } = running.entry(session).or_insert_with(|| {
-            let header = Header::from_xml(header_text).ok();
+            let header = Header::from_xml(&header_text()).ok();
             let study = Study::new(header.as_ref(), &format!("session {session}"));
             RunningSession { study: Arc::new(study), tally: Arc::default() }
         });

@@ -56,9 +56,20 @@ impl Delivery {
         }
     }
 
+    /// Whether more can be sent this way.
+    pub fn is_usable(&self) -> bool {
+        match self {
+            Self::Dimse(association) => association.is_usable(),
+            // Each request is one of its own.
+            Self::Stow(_) => true,
+        }
+    }
+
     /// Ends it orderly.
     pub fn close(self) {
-        if let Self::Dimse(association) = self {
+        if let Self::Dimse(association) = self
+            && association.is_usable()
+        {
             association.release();
         }
     }

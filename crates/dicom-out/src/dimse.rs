@@ -16,6 +16,8 @@ use crate::delivery::{DeliveryError, PATIENCE};
 
 /// Bytes of an answer that are read at most.
 const MAX_ANSWER: usize = 1 << 20;
+/// Pieces that it may come in.
+const MAX_ANSWER_PIECES: usize = 1000;
 const C_STORE_REQUEST: u16 = 0x0001;
 const C_ECHO_REQUEST: u16 = 0x0030;
 /// No data set follows.
@@ -26,6 +28,8 @@ pub struct Association {
     inner: ClientAssociation<std::net::TcpStream>,
     called: String,
     message_id: u16,
+    /// Nothing that comes now can be told to which request it belongs.
+    is_broken: bool,
 }
 
 impl Association {
@@ -64,7 +68,7 @@ impl Association {
                 DeliveryError::Later(format!("{called} at {host}:{port} does not answer: {}", causes(&error)))
             }
         })?;
-        Ok(Self { inner, called: called.to_owned(), message_id: 0 })
+        Ok(Self { inner, called: called.to_owned(), message_id: 0, is_broken: false })
     }
 
     /// Asks whether it is there.
@@ -146,12 +150,17 @@ impl Association {
         {
             use std::io::Write as _;
             let mut writer = self.inner.send_pdata(context_id);
-            writer.write_all(&data).and_then(|()| writer.finish()).map_err(|error| {
-                DeliveryError::Later(format!("{} took only part of it: {error}", self.called))
-            })?;
+            let sent = writer.write_all(&data).and_then(|()| writer.finish());
+            sent.map_err(|error| self.broken(format!("it took only part of an object: {error}")))?;
         }
         let (status, comment) = self.answer()?;
         verdict(status, &comment)
+    }
+
+    /// Whether more can be sent. After a silence or a broken answer it cannot: a late answer would be
+    /// taken for that to the next object.
+    pub fn is_usable(&self) -> bool {
+        !self.is_broken
     }
 
     /// Ends it orderly.
@@ -166,12 +175,9 @@ impl Association {
         self.message_id
     }
 
-    fn broken(&self, error: &dyn std::error::Error) -> DeliveryError {
-        DeliveryError::Later(format!(
-            "the association with {} broke: {}",
-            self.called,
-            causes(error)
-        ))
+    fn broken(&mut self, what: String) -> DeliveryError {
+        self.is_broken = true;
+        DeliveryError::Later(format!("the association with {} broke: {what}", self.called))
     }
 
     fn send_command(
@@ -192,17 +198,18 @@ impl Association {
             is_last: true,
             data,
         };
-        self.inner.send(&Pdu::PData { data: vec![value] }).map_err(|error| self.broken(&error))
+        self.inner
+            .send(&Pdu::PData { data: vec![value] })
+            .map_err(|error| self.broken(causes(&error)))
     }
 
-    /// Status and error comment of the next answer.
+    /// Status and error comment of the answer to the last request.
     fn answer(&mut self) -> Result<(u16, String), DeliveryError> {
         let mut bytes = Vec::new();
-        loop {
-            let pdu = self.inner.receive().map_err(|error| self.broken(&error))?;
+        for _ in 0..MAX_ANSWER_PIECES {
+            let pdu = self.inner.receive().map_err(|error| self.broken(causes(&error)))?;
             let Pdu::PData { data } = pdu else {
-                let what = format!("{} answers with {}", self.called, pdu.short_description());
-                return Err(DeliveryError::Later(what));
+                return Err(self.broken(format!("it answers with {}", pdu.short_description())));
             };
             let mut is_last = false;
             for value in data {
@@ -210,31 +217,37 @@ impl Association {
                 bytes.extend(value.data);
             }
             if bytes.len() > MAX_ANSWER {
-                let what = format!("{} answers without an end", self.called);
-                return Err(DeliveryError::Later(what));
-            }
-            if is_last {
                 break;
             }
+            if is_last {
+                let Some((to, status, comment)) = read_answer(&bytes) else {
+                    return Err(self.broken("it answers unreadably".to_owned()));
+                };
+                if to.is_none_or(|to| to == self.message_id) {
+                    return Ok((status, comment));
+                }
+                return Err(self.broken("it answers another request".to_owned()));
+            }
         }
-        let unreadable = || DeliveryError::Later(format!("{} answers unreadably", self.called));
-        let answer = InMemDicomObject::read_dataset_with_ts(
-            bytes.as_slice(),
-            &IMPLICIT_VR_LITTLE_ENDIAN.erased(),
-        )
-        .map_err(|_| unreadable())?;
-        let status = answer.get(tags::STATUS).and_then(|status| status.to_int::<u16>().ok());
-        let comment = answer.get(tags::ERROR_COMMENT).and_then(|text| text.to_str().ok());
-        let comment = comment.map(|text| text.trim().to_owned()).unwrap_or_default();
-        Ok((status.ok_or_else(unreadable)?, comment))
+        Err(self.broken("it answers without an end".to_owned()))
     }
 }
 
-/// What a status of C-STORE means.
+/// Of an answer: the request that it is to, the status, and the error comment.
+fn read_answer(bytes: &[u8]) -> Option<(Option<u16>, u16, String)> {
+    let syntax = IMPLICIT_VR_LITTLE_ENDIAN.erased();
+    let answer = InMemDicomObject::read_dataset_with_ts(bytes, &syntax).ok()?;
+    let number = |tag| answer.get(tag).and_then(|number| number.to_int::<u16>().ok());
+    let comment = answer.get(tags::ERROR_COMMENT).and_then(|text| text.to_str().ok());
+    let comment = comment.map(|text| text.trim().to_owned()).unwrap_or_default();
+    Some((number(tags::MESSAGE_ID_BEING_RESPONDED_TO), number(tags::STATUS)?, comment))
+}
+
+/// What a status of C-STORE means; STOW-RS gives the same as its Failure Reason.
 ///
 /// # Source
 /// DICOM PS3.4 B.2.3 and PS3.7 annex C.
-fn verdict(status: u16, comment: &str) -> Result<(), DeliveryError> {
+pub(crate) fn verdict(status: u16, comment: &str) -> Result<(), DeliveryError> {
     let told = |what: &str| format!("status {status:04X}, {what} {comment}").trim().to_owned();
     match status {
         // Success, and warnings: it is kept.

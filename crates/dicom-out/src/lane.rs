@@ -14,6 +14,8 @@ use crate::spool::SpoolFolder;
 const BATCH: usize = 200;
 /// Objects that were not taken in a row before a connection is given up.
 const MAX_POSTPONED: usize = 3;
+/// A program that ends goes on sending for so long.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Wakes those who send.
 #[derive(Default)]
@@ -26,6 +28,8 @@ pub(crate) struct Bell {
 struct BellState {
     n_rings: u64,
     is_closing: bool,
+    /// When what still waits is left to the next start.
+    over_at: Option<Instant>,
 }
 
 impl Bell {
@@ -37,8 +41,16 @@ impl Bell {
     pub fn ring(&self, closing: bool) {
         let mut state = self.state();
         state.n_rings += 1;
-        state.is_closing |= closing;
+        if closing && !state.is_closing {
+            state.is_closing = true;
+            state.over_at = Instant::now().checked_add(CLOSING);
+        }
         self.rung.notify_all();
+    }
+
+    /// Whether the program has been ending for long enough.
+    pub fn is_over(&self) -> bool {
+        self.state().over_at.is_some_and(|at| Instant::now() >= at)
     }
 
     /// Waits for a ring after `seen`, or for the end of the program; gives what there is now.
@@ -64,6 +76,9 @@ pub(crate) fn send_all(
     let label = to.label();
     let (mut seen, mut wait, mut n_failures) = (0, settings.first_wait, 0_u32);
     loop {
+        if bell.is_over() {
+            return;
+        }
         let waiting = spool.waiting();
         let Some(batch) = waiting.chunks(BATCH).next() else {
             let is_closing;
@@ -73,7 +88,7 @@ pub(crate) fn send_all(
             }
             continue;
         };
-        match send_batch(spool, to, batch, freed) {
+        match send_batch(spool, to, batch, bell, freed) {
             Ok(n_sent) => {
                 if n_failures > 0 {
                     tracing::info!("{label} is back and has taken {n_sent} DICOM objects");
@@ -106,6 +121,7 @@ fn send_batch(
     spool: &SpoolFolder,
     to: &Destination,
     batch: &[PathBuf],
+    bell: &Bell,
     freed: &dyn Fn(u64),
 ) -> Result<usize, String> {
     let refuse = |path: &Path, reason: &str| {
@@ -114,7 +130,10 @@ fn send_batch(
             to.label(),
             spool.path().display()
         );
-        spool.refuse(path, reason).map_err(|error| format!("{}: {error}", path.display()))
+        spool
+            .refuse(path, reason)
+            .map(freed)
+            .map_err(|error| format!("{}: {error}", path.display()))
     };
     let mut files = Vec::with_capacity(batch.len());
     let mut classes: Vec<String> = Vec::new();
@@ -142,31 +161,39 @@ fn send_batch(
         }
         Err(DeliveryError::Later(reason)) => return Err(reason),
     };
-    let mut n_sent = 0;
-    let mut later = Vec::new();
+    let (mut n_sent, mut n_in_a_row, mut postponed) = (0, 0, None);
     for (path, n_bytes) in files {
+        if bell.is_over() {
+            break;
+        }
         let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         match delivery.store(&bytes) {
             Ok(()) => {
                 fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
                 freed(n_bytes);
-                n_sent += 1;
+                (n_sent, n_in_a_row) = (n_sent + 1, 0);
             }
-            Err(DeliveryError::Refused(reason)) => refuse(path, &reason)?,
-            // One that is not taken now must not hold up those behind it.
+            Err(DeliveryError::Refused(reason)) => {
+                refuse(path, &reason)?;
+                n_in_a_row = 0;
+            }
             Err(DeliveryError::Later(reason)) => {
-                later.push(reason);
-                if later.len() == MAX_POSTPONED {
+                postponed = Some(reason);
+                n_in_a_row += 1;
+                if !delivery.is_usable() {
+                    break;
+                }
+                // One that is not taken now must not hold up those behind it.
+                spool.put_behind(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                if n_in_a_row == MAX_POSTPONED {
                     break;
                 }
             }
         }
     }
-    match later.pop() {
-        Some(reason) => Err(reason),
-        None => {
-            delivery.close();
-            Ok(n_sent)
-        }
+    delivery.close();
+    match postponed {
+        Some(reason) if n_sent == 0 => Err(reason),
+        _ => Ok(n_sent),
     }
 }

@@ -218,7 +218,7 @@ fn finished(
         Form::Color => "_color",
     };
     let (series, index) = (header.image_series_index, header.image_index);
-    let tail = &instance_uid[instance_uid.len() - 8..];
+    let tail = &instance_uid[instance_uid.len().saturating_sub(20)..];
     let name = format!("series{series:04}_{label}_{index:04}_{plane:03}{form}_{tail}.dcm");
     Ok(DicomFile { name, instance_uid, bytes })
 }

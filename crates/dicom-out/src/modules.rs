@@ -189,11 +189,17 @@ pub(crate) fn equipment(data: &mut Dataset, study: &Study, facts: &ImageFacts) {
 
 fn provenance(model: &ModelFacts) -> String {
     let ModelFacts { model: name, sha256, provider, guards, fallback, .. } = model;
+    let told = |what: &str, text: &str| match text {
+        // One that did not run has none of it.
+        "" | "none" => String::new(),
+        text => format!("{what} {text}"),
+    };
+    let facts = [told(" on", provider), told(", SHA-256", sha256), told(", guards:", guards)];
     let used = match fallback.as_str() {
         "" => "its result is used".to_owned(),
         fallback => format!("its result is not used: {fallback}"),
     };
-    format!("network {name} on {provider}, SHA-256 {sha256}, guards: {guards}; {used}")
+    format!("network {name}{}; {used}", facts.concat())
 }
 
 /// SOP Common, and when the object was made.

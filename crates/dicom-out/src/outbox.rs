@@ -151,7 +151,7 @@ struct Shared {
     lanes: Mutex<BTreeMap<PathBuf, JoinHandle<()>>>,
     bell: Arc<Bell>,
     /// Held while this program is the one that sends from the folder.
-    lock: Option<File>,
+    lock: Mutex<Option<File>>,
 }
 
 impl std::fmt::Debug for Outbox {
@@ -233,21 +233,11 @@ impl Drop for Outbox {
 
 impl Running {
     fn start(settings: &OutboxSettings) -> Result<Self, OutboxError> {
-        let mut lock = None;
         let mut n_bytes = 0;
         if let Some(folder) = &settings.folder {
             let fail = |source| OutboxError { path: folder.clone(), source };
             fs::create_dir_all(folder).map_err(fail)?;
             keep_private(folder).map_err(fail)?;
-            let file = File::create(folder.join("lock")).map_err(fail)?;
-            let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-            match rustix::fs::flock(&file, operation) {
-                Ok(()) => lock = Some(file),
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    tracing::debug!("another program sends what is in {}", folder.display());
-                }
-                Err(error) => return Err(fail(error.into())),
-            }
             n_bytes = SpoolFolder::all(folder).iter().map(|(spool, _)| spool.n_bytes()).sum();
         }
         let shared = Arc::new(Shared {
@@ -256,7 +246,7 @@ impl Running {
             n_bytes_on_disk: AtomicU64::new(n_bytes),
             lanes: Mutex::default(),
             bell: Arc::default(),
-            lock,
+            lock: Mutex::default(),
         });
         let (jobs, receiver) = mpsc::sync_channel(WAITING_IMAGES);
         let own = Arc::clone(&shared);
@@ -302,9 +292,37 @@ impl Shared {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether this program sends from the folder: at most one does. When the other one ends, it is
+    /// this one's turn.
+    fn sends(&self, folder: &Path) -> bool {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_some() {
+            return true;
+        }
+        let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        let locked = File::create(folder.join("lock")).and_then(|file| {
+            rustix::fs::flock(&file, operation)?;
+            Ok(file)
+        });
+        match locked {
+            Ok(file) => {
+                SpoolFolder::all(folder).iter().for_each(|(spool, _)| spool.clean());
+                *lock = Some(file);
+                true
+            }
+            Err(error) => {
+                tracing::debug!("another program sends what is in {}: {error}", folder.display());
+                false
+            }
+        }
+    }
+
     /// Starts a thread for each archive that has a folder and none yet.
     fn start_lanes(self: &Arc<Self>) {
-        let (Some(folder), Some(_)) = (&self.settings.folder, &self.lock) else { return };
+        let Some(folder) = &self.settings.folder else { return };
+        if !self.sends(folder) {
+            return;
+        }
         for (spool, destination) in SpoolFolder::all(folder) {
             let mut lanes = self.lanes();
             if lanes.contains_key(spool.path()) || lanes.len() >= MAX_ARCHIVES {

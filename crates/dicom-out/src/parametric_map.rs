@@ -66,6 +66,8 @@ pub(crate) fn planes(
             (low.min(f64::from(*value)), high.max(f64::from(*value)))
         });
     let range = if low <= high { [low, high] } else { [0.0, 0.0] };
+    let all = Array2::from_shape_vec((planes.len() * rows, columns), pixels.clone()).ok()?;
+    let window_of_all = pixels::window(facts, &all);
     data.of(tags::FLOAT_PIXEL_DATA, pixels);
     dimensions(&mut data, study, image);
     // What all frames share.
@@ -96,7 +98,7 @@ pub(crate) fn planes(
     identity.lo(tags::RESCALE_TYPE, "US");
     shared.sq(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, vec![identity]);
     let mut window = Dataset::default();
-    modules::window(&mut window, pixels::window(facts, values));
+    modules::window(&mut window, window_of_all);
     shared.sq(tags::FRAME_VOILUT_SEQUENCE, vec![window]);
     let mut mapping = quantity.mapping(1.0, 0.0);
     mapping.fd(tags::DOUBLE_FLOAT_REAL_WORLD_VALUE_FIRST_VALUE_MAPPED, &range[..1]);

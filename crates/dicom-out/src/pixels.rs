@@ -27,9 +27,7 @@ pub struct StoredPlane {
 
 /// What the values of a plane are quantised by at the finest, by unit.
 fn quantum(facts: &ImageFacts) -> Option<f64> {
-    let is_map =
-        matches!(facts.kind, ImageKind::Map | ImageKind::Uncertainty | ImageKind::GoodnessOfFit);
-    if !is_map {
+    if !facts.kind.is_of_map() {
         return None;
     }
     // T1 in whole milliseconds: a viewer that knows no slope shows the right number.
@@ -90,12 +88,16 @@ pub fn stored(image: &Image, facts: &ImageFacts, channel: usize, z: usize) -> St
     let has_gaps = values.iter().any(|value| value.is_nan());
     let (slope, intercept) = image_facts::rescale(image);
     let zero_is_free = facts.zero_is_invalid;
+    // The stored number whose value is 0.
+    let gap = Some(-intercept / slope)
+        .filter(|gap| zero_is_free && gap.fract() == 0.0 && (-32768.0..=32767.0).contains(gap))
+        .map(|gap| gap as i32);
     let kept = |pixels: Vec<u16>, is_signed| StoredPlane {
         pixels,
         is_signed,
         slope,
         intercept,
-        padding: zero_is_free.then_some(0),
+        padding: gap,
         range,
     };
     match &image.pixels {

@@ -46,6 +46,10 @@ impl PlanePlace {
         if !is_length(voxel_mm[0]) || !is_length(voxel_mm[1]) {
             return Err(Error::NoPlace("a field of view"));
         }
+        let slice = norm(header.slice_dir.map(f64::from));
+        if header.matrix_size[2] > 1 && !(is_unit(slice) && is_length(voxel_mm[2])) {
+            return Err(Error::NoPlace("direction and distance of its planes"));
+        }
         let matrix = header.patient_from_voxel();
         let position_mm: Vector =
             std::array::from_fn(|axis| matrix[axis][3] + matrix[axis][2] * z as f64);

@@ -13,12 +13,14 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::destination::Destination;
 
 /// Refused objects of one archive that are kept.
 const MAX_REFUSED: usize = 1000;
+/// A file that has been in the writing for longer is nobody's any more.
+const HALF_WRITTEN_FOR: Duration = Duration::from_secs(3600);
 const DESTINATION_FILE: &str = "destination.toml";
 
 /// The folder of one archive.
@@ -59,10 +61,7 @@ impl SpoolFolder {
 
     /// Puts an object in.
     pub fn put(&self, bytes: &[u8]) -> io::Result<()> {
-        let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{now_us:020}-{}-{n:06}.dcm", std::process::id());
-        write_whole(&self.0.join(name), bytes)
+        write_whole(&self.0.join(next_name()), bytes)
     }
 
     /// Objects that wait, the oldest first.
@@ -76,8 +75,14 @@ impl SpoolFolder {
         files
     }
 
-    /// Puts away what the archive refused, with the reason. The oldest of too many are deleted.
-    pub fn refuse(&self, file: &Path, reason: &str) -> io::Result<()> {
+    /// Puts one that could not be taken now behind the others.
+    pub fn put_behind(&self, file: &Path) -> io::Result<()> {
+        fs::rename(file, self.0.join(next_name()))
+    }
+
+    /// Puts away what the archive refused, with the reason. The oldest of too many are deleted; gives
+    /// their bytes.
+    pub fn refuse(&self, file: &Path, reason: &str) -> io::Result<u64> {
         let refused = self.0.join("refused");
         fs::create_dir_all(&refused)?;
         let name = file.file_name().unwrap_or_default();
@@ -91,19 +96,35 @@ impl SpoolFolder {
             .collect();
         kept.sort();
         let n_too_many = kept.len().saturating_sub(MAX_REFUSED);
+        let mut n_bytes = 0;
         for old in &kept[..n_too_many] {
+            n_bytes += fs::metadata(old)?.len();
             fs::remove_file(old)?;
             // The reason may have been deleted by somebody.
             let _ = fs::remove_file(old.with_extension("txt"));
         }
-        Ok(())
+        Ok(n_bytes)
     }
 
-    /// Bytes of everything in it.
+    /// Deletes what a program that was killed has left half written.
+    pub fn clean(&self) {
+        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let age = entry.metadata().and_then(|m| m.modified()).map(|at| at.elapsed());
+            let is_old = matches!(age, Ok(Ok(age)) if age > HALF_WRITTEN_FOR);
+            if is_old && path.extension().is_some_and(|ending| ending == "part") {
+                // The next start tries it again.
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    /// Bytes of the objects in it.
     pub fn n_bytes(&self) -> u64 {
         let in_folder = |folder: &Path| -> u64 {
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
             entries
+                .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "dcm"))
                 .filter_map(|entry| entry.metadata().ok())
                 .filter(|m| m.is_file())
                 .map(|m| m.len())
@@ -115,6 +136,13 @@ impl SpoolFolder {
     pub fn path(&self) -> &Path {
         &self.0
     }
+}
+
+/// A name behind all that there are.
+fn next_name() -> String {
+    let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{now_us:020}-{}-{n:06}.dcm", std::process::id())
 }
 
 /// Writes a file such that it is there as a whole or not at all.

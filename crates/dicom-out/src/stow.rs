@@ -6,11 +6,14 @@ use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::delivery::{DeliveryError, PATIENCE};
+use crate::dimse;
 
 /// Largest answer that is read.
 const MAX_ANSWER: u64 = 1 << 20;
 /// Failed SOP Sequence. Some services send it empty where all went well.
 const FAILED: &str = "00081198";
+/// Failure Reason.
+const REASON: &str = "00081197";
 
 /// A client of one service.
 pub struct Client {
@@ -97,7 +100,11 @@ impl Client {
             DeliveryError::Later(format!("{} does not answer: {error}", self.url))
         })?;
         let status = answer.status().as_u16();
-        let text = text_of(answer);
+        let Some(text) = text_of(answer) else {
+            // Whether it has been stored is not known; a second time does no harm.
+            let what = format!("{}: HTTP {status}, and the answer broke off", self.url);
+            return Err(DeliveryError::Later(what));
+        };
         verdict(status, &text, &self.url)
     }
 
@@ -118,14 +125,15 @@ impl Client {
         })?;
         match answer.status().as_u16() {
             200..=299 => Ok(()),
-            status => verdict(status, &text_of(answer), &self.url),
+            status => verdict(status, &text_of(answer).unwrap_or_default(), &self.url),
         }
     }
 }
 
-fn text_of(answer: ureq::http::Response<ureq::Body>) -> String {
-    let body = answer.into_body().into_with_config().limit(MAX_ANSWER).read_to_vec();
-    String::from_utf8_lossy(&body.unwrap_or_default()).into_owned()
+/// [`None`]: it broke off, or is too long.
+fn text_of(answer: ureq::http::Response<ureq::Body>) -> Option<String> {
+    let body = answer.into_body().into_with_config().limit(MAX_ANSWER).read_to_vec().ok()?;
+    Some(String::from_utf8_lossy(&body).into_owned())
 }
 
 /// What an answer means.
@@ -135,8 +143,13 @@ fn text_of(answer: ureq::http::Response<ureq::Body>) -> String {
 fn verdict(status: u16, text: &str, url: &str) -> Result<(), DeliveryError> {
     let excerpt: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
     let told = |what: &str| format!("{url}: HTTP {status}, {what} {excerpt}").trim().to_owned();
+    if matches!(status, 200..=299 | 409) && has_failed(text) {
+        let Some(reason) = failure_reason(text) else {
+            return Err(DeliveryError::Refused(told("not stored")));
+        };
+        return dimse::verdict(reason, &told("not stored"));
+    }
     match status {
-        200..=299 if has_failed(text) => Err(DeliveryError::Refused(told("not stored"))),
         200..=299 => Ok(()),
         400 | 409 | 413 | 415 | 422 => {
             Err(DeliveryError::Refused(told("the object is not accepted")))
@@ -160,6 +173,18 @@ fn has_failed(text: &str) -> bool {
     !head.ends_with('/') && own.contains("<Item")
 }
 
+/// Failure Reason of the first object that was not stored.
+fn failure_reason(text: &str) -> Option<u16> {
+    if let Ok(answer) = serde_json::from_str::<serde_json::Value>(text) {
+        let reason = answer.get(FAILED)?.get("Value")?.get(0)?.get(REASON)?.get("Value")?.get(0)?;
+        return u16::try_from(reason.as_u64()?).ok();
+    }
+    let (_, element) = text.split_once(&format!("tag=\"{REASON}\""))?;
+    let (_, value) = element.split_once("<Value")?;
+    let (_, value) = value.split_once('>')?;
+    value.split('<').next()?.trim().parse().ok()
+}
+
 /// A line that is not in the file.
 fn boundary(file: &[u8]) -> String {
     let mut n = 0_u32;
@@ -181,7 +206,8 @@ mod tests {
     fn answers_tell_bad_objects_from_bad_moments() {
         assert_eq!(verdict(200, "{}", "u"), Ok(()));
         for failed in [
-            r#"{"00081198":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[272]}}]}}"#,
+            r#"{"00081198":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[43264]}}]}}"#,
+            r#"<NativeDicomModel><DicomAttribute tag="00081198" vr="SQ"><Item number="1"><DicomAttribute tag="00081197" vr="US"><Value number="1">49152</Value></DicomAttribute></Item></DicomAttribute></NativeDicomModel>"#,
             r#"<NativeDicomModel><DicomAttribute tag="00081198" vr="SQ"><Item number="1"/></DicomAttribute></NativeDicomModel>"#,
         ] {
             assert!(
@@ -189,6 +215,24 @@ mod tests {
                 "{failed}"
             );
         }
+        // Out of resources (A700), and a processing failure: another time.
+        for reason in [0xA700, 0x0110] {
+            let json = format!(
+                r#"{{"00081198":{{"vr":"SQ","Value":[{{"00081197":{{"vr":"US","Value":[{reason}]}}}}]}}}}"#
+            );
+            let xml = format!(
+                r#"<NativeDicomModel><DicomAttribute tag="00081198" vr="SQ"><Item number="1"><DicomAttribute tag="00081197" vr="US"><Value number="1">{reason}</Value></DicomAttribute></Item></DicomAttribute></NativeDicomModel>"#
+            );
+            for (status, text) in [(409, &json), (202, &json), (202, &xml)] {
+                assert!(
+                    matches!(verdict(status, text, "u"), Err(DeliveryError::Later(_))),
+                    "{text}"
+                );
+            }
+        }
+        // It has it already.
+        let known = r#"{"00081198":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[273]}}]}}"#;
+        assert_eq!(verdict(409, known, "u"), Ok(()));
         // As Orthanc says that all went well.
         for stored in [
             r#"{"00081198":{"vr":"SQ"},"00081199":{"vr":"SQ","Value":[{}]}}"#,

@@ -24,9 +24,9 @@ impl Study {
     /// * `run`: what tells this reconstruction of the measurement from another, e.g. the session's
     ///   number and when it began; empty where there is only one.
     ///
-    /// The study's UID is the header's, or else follows from the study's and the patient's number, or
-    /// else from the measurement's identifier without its last part, or else from the whole header
-    /// and `run`: so series of one study belong together, and a resend has the same UIDs.
+    /// The study's UID is the header's, or else follows from the study's number, or else from the
+    /// measurement's identifier without its last part, both with the patient's number and the day, or
+    /// else, where these name no study, from the whole header and `run`: so series of one study belong together, and a resend has the same UIDs.
     pub fn new(header: Option<&Header>, run: &str) -> Self {
         let header = header.cloned().unwrap_or_default();
         let study = header.study_information.clone().unwrap_or_default();
@@ -40,16 +40,20 @@ impl Study {
         let study_uid = study.study_instance_uid.as_deref().and_then(text::uid);
         let study_uid = study_uid.unwrap_or_else(|| {
             let day = given(&study.study_date).unwrap_or_default();
-            match (study_id, patient_id, &measurement) {
-                (Some(study), patient, _) => {
-                    let patient = patient.unwrap_or_default();
-                    uid::derived(&[b"study", study.as_bytes(), patient.as_bytes(), day.as_bytes()])
+            let patient = patient_id.unwrap_or_default();
+            // "1" alone is the study of everybody.
+            let study_id = study_id.filter(|_| !(patient.is_empty() && day.is_empty()));
+            // `meas_7` names no study either; scanners' have numbers in it.
+            let of_study = measurement.as_deref().and_then(|id| id.rsplit_once('_'));
+            let of_study = of_study.map(|(study, _)| study);
+            let of_study = of_study.filter(|study| study.contains(|c: char| c.is_ascii_digit()));
+            let about = [patient.as_bytes(), day.as_bytes()];
+            match (study_id, of_study) {
+                (Some(study), _) => uid::derived(&[b"study", study.as_bytes(), about[0], about[1]]),
+                (None, Some(study)) => {
+                    uid::derived(&[b"study of", study.as_bytes(), about[0], about[1]])
                 }
-                (None, _, Some(measurement)) => {
-                    let of_study = measurement.rsplit_once('_').map_or(&**measurement, |(s, _)| s);
-                    uid::derived(&[b"study of", of_study.as_bytes()])
-                }
-                (None, _, None) => {
+                (None, None) => {
                     uid::derived(&[b"header", header.to_xml().as_bytes(), run.as_bytes()])
                 }
             }
@@ -96,7 +100,9 @@ impl Study {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ismrmrd::xml::{AcquisitionSystemInformation, MeasurementInformation, StudyInformation};
+    use ismrmrd::xml::{
+        AcquisitionSystemInformation, MeasurementInformation, StudyInformation, SubjectInformation,
+    };
 
     fn header(measurement: &str) -> Header {
         let about = MeasurementInformation {
@@ -134,6 +140,24 @@ mod tests {
             });
             assert_eq!(Study::new(Some(&header), "").study_uid == given, is_used);
         }
+        // Identifiers that everybody has make no study of different patients.
+        let of = |measurement: &str, patient: &str| {
+            let mut header = self::header(measurement);
+            header.subject_information = Some(SubjectInformation {
+                patient_id: Some(patient.to_owned()),
+                ..SubjectInformation::default()
+            });
+            Study::new(Some(&header), "").study_uid
+        };
+        assert_ne!(of("meas_12", "a"), of("meas_12", "b"));
+        assert_ne!(of("45387_100_200_7", "a"), of("45387_100_200_7", "b"));
+        let mut header = self::header("meas_12");
+        header.study_information = Some(StudyInformation {
+            study_id: Some("1".to_owned()),
+            ..StudyInformation::default()
+        });
+        let anonymous = |run: &str| Study::new(Some(&header), run).study_uid;
+        assert_ne!(anonymous("session 1"), anonymous("session 2"));
         let nothing = Study::new(None, "a");
         assert_ne!(nothing.study_uid, Study::new(None, "b").study_uid, "not one study for all");
     }

@@ -21,6 +21,13 @@ pub enum ImageKind {
     Color,
 }
 
+impl ImageKind {
+    /// Whether the values are a map's or what belongs to one, and not a picture's.
+    pub fn is_of_map(self) -> bool {
+        matches!(self, Self::Map | Self::Uncertainty | Self::GoodnessOfFit)
+    }
+}
+
 /// What an image says of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageFacts {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dicom_out::{Destination, DestinationError, Forms, Job, Outbox, OutboxSettings, Study, Tally};
-use pipeline::{Gadget, ImageFacts, ImageKind, Remedy, Scan, ScanError, Sink, message_set};
+use pipeline::{Gadget, ImageFacts, Remedy, Scan, ScanError, Sink, message_set};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -128,13 +128,7 @@ impl Gadget for WriteDicom {
             Images::ParametricMap(map) => map.clone().into_images(),
         };
         for image in images {
-            let is_map = || {
-                matches!(
-                    ImageFacts::of(&image).kind,
-                    ImageKind::Map | ImageKind::Uncertainty | ImageKind::GoodnessOfFit
-                )
-            };
-            if !self.config.maps_only || is_map() {
+            if !self.config.maps_only || ImageFacts::of(&image).kind.is_of_map() {
                 self.outbox.post(Job {
                     image,
                     study: Arc::clone(&self.study),

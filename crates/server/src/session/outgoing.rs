@@ -274,18 +274,31 @@ impl Outgoing {
         };
         for message in messages {
             self.summary.n_images += u64::from(matches!(message, wire::Message::Image(_)));
-            self.put(&message);
-            if let (Some(tap), wire::Message::Image(image)) = (&self.tap, &message) {
-                tap.take(self.session, &self.watched.record.header_text(), image);
+            if !self.put(&message) {
+                // What the scanner did not get is not shown or kept elsewhere.
+                continue;
+            }
+            if let Some(tap) = &self.tap {
+                let header_text = || self.watched.record.header_text();
+                match &message {
+                    wire::Message::Image(image) => tap.take(self.session, &header_text, image),
+                    wire::Message::ImageArray(array) => {
+                        let images = array.to_images();
+                        images.iter().for_each(|image| tap.take(self.session, &header_text, image));
+                    }
+                    _ => {}
+                }
             }
             // It goes on by its handle, to who looks at it elsewhere.
             self.watched.live.publish(&self.watched.record, message);
         }
     }
 
-    fn put(&mut self, message: &wire::Message) {
+    /// Whether it could be written; what could not be is told to the client.
+    fn put(&mut self, message: &wire::Message) -> bool {
         let length = self.buffer.len();
-        if let Err(error) = wire::encode(message, &mut self.buffer) {
+        let written = wire::encode(message, &mut self.buffer);
+        if let Err(error) = &written {
             self.buffer.truncate(length);
             self.summary.n_faults += 1;
             self.n_errors += 1;
@@ -294,8 +307,10 @@ impl Outgoing {
                 "ERROR    session {}, wire: {error}\n  this result is not sent",
                 self.session
             );
+            self.watched.record.text("ERROR", &text);
             // A plain text has a wire form.
             let _ = wire::encode(&wire::Message::Text(text), &mut self.buffer);
         }
+        written.is_ok()
     }
 }

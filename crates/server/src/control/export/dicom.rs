@@ -38,6 +38,7 @@ pub(super) fn export(content: Content) -> Export {
     let buffer = Buffer::default();
     let zip = Some(ZipWriter::new_stream(buffer.clone()));
     let pieces = Archive { content, study, n_written: 0, zip, buffer, is_broken: false };
+    let pieces = pieces.flat_map(pieces_of);
     Export { name, media_type: "application/zip", pieces: Box::new(pieces) }
 }
 
