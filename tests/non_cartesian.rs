@@ -19,8 +19,13 @@ use support::{Client, TestServer, images, reconstruct, run_well, shared, texts};
 const SNR: &str = include_str!("../config/Generic_Spiral_SNR.xml");
 
 fn spiral(n_arms: usize) -> GradientEcho {
-    let options =
-        SpiralOptions { n_arms, peripheral_undersampling: 1.0, ..SpiralOptions::default() };
+    // With turns 1 / FOV apart an object that fills the image folds into itself.
+    let options = SpiralOptions {
+        n_arms,
+        field_of_view_factor: 1.25,
+        peripheral_undersampling: 1.0,
+        ..SpiralOptions::default()
+    };
     GradientEcho {
         encoding: Encoding::Spiral(options),
         repetition_time_ms: 30.0,
@@ -97,9 +102,8 @@ fn spirals_and_spokes_show_the_heart_where_cartesian_lines_show_it() {
             let pixels = magnitude(image);
             let found = correlation(&pixels, &truth(&scan));
             println!("{name}, {chain}: correlation with the truth {found:.4}");
-            // The corners of k-space are not sampled: the edges ring otherwise. Spokes reach 0.993,
-            // long arms less.
-            assert!(found > 0.97, "{name}, {chain}: {found}");
+            // The corners of k-space are not sampled: the edges ring otherwise.
+            assert!(found > 0.985, "{name}, {chain}: {found}");
             // Mirrored or turned it would not fit.
             let lines_of = magnitude(lines);
             let found = correlation(&pixels, &lines_of);
@@ -139,9 +143,7 @@ fn sense_of_a_complete_spiral_shows_shepp_and_logans_phantom() {
         });
         println!("Shepp-Logan, {name}: relative error of gridding {gridded:.3}, SENSE {sense:.3}");
         // What the corners of k-space hold of sharp edges.
-        assert!(sense < 0.1, "{name}: {sense}");
-        // A known fault: gridding of few long arms is worse than the missing corners explain.
-        assert!(gridded < 0.3, "{name}: {gridded}");
+        assert!(sense < 0.1 && gridded < 0.1, "{name}: {sense}, {gridded}");
     }
     server.stop();
 }
@@ -184,9 +186,12 @@ fn every_second_arm_folds_by_gridding_and_not_by_sense() {
     println!(
         "relative error: all arms {complete:.3}; half: gridding {gridded:.3}, SENSE {sense:.3}"
     );
-    // Of the error of all arms 0.08 is the missing corners of k-space, which spokes lack too. The
-    // rest grows with the length of an arm, and its cause is not known yet.
-    assert!(sense < 0.7 * gridded && sense < 1.3 * complete, "{sense}, {gridded}, {complete}");
+    // Of all arms the missing corners of k-space are left. Of half of them the coil maps are made
+    // too, whose centre of k-space is undersampled as well.
+    assert!(
+        complete < 0.1 && sense < 0.7 * gridded && sense < 0.2,
+        "{complete}, {gridded}, {sense}"
+    );
     server.stop();
 }
 

@@ -39,7 +39,7 @@ pub use toeplitz::Toeplitz;
 use transform::{AxisTransform, GridTransform};
 
 /// Longest side of an image.
-const MAX_PIXELS: usize = 4096;
+pub const MAX_PIXELS: usize = 4096;
 
 /// Most samples of a trajectory.
 const MAX_SAMPLES: usize = 1 << 28;

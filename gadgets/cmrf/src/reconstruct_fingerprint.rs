@@ -274,7 +274,6 @@ impl ReconstructFingerprint {
             samples.iter().map(|samples| compression.apply(*samples, Axis(0))).collect();
         let samples: Vec<_> = samples.iter().map(|samples| samples.view()).collect();
         let options = SubspaceOptions {
-            regularisation,
             max_iterations: self.config.max_iterations,
             threshold: self.config.threshold as f32,
         };
@@ -319,8 +318,9 @@ impl ReconstructFingerprint {
                 inside.iter().map(|&shot| arms.places[shots[shot].arm].clone()).collect();
             let own: Vec<Shot> = (0..inside.len()).map(|echo| Shot { arm: echo, echo }).collect();
             let constant = Array2::ones((1, inside.len()));
-            let plan = Subspace::new(self.image, &used, own, constant, options.regularisation)
-                .map_err(|error| Error::Shape(error.to_string()))?;
+            let plan =
+                Subspace::new(self.image, &used, own, constant, self.config.regularisation as f32)
+                    .map_err(|error| Error::Shape(error.to_string()))?;
             let samples: Vec<_> = inside.iter().map(|&shot| samples[shot]).collect();
             let found = plan.solve(&samples, coil_maps.view(), options);
             image.assign(&found.images.index_axis(Axis(0), 0));
@@ -382,6 +382,8 @@ struct Arms {
 /// k times field of view over matrix size reaches this.
 const HALF: f32 = 0.5;
 const MARGIN: f32 = 1.02;
+/// One that reaches less far is in another unit.
+const LEAST: f32 = 0.6;
 
 impl Arms {
     fn of(readouts: &[&Acquisition], image: [usize; 2]) -> Result<Self, Error> {
@@ -407,6 +409,13 @@ impl Arms {
                     readouts.len()
                 )));
             }
+            if readout.data.slice(s![.., from..to]).iter().any(|value| !value.is_finite()) {
+                return Err(Error::Shape(format!(
+                    "readout {} of {} has samples that are no numbers",
+                    number + 1,
+                    readouts.len()
+                )));
+            }
             let key: Vec<u32> = places.iter().map(|place| place.to_bits()).collect();
             let next = arms.places.len();
             let arm = *known.entry(key).or_insert(next);
@@ -419,8 +428,8 @@ impl Arms {
         let farthest = arms.places.iter().flatten().flatten().fold(0.0_f32, |m, k| m.max(k.abs()));
         let edge = image[0] as f32 * HALF;
         let scale = match farthest {
-            farthest if farthest <= HALF * MARGIN && farthest > 0.0 => image[0] as f32,
-            farthest if farthest <= edge * MARGIN && farthest > HALF * MARGIN => 1.0,
+            farthest if (LEAST * HALF..=HALF * MARGIN).contains(&farthest) => image[0] as f32,
+            farthest if (LEAST * edge..=edge * MARGIN).contains(&farthest) => 1.0,
             farthest => {
                 return Err(Error::Shape(format!(
                     "positions in k-space reach {farthest}, expected up to 0.5 (cycles per pixel) \

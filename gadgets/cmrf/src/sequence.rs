@@ -68,20 +68,31 @@ impl Overrides<'_> {
             if self.preparations_ms.is_empty() { &own } else { self.preparations_ms };
         let is_known = self.source == SequenceSource::FifteenBeats
             || self.source == SequenceSource::Auto && preparations.is_empty();
+        let angles: Vec<f64> = if self.flip_angles_deg.is_empty() {
+            let angles = sequence.map(|s| &s.flip_angle_deg[..]).unwrap_or_default();
+            angles.iter().map(|angle| f64::from(*angle)).collect()
+        } else {
+            self.flip_angles_deg.to_vec()
+        };
         let (mut table, from) = if is_known {
             let repetition_time_ms = repetition_time_ms.unwrap_or(REPETITION_TIME_MS);
             let echo_time_ms = echo_time_ms.unwrap_or(ECHO_TIME_MS);
-            (PulseTable::fifteen_beats(repetition_time_ms, echo_time_ms), "fifteen beats")
+            let table = PulseTable::fifteen_beats(repetition_time_ms, echo_time_ms);
+            // A header often tells one angle only, the nominal one.
+            let tells_all = !self.flip_angles_deg.is_empty()
+                || self.source == SequenceSource::Auto && angles.len() == table.n_echoes();
+            let known = table.beats.iter().flat_map(|beat| &beat.flip_angles_deg);
+            let are_close = |(told, known): (&f64, &f64)| (told - known).abs() <= 0.01 * known;
+            let is_it = angles.len() == table.n_echoes() && angles.iter().zip(known).all(are_close);
+            if tells_all && !is_it {
+                let what = "the flip angles are not those of the fifteen beats, and nothing tells the preparations";
+                return Err(Error::Sequence(what.to_owned()));
+            }
+            (table, "fifteen beats")
         } else {
             if preparations.is_empty() {
                 return Err(Error::Sequence("the header has no `Preparation_0`".to_owned()));
             }
-            let angles: Vec<f64> = if self.flip_angles_deg.is_empty() {
-                let angles = sequence.map(|s| &s.flip_angle_deg[..]).unwrap_or_default();
-                angles.iter().map(|angle| f64::from(*angle)).collect()
-            } else {
-                self.flip_angles_deg.to_vec()
-            };
             let n_beats = preparations.len();
             let is_whole = !angles.is_empty() && angles.len().is_multiple_of(n_beats);
             if !is_whole || angles.len() > MAX_ECHOES {
@@ -153,6 +164,23 @@ mod tests {
         assert_eq!(table.beats[2].preparation, Preparation::T2 { echo_time_ms: 40.0 });
         assert_eq!(table.beats[1].flip_angles_deg, [5.0, 10.0]);
         assert_eq!(imperfections.inversion_factor, 0.96_f64);
+    }
+
+    #[test]
+    fn other_angles_without_preparations_are_not_taken_for_the_fifteen_beats() {
+        let table = PulseTable::fifteen_beats(10.0, 1.52);
+        let mut angles: Vec<f64> =
+            table.beats.iter().flat_map(|beat| beat.flip_angles_deg.clone()).collect();
+        let of = |angles: &[f64]| {
+            let overrides = Overrides { flip_angles_deg: angles, ..overrides() };
+            overrides.table(&Scan::default()).map(|(table, ..)| table)
+        };
+        assert_eq!(of(&angles).expect("these are"), table);
+        angles[20] *= 1.1;
+        assert!(
+            matches!(of(&angles), Err(Error::Sequence(what)) if what.contains("fifteen beats"))
+        );
+        assert!(matches!(of(&angles[..100]), Err(Error::Sequence(_))));
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub struct Config {
     /// Otherwise the samples are put onto a grid, and what is missing folds.
     pub iterate: bool,
     /// Most iterations.
+    #[schemars(range(min = 1))]
     pub iteration_max: usize,
     /// Part of the first residual at which iterations end.
     #[schemars(range(min = 0.0))]
@@ -148,6 +149,9 @@ impl Gadget for ReconstructNonCartesian {
         if !(config.regularisation >= 0.0 && config.iteration_tol >= 0.0) {
             return Err(Error::Negative);
         }
+        if config.iterate && config.iteration_max == 0 {
+            return Err(Error::Iterations);
+        }
         // A cast of what is no number gives 0.
         let width = (config.kernel_width.ceil() as usize).clamp(4, 6);
         let (encodings, fault) = match scan.header() {
@@ -190,6 +194,10 @@ impl Gadget for ReconstructNonCartesian {
         let factors = unit.factors(&encoding);
         let matrix = encoding.recon_space.matrix_size;
         let image = [usize::from(matrix.y), usize::from(matrix.x)];
+        // Before memory is asked for them.
+        if image.iter().any(|n| !(1..=nufft::MAX_PIXELS).contains(n)) {
+            return Err(nufft::Error::ImageSize(image[1], image[0]).into());
+        }
         let edge = [matrix.x, matrix.y].map(|n| 0.5 * f32::from(n) * EDGE);
         let outer @ [n_slices, n_s, n_n] = frames.outer();
         let shape = [n_slices, n_s, n_n, 1, 1, image[0], image[1]];
@@ -494,6 +502,9 @@ pub enum Error {
     /// A property outside its range.
     #[error("`regularisation` or `iteration_tol` is negative or no number")]
     Negative,
+    /// A property outside its range.
+    #[error("`iteration_max` is 0, which leaves the image empty; expected 1 or more")]
+    Iterations,
 }
 
 impl Remedy for Error {
@@ -506,7 +517,7 @@ impl Remedy for Error {
                 "set `trajectory_unit` of `reconstruct_non_cartesian`, or correct the matrix in \
                  the header"
             }
-            Self::Oversampling(_) | Self::CoilMapKernel(_) | Self::Negative => {
+            Self::Oversampling(_) | Self::CoilMapKernel(_) | Self::Negative | Self::Iterations => {
                 "correct the property in the chain file"
             }
         }

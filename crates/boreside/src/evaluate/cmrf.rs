@@ -168,7 +168,7 @@ fn setup(subject: Subject, noise: Noise, seed: u64, rhythm: Rhythm) -> Setup {
 
 fn scan_of(setup: Setup) -> Result<SimulatedScan> {
     let sequence = Fingerprinting {
-        spiral: SpiralOptions { n_arms: 48, ..SpiralOptions::default() },
+        spiral: SpiralOptions { n_arms: 48, field_of_view_factor: 1.3, ..SpiralOptions::default() },
         ..Fingerprinting::default()
     };
     Ok(SimulatedScan::new(&sequence, setup)?)

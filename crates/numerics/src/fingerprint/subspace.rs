@@ -25,8 +25,6 @@ pub struct Shot {
 /// When conjugate gradients stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SubspaceOptions {
-    /// λ of (AᴴA + λ) x = Aᴴ y, in units of the mean of AᴴA's diagonal.
-    pub regularisation: f32,
     /// At most so many steps.
     pub max_iterations: usize,
     /// Stop where the preconditioned residual falls below this part of what it was.
@@ -35,7 +33,7 @@ pub struct SubspaceOptions {
 
 impl Default for SubspaceOptions {
     fn default() -> Self {
-        Self { regularisation: 0.05, max_iterations: 20, threshold: 1e-3 }
+        Self { max_iterations: 20, threshold: 1e-3 }
     }
 }
 
@@ -76,6 +74,8 @@ impl Subspace {
     /// * `arms`: places of the samples of each arm, `[kx, ky]`, cycles per field of view.
     /// * `shots`: which arm was read at which echo, in any order.
     /// * `modes`: `[mode, echo]`, orthonormal.
+    /// * `regularisation`: λ of (AᴴA + λ) x = Aᴴ y, in units of the mean of AᴴA's diagonal; 0.05 is
+    ///   a good one.
     ///
     /// # Errors
     /// [`nufft::Error`] for places that are none.

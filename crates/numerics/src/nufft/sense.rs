@@ -77,7 +77,7 @@ pub fn cg_sense(
         let mut product = combine(channels.view(), coil_maps);
         product.zip_mut_with(&direction, |value, pixel| *value += options.regularisation * pixel);
         let curvature: f64 = direction.iter().zip(&product).map(|(a, b)| dot(*a, *b).re).sum();
-        if curvature <= 0.0 {
+        if !(curvature > 0.0 && curvature.is_finite()) {
             break;
         }
         let step = (now / curvature) as f32;

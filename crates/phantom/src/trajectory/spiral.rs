@@ -24,6 +24,9 @@ pub struct SpiralOptions {
     pub n_arms: usize,
     /// Extent of the image, mm.
     pub field_of_view_mm: f64,
+    /// Field of view that the distance of the turns is made for, over the image's, 0.25 to 4. With 1
+    /// an object that fills the image folds into itself: the turns of few arms repeat it there.
+    pub field_of_view_factor: f64,
     /// Pixels along each side of the image, 1 to 4096.
     pub matrix_size: usize,
     /// Undersampling at the edge of k-space, 1 to 64. It begins at a quarter of the radius.
@@ -43,6 +46,7 @@ impl Default for SpiralOptions {
         Self {
             n_arms: 24,
             field_of_view_mm: 128.0,
+            field_of_view_factor: 1.0,
             matrix_size: 128,
             peripheral_undersampling: 4.0,
             max_gradient_mt_per_m: 24.0,
@@ -78,6 +82,7 @@ impl Spiral {
         count("the number of arms", options.n_arms, 1, 4096)?;
         count("the matrix size", options.matrix_size, 1, 4096)?;
         quantity("the field of view, mm,", options.field_of_view_mm, 1.0, 1e4)?;
+        quantity("the factor of the field of view", options.field_of_view_factor, 0.25, 4.0)?;
         quantity("the peripheral undersampling", options.peripheral_undersampling, 1.0, 64.0)?;
         quantity("the largest gradient, mT/m,", options.max_gradient_mt_per_m, 0.1, 1e3)?;
         quantity("the largest slew rate, T/m/s,", options.max_slew_t_per_m_per_s, 0.1, 1e4)?;
@@ -123,7 +128,8 @@ impl Spiral {
 /// The differential equation of the radius, in cycles per mm and seconds.
 struct Design {
     n_arms: f64,
-    field_of_view_mm: f64,
+    /// That the distance of the turns is made for.
+    turn_field_of_view_mm: f64,
     k_max: f64,
     peripheral_undersampling: f64,
     max_speed: f64,
@@ -137,7 +143,7 @@ impl Design {
         let per_mm = 1e-3 * H1_HZ_PER_T;
         Self {
             n_arms: options.n_arms as f64,
-            field_of_view_mm: options.field_of_view_mm,
+            turn_field_of_view_mm: options.field_of_view_factor * options.field_of_view_mm,
             k_max: 0.5 * options.matrix_size as f64 / options.field_of_view_mm,
             peripheral_undersampling: options.peripheral_undersampling,
             max_speed: 1e-3 * options.max_gradient_mt_per_m * per_mm,
@@ -148,7 +154,7 @@ impl Design {
 
     /// Turn per radius q, rad·mm, and its derivative.
     fn turn_per_radius(&self, r: f64) -> (f64, f64) {
-        let whole = TAU * self.field_of_view_mm / self.n_arms;
+        let whole = TAU * self.turn_field_of_view_mm / self.n_arms;
         let dense = DENSE_RADIUS * self.k_max;
         if r <= dense {
             return (whole, 0.0);
