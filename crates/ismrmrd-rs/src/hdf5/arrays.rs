@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ::hdf5::{Extent, File, Group, Hyperslab, SliceOrIndex};
+use ::hdf5::{Extent, Group, Hyperslab, SliceOrIndex};
 use ndarray::IxDyn;
 
 use super::error::{FileError, Place};
+use super::file_lock::LockedFile;
 use super::pixels::{
     RI32, RI64, RealImag32, RealImag64, element_type, read_elements, stored_type, with_stored,
 };
@@ -15,7 +16,7 @@ use crate::{DataType, NdArray};
 
 /// The array of this number, from 0.
 pub(super) fn read_array(
-    file: &Arc<File>,
+    file: &Arc<LockedFile>,
     group: &Group,
     place: &Place,
     name: &str,

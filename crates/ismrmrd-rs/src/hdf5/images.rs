@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ::hdf5::{File, Group, H5Type};
+use ::hdf5::{Group, H5Type};
 use ndarray::{Ix4, s};
 
 use super::error::{FileError, Place};
+use super::file_lock::LockedFile;
 use super::layout::{ImageHead, missing_members};
 use super::pixels::{RI32, RI64, RealImag32, RealImag64, element_type, read_elements};
 use super::table::Table;
@@ -27,7 +28,7 @@ pub struct Images {
 
 impl Images {
     pub(super) fn open(
-        file: &Arc<File>,
+        file: &Arc<LockedFile>,
         group: &Group,
         place: &Place,
         name: &str,

@@ -36,6 +36,7 @@
 
 mod arrays;
 mod error;
+mod file_lock;
 mod image_writer;
 mod images;
 mod layout;

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ::hdf5::File;
 
 use super::error::{FileError, Place};
+use super::file_lock::LockedFile;
 
 struct OpenFile {
     identity: Identity,
-    file: Weak<File>,
+    file: Weak<LockedFile>,
 }
 
 static OPEN_FILES: Mutex<Vec<OpenFile>> = Mutex::new(Vec::new());
@@ -43,10 +44,10 @@ impl Identity {
 }
 
 /// The handle of a file for reading. It may be that of a writer.
-pub(super) fn open_to_read(path: &Path) -> Result<Arc<File>, FileError> {
+pub(super) fn open_to_read(path: &Path) -> Result<Arc<LockedFile>, FileError> {
     open(path, |already_open| match already_open {
         Some(file) => Ok(file),
-        None => File::open(path).map(Arc::new).map_err(|error| cannot_open(path, error)),
+        None => File::open(path).map(arc).map_err(|error| cannot_open(path, error)),
     })
 }
 
@@ -57,20 +58,20 @@ pub(super) fn open_to_read(path: &Path) -> Result<Arc<File>, FileError> {
 pub(super) fn open_to_write(
     path: &Path,
     open_to_write: impl FnOnce(&Path) -> ::hdf5::Result<File>,
-) -> Result<Arc<File>, FileError> {
+) -> Result<Arc<LockedFile>, FileError> {
     open(path, |already_open| match already_open {
         Some(_) => {
             let what = "is open in this program already; close it before writing to it";
             Err(place(path).layout(what.to_owned()))
         }
-        None => open_to_write(path).map(Arc::new).map_err(|error| cannot_open(path, error)),
+        None => open_to_write(path).map(arc).map_err(|error| cannot_open(path, error)),
     })
 }
 
 fn open(
     path: &Path,
-    open: impl FnOnce(Option<Arc<File>>) -> Result<Arc<File>, FileError>,
-) -> Result<Arc<File>, FileError> {
+    open: impl FnOnce(Option<Arc<LockedFile>>) -> Result<Arc<LockedFile>, FileError>,
+) -> Result<Arc<LockedFile>, FileError> {
     let mut open_files = OPEN_FILES.lock().unwrap_or_else(PoisonError::into_inner);
     open_files.retain(|known| known.file.strong_count() > 0);
     // A file that is to be created has no identity yet.
@@ -85,6 +86,10 @@ fn open(
         open_files.push(OpenFile { identity, file: Arc::downgrade(&file) });
     }
     Ok(file)
+}
+
+fn arc(file: File) -> Arc<LockedFile> {
+    Arc::new(file.into())
 }
 
 /// HDF5 has no code of its own for a lock.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ::hdf5::{File, Group};
 
 use super::error::{FileError, Place};
+use super::file_lock::LockedFile;
 use super::images::Images;
 use super::merge::Messages;
 use super::open_files::open_to_read;
@@ -27,7 +28,7 @@ pub struct FileReader {
     limits: Limits,
     block_bytes: usize,
     /// Last, so that it is closed last.
-    file: Arc<File>,
+    file: Arc<LockedFile>,
 }
 
 impl FileReader {
@@ -194,7 +195,7 @@ impl FileReader {
     }
 }
 
-fn open_file(path: &Path) -> Result<Arc<File>, FileError> {
+fn open_file(path: &Path) -> Result<Arc<LockedFile>, FileError> {
     let sniffed = sniff(path).map_err(|source| FileError::Io { file: path.to_owned(), source })?;
     let hint = match sniffed.format {
         Format::Hdf5 => return open_to_read(path),

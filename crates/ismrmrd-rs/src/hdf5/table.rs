@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ::hdf5::types::TypeDescriptor;
-use ::hdf5::{Dataset, File, Group, H5Type};
+use ::hdf5::{Dataset, Group, H5Type};
 
 use super::error::{FileError, Place};
+use super::file_lock::LockedFile;
 
 /// A dataset and where it lies.
 #[derive(Clone)]
@@ -14,13 +15,13 @@ pub(super) struct Table {
     pub dataset: Dataset,
     pub place: Place,
     /// Stays open until the dataset is closed.
-    _file: Arc<File>,
+    _file: Arc<LockedFile>,
 }
 
 impl Table {
     /// The dataset of this name in `group`, [`None`] if there is none.
     pub fn open(
-        file: &Arc<File>,
+        file: &Arc<LockedFile>,
         group: &Group,
         place: &Place,
         name: &str,

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use ::hdf5::types::{
     FixedAscii, FixedUnicode, TypeDescriptor, VarLenArray, VarLenAscii, VarLenUnicode,
 };
-use ::hdf5::{Dataset, File, Group};
+use ::hdf5::{Dataset, Group};
 
 use super::error::{FileError, Place};
+use super::file_lock::LockedFile;
 use super::layout::described;
 use super::table::Table;
 use crate::wire::text_from;
@@ -63,7 +64,7 @@ pub(super) fn read_texts(table: &Table, rows: Range<usize>) -> Result<Vec<String
 
 /// The text of a dataset with one, [`None`] where there is no such dataset or nothing in it.
 pub(super) fn read_text(
-    file: &Arc<File>,
+    file: &Arc<LockedFile>,
     group: &Group,
     place: &Place,
     name: &str,

@@ -9,6 +9,7 @@ use ::hdf5::{Dataset, File, Group, H5Type};
 
 use super::DEFAULT_GROUP;
 use super::error::{FileError, Place};
+use super::file_lock::LockedFile;
 use super::image_writer::SeriesWriter;
 use super::layout::{AcquisitionRow, WaveformRow, missing_members};
 use super::open_files::open_to_write;
@@ -34,7 +35,7 @@ pub struct FileWriter {
     series: BTreeMap<String, SeriesWriter>,
     group: Group,
     /// Last, so that it is closed last.
-    file: Arc<File>,
+    file: Arc<LockedFile>,
 }
 
 impl FileWriter {
