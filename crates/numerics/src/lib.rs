@@ -16,6 +16,7 @@ pub mod epi;
 pub mod fft;
 pub mod fingerprint;
 pub mod grappa;
+pub mod joint;
 mod line_transform;
 pub mod nufft;
 pub mod partial_fourier;
