@@ -25,7 +25,7 @@ fn course() -> Course {
 
 fn reduced() -> (Dictionary, ndarray::Array2<Complex32>) {
     let course = course();
-    let basis = Basis::of_course(&course, [50.0, 4000.0], [5.0, 600.0], 10);
+    let basis = Basis::of_course(&course, 10);
     let tissues: Vec<[f64; 2]> =
         (0..192 * 192).map(|n| [300.0 + f64::from(n % 1500), 30.0 + f64::from(n % 97)]).collect();
     let pixels = basis.modes.dot(&signals(&course, &tissues).t());
@@ -50,7 +50,7 @@ fn dictionary_of_ptb(bencher: Bencher) {
 fn basis_and_reduced_dictionary(bencher: Bencher) {
     let course = course();
     bencher.bench_local(|| {
-        let basis = Basis::of_course(black_box(&course), [50.0, 4000.0], [5.0, 600.0], 10);
+        let basis = Basis::of_course(black_box(&course), 10);
         let grid = Grid::logarithmic([50.0, 4000.0], [5.0, 600.0], 4.0).unwrap();
         Dictionary::new(&course, grid, basis.modes.view())
     });

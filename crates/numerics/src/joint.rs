@@ -25,11 +25,11 @@ mod total_variation;
 pub use alternation::{AlternationOptions, alternate};
 pub use conjugate_gradients::{Solved, StopRule, conjugate_gradients};
 pub use encoding::SeriesEncoding;
-pub use locally_low_rank::{BlockOptions, shrink_locally};
+pub use locally_low_rank::{BlockOptions, SingularValues, noise_sd_of_blocks, shrink_locally};
 pub use moving::Moving;
 pub use noise::noise_sd;
 pub use patch_low_rank::{PatchOptions, denoise_patches};
-pub use proximal::{ProximalOptions, Regulariser, Report, reconstruct};
+pub use proximal::{ProximalOptions, Regulariser, Report, block_shift, reconstruct};
 pub use subspace::Subspace;
 pub use total_variation::shrink_variation;
 

@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, positive};
-use crate::network::{Estimates, check, estimate};
+use crate::network::{check, estimate};
 use crate::played::Played;
 use quality::{Quality, smoothed_noise, tissue};
 
@@ -112,6 +112,8 @@ struct Found {
     t2_ms: Array2<f32>,
     t1_sd_ms: Array2<f32>,
     t2_sd_ms: Array2<f32>,
+    /// Of the step that found them.
+    time_ms: f64,
     method: String,
     model: Option<String>,
 }
@@ -186,23 +188,30 @@ impl MapFingerprint {
         let values: Vec<Complex32> = series.data.iter().copied().collect();
         let pixels = Array2::from_shape_vec((n, n_y * n_x), values)
             .map_err(|error| Error::Description(error.to_string()))?;
-        let started = Instant::now();
-        let white = whitening(&played.noise_covariance, n);
-        let dictionary = Dictionary::new(&course, self.grid.clone(), white.dot(&reduction).view());
-        let pixels_white = white.mapv(Complex32::from).dot(&pixels);
-        let matches = dictionary.match_pixels(pixels_white.view(), &MatchOptions::default());
-        let dictionary_ms = started.elapsed().as_secs_f64() * 1e3;
         let shape = (n_y, n_x);
-        let plane = |values: &[f32]| {
-            Array2::from_shape_vec(shape, values.to_vec()).unwrap_or_else(|_| Array2::zeros(shape))
-        };
+        let white = whitening(&played.noise_covariance, n)?;
+        let sizes = pixels
+            .columns()
+            .into_iter()
+            .map(|pixel| pixel.iter().map(|value| value.norm_sqr()).sum::<f32>().sqrt());
+        let sizes = Array2::from_shape_vec(shape, sizes.collect())
+            .map_err(|error| Error::Description(error.to_string()))?;
+        let share = if self.config.mapping_with_masking { self.config.mask_share } else { 0.0 };
+        let is_tissue = tissue(&sizes, share as f32);
+        let places: Vec<usize> =
+            is_tissue.iter().enumerate().filter(|(_, is)| **is).map(|(place, _)| place).collect();
+        let of_tissue = pixels.select(Axis(1), &places);
+        let plane = |values: &[f32]| spread(values, &places, shape);
+        let started = Instant::now();
+        let dictionary = Dictionary::new(&course, self.grid.clone(), white.dot(&reduction).view());
+        let whitened = white.mapv(Complex32::from).dot(&of_tissue);
+        let matches = dictionary.match_pixels(whitened.view(), &MatchOptions::default());
+        let dictionary_ms = started.elapsed().as_secs_f64() * 1e3;
         let m0 = plane(&matches.m0.iter().map(|m0| m0.norm()).collect::<Vec<_>>());
-        let is_tissue = if self.config.mapping_with_masking {
-            tissue(&m0, self.config.mask_share as f32)
-        } else {
-            m0.mapv(|m0| m0 > 0.0)
-        };
-        let noise = smoothed_noise(&plane(&matches.residual_sd), &is_tissue);
+        // What images of few courses leave of noise lies more in the directions that signals take
+        // than in the others, which it is measured in: the mean of all and nothing of what went.
+        let hidden = played.noise_left.clamp(0.01, 1.0).sqrt().recip() as f32;
+        let noise = smoothed_noise(&plane(&matches.residual_sd), &is_tissue) * hidden;
         let mut header = series.headers.first().copied().unwrap_or_default();
         let mut meta = series.meta.first().cloned().unwrap_or_default();
         Played::forget(&mut meta);
@@ -216,11 +225,11 @@ impl MapFingerprint {
         let verdict = |found: &Found| {
             quality.verdict(&found.t1_ms, &found.t1_sd_ms, &slice.is_tissue, &played.problems)
         };
-        let of_match = self.of_match(&matches, &noise, &slice, dictionary_ms, played);
+        let of_match = self.of_match(&matches, &places, &noise, dictionary_ms, played);
         let mut maps = Vec::new();
         let wants_network = self.config.method != Method::Dictionary;
         let by_network = if wants_network {
-            match self.by_network(played, &reduction, &pixels, &noise, &slice) {
+            match self.by_network(played, &reduction, &of_tissue, &places, &noise) {
                 Ok(found) => Some(found),
                 Err((reason, remedy)) => {
                     out.warn(format!("{reason}; the dictionary is used instead"), remedy);
@@ -239,21 +248,14 @@ impl MapFingerprint {
             maps.extend(self.pair(&slice, found, &verdict(found), offset));
         }
         if self.config.send_m0_map {
-            let values =
-                Array2::from_shape_fn(
-                    shape,
-                    |place| {
-                        if slice.is_tissue[place] { m0[place] } else { 0.0 }
-                    },
-                );
-            let bright = values.iter().copied().fold(0.0_f32, f32::max);
+            let bright = m0.iter().copied().fold(0.0_f32, f32::max);
             let view = View {
                 window: Some([f64::from(bright) / 2.0, f64::from(bright)]),
                 series_index: Some(M0_SERIES),
                 ..View::default()
             };
             let presentation = Presentation { values: view, ..Presentation::default() };
-            let map = self.map(&slice, "M0", Unit::Ratio, &values, presentation);
+            let map = self.map(&slice, "M0", Unit::Ratio, &m0, presentation);
             maps.push(ParametricMap { verdict: Some(verdict(&of_match)), ..map });
         }
         Ok(maps)
@@ -262,28 +264,25 @@ impl MapFingerprint {
     fn of_match(
         &self,
         matches: &Matches,
+        places: &[usize],
         noise: &Array2<f32>,
-        slice: &Slice,
         time_ms: f64,
         played: &Played,
     ) -> Found {
         let shape = noise.dim();
-        let from = |values: &[f32], n: usize| values.get(n).copied().unwrap_or(0.0);
-        let width = shape.1;
         let value = |values: &[f32], limit: f64| {
-            Array2::from_shape_fn(shape, |(y, x)| {
-                let value = from(values, y * width + x);
-                if slice.is_tissue[[y, x]] && f64::from(value) < limit { value } else { 0.0 }
-            })
+            let inside = |value: &f32| if f64::from(*value) < limit { *value } else { 0.0 };
+            spread(&values.iter().map(inside).collect::<Vec<_>>(), places, shape)
         };
         let sd = |sds: &[f32]| {
-            Array2::from_shape_fn(shape, |(y, x)| {
-                let n = y * width + x;
-                // That of the pixel's own residual, in that of its surroundings.
-                let own = from(&matches.residual_sd, n);
-                let sd = from(sds, n) * if own > 0.0 { noise[[y, x]] / own } else { 1.0 };
-                if slice.is_tissue[[y, x]] && sd.is_finite() { sd } else { 0.0 }
-            })
+            let pixels = sds.iter().zip(&matches.residual_sd).zip(places);
+            // That of the pixel's own residual, in that of its surroundings.
+            let sds = pixels.map(|((sd, own), place)| {
+                let around = noise[[place / shape.1, place % shape.1]];
+                let sd = sd * if *own > 0.0 { around / own } else { 1.0 };
+                if sd.is_finite() { sd } else { 0.0 }
+            });
+            spread(&sds.collect::<Vec<_>>(), places, shape)
         };
         let [_, t1_limit] = self.config.t1_range_ms;
         let [_, t2_limit] = self.config.t2_range_ms;
@@ -292,8 +291,9 @@ impl MapFingerprint {
             t2_ms: value(&matches.t2_ms, 0.999 * t2_limit),
             t1_sd_ms: sd(&matches.t1_sd_ms),
             t2_sd_ms: sd(&matches.t2_sd_ms),
+            time_ms,
             method: format!(
-                "fingerprint: dictionary of {} entries, {} beats, {time_ms:.0} ms",
+                "fingerprint: dictionary of {} entries, {} beats",
                 self.grid.n_entries(),
                 played.preparations_ms.len()
             ),
@@ -302,49 +302,41 @@ impl MapFingerprint {
     }
 
     /// By the network; why not, and what to do.
+    ///
+    /// * `pixels`: of `places`, `[number, pixel]`.
     fn by_network(
         &self,
         played: &Played,
         reduction: &Array2<f32>,
         pixels: &Array2<Complex32>,
+        places: &[usize],
         noise: &Array2<f32>,
-        slice: &Slice,
     ) -> Result<Found, (String, String)> {
         let unfit = |why: String| (why, "take `method = \"dictionary\"` for such scans".to_owned());
         check(played).map_err(|why| unfit(format!("no maps by network: {why}")))?;
-        let places: Vec<usize> = slice
-            .is_tissue
-            .iter()
-            .enumerate()
-            .filter(|(_, is_tissue)| **is_tissue)
-            .map(|(place, _)| place)
-            .collect();
         if places.is_empty() {
             return Err(unfit("no maps by network: there is no signal".to_owned()));
         }
-        let chosen = pixels.select(Axis(1), &places);
+        let started = Instant::now();
+        let shape = noise.dim();
         let noise_sds: Vec<f32> =
-            places.iter().map(|place| noise.iter().nth(*place).copied().unwrap_or(0.0)).collect();
+            places.iter().map(|place| noise[[place / shape.1, place % shape.1]]).collect();
         let asked = self.model().and_then(|model| {
             let session = self.scan.session;
-            estimate(&model, played, reduction.view(), chosen.view(), &noise_sds, session)
+            estimate(&model, played, reduction.view(), pixels.view(), &noise_sds, session)
         });
         let (estimates, provenance) =
             asked.map_err(|error| (error.to_string(), error.remedy().to_owned()))?;
-        let shape = slice.is_tissue.dim();
+        let time_ms = started.elapsed().as_secs_f64() * 1e3;
         let plane = |values: &[f32]| {
-            let mut plane = vec![0.0; shape.0 * shape.1];
-            for (place, value) in places.iter().zip(values) {
-                plane[*place] = if value.is_finite() { *value } else { 0.0 };
-            }
-            Array2::from_shape_vec(shape, plane).unwrap_or_else(|_| Array2::zeros(shape))
+            spread(values, places, shape).mapv(|value| if value.is_finite() { value } else { 0.0 })
         };
-        let Estimates { t1_ms, t2_ms, t1_sd_ms, t2_sd_ms } = estimates;
         Ok(Found {
-            t1_ms: plane(&t1_ms),
-            t2_ms: plane(&t2_ms),
-            t1_sd_ms: plane(&t1_sd_ms),
-            t2_sd_ms: plane(&t2_sd_ms),
+            t1_ms: plane(&estimates.t1_ms),
+            t2_ms: plane(&estimates.t2_ms),
+            t1_sd_ms: plane(&estimates.t1_sd_ms),
+            t2_sd_ms: plane(&estimates.t2_sd_ms),
+            time_ms,
             method: format!("fingerprint: network {} {}", provenance.model, provenance.version),
             model: Some(format!("{provenance:?}")),
         })
@@ -361,6 +353,7 @@ impl MapFingerprint {
         let of = |quantity, values: &Array2<f32>, sd: &Array2<f32>, presentation| {
             let mut map = self.map(slice, quantity, Unit::Ms, values, presentation);
             map.meta.set("BoresideMethod", found.method.as_str());
+            map.meta.set("BoresideStepMs", format!("{:.1}", found.time_ms));
             if let Some(model) = &found.model {
                 map.meta.set("BoresideModelRun", model.as_str());
             }
@@ -405,12 +398,21 @@ impl MapFingerprint {
     }
 }
 
-/// What makes noise of this covariance white: `[number, number]`; the identity where it is none.
-fn whitening(covariance: &[f64], n: usize) -> Array2<f32> {
-    let matrix = Array2::from_shape_vec((n, n), covariance.to_vec());
-    let matrix = matrix.unwrap_or_else(|_| Array2::eye(n)).mapv(Complex64::from);
-    match cholesky::factor(matrix.view()) {
-        Ok(lower) => cholesky::invert_lower(lower.view()).mapv(|value| value.re as f32),
-        Err(_) => Array2::eye(n),
+/// An image with these values at these places, and 0 elsewhere.
+fn spread(values: &[f32], places: &[usize], shape: (usize, usize)) -> Array2<f32> {
+    let mut plane = Array2::zeros(shape);
+    for (place, value) in places.iter().zip(values) {
+        plane[[place / shape.1, place % shape.1]] = *value;
     }
+    plane
+}
+
+/// What makes noise of this covariance white: `[number, number]`.
+fn whitening(covariance: &[f64], n: usize) -> Result<Array2<f32>, Error> {
+    let matrix = Array2::from_shape_vec((n, n), covariance.to_vec()).map_err(|_| {
+        Error::Description(format!("a covariance of {} values of {n} images", covariance.len()))
+    })?;
+    let lower = cholesky::factor(matrix.mapv(Complex64::from).view())
+        .map_err(|error| Error::Description(format!("the noise's covariance: {error}")))?;
+    Ok(cholesky::invert_lower(lower.view()).mapv(|value| value.re as f32))
 }

@@ -50,7 +50,7 @@ pub(crate) fn check(played: &Played) -> Result<(), String> {
             "it was trained for nominal angles and inversion factors from 0.9 to 1".to_owned()
         );
     }
-    if played.problems.iter().any(|problem| problem.contains("beats arrived")) {
+    if played.is_truncated {
         return Err("it was trained on whole scans".to_owned());
     }
     Ok(())
@@ -87,7 +87,7 @@ pub(crate) fn estimate(
     }
     let covariance =
         Array2::from_shape_vec((n_numbers, n_numbers), played.noise_covariance.clone())
-            .unwrap_or_else(|_| Array2::eye(n_numbers))
+            .map_err(|error| unfit(&error))?
             .mapv(|value| value as f32);
     let of_windows = to_windows.dot(&covariance).dot(&to_windows.t());
     let spread = (of_windows.diag().sum() / n_windows as f32).max(0.0).sqrt();

@@ -11,11 +11,6 @@ use crate::error::Error;
 
 const KEY: &str = "BoresideFingerprint";
 
-/// Range of the tissues that a basis is made for: beyond that of any map, so that water and vials
-/// beside the patient do not leak into it.
-const BASIS_T1_MS: [f64; 2] = [50.0, 4000.0];
-const BASIS_T2_MS: [f64; 2] = [5.0, 1500.0];
-
 /// The numbers that were made of the echoes of a voxel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,6 +44,10 @@ pub(crate) struct Played {
     pub noise_covariance: Vec<f64>,
     /// Part of the samples' energy above noise that the images leave.
     pub unexplained: f64,
+    /// What is left of the noise in the directions that signals do not take, over what there was.
+    pub noise_left: f64,
+    /// Whether beats are missing at the end.
+    pub is_truncated: bool,
     pub problems: Vec<String>,
 }
 
@@ -81,6 +80,8 @@ impl Played {
             reduction,
             noise_covariance: Vec::new(),
             unexplained: 0.0,
+            noise_left: 1.0,
+            is_truncated: false,
             problems: Vec::new(),
         }
     }
@@ -114,7 +115,7 @@ impl Played {
     /// What makes the numbers out of the echoes: `[number, echo]`.
     pub fn reduction(&self, course: &Course) -> Array2<f32> {
         match self.reduction {
-            Reduction::Modes(n) => Basis::of_course(course, BASIS_T1_MS, BASIS_T2_MS, n).modes,
+            Reduction::Modes(n) => Basis::of_course(course, n).modes,
             Reduction::Windows { n_echoes, step } => windows(&course.table, n_echoes, step),
         }
     }

@@ -14,6 +14,8 @@ pub(crate) struct Placed {
     pub echoes: Vec<usize>,
     /// First pulse of each beat, less the time from a pulse to its readout.
     pub first_pulses_ms: Vec<f64>,
+    /// Whether beats are missing at the end.
+    pub is_truncated: bool,
     /// What is to be known of the scan.
     pub problems: Vec<String>,
 }
@@ -87,7 +89,7 @@ pub(crate) fn place(
     }
     first_pulses_ms.iter_mut().for_each(|time_ms| *time_ms -= first_ms);
     let echoes = places.iter().map(|[beat, echo]| beat * of_beat + echo).collect();
-    Ok(Placed { echoes, first_pulses_ms, problems })
+    Ok(Placed { echoes, first_pulses_ms, is_truncated: found < n_beats, problems })
 }
 
 /// Since the first readout.

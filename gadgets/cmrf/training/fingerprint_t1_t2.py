@@ -10,7 +10,7 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "model" / "training"))
 
-from courses import courses, windows
+from courses import PER_RHYTHM, courses
 from export import write
 from network import Voxels
 
@@ -28,27 +28,21 @@ def pooled_basis(values):
 
 
 class Noise:
-    """Noise of windows: white in the echoes, or that of the modes of an undersampled scan, where the faint
-    ones have more."""
+    """Noise of the modes of a scan, of which the faint ones have more: undersampled arms tell less of them."""
 
-    def __init__(self, basis):
-        reduce = windows().astype(np.float64)
-        self.white = torch.from_numpy(np.linalg.cholesky(reduce @ reduce.T) * np.sqrt(20)).float()
-        self.basis = torch.from_numpy(basis)
+    def __init__(self, data):
+        self.span = data.pop("span")
 
-    def draw(self, n, generator):
-        white = torch.randn(n, 45, generator=generator) @ self.white.T
-        growth = 1 + 0.4 * torch.rand(n, 1, generator=generator)
-        spread = growth ** torch.arange(N_MODES)
-        # The first ten: a scan's own basis has no more.
-        spread[:, 10:] = 0
-        modes = torch.randn(n, N_MODES, generator=generator) * spread
+    def draw(self, rows, generator):
+        n, n_modes = len(rows), self.span.shape[1]
+        growth = 1 + 0.6 * torch.rand(n, 1, generator=generator)
+        spread = growth ** torch.arange(n_modes)
+        modes = torch.randn(n, n_modes, generator=generator) * spread
         modes = modes * (45 / spread.square().sum(1, keepdim=True)).sqrt()
-        is_white = torch.rand(n, 1, generator=generator) < 0.4
-        return torch.where(is_white, white, modes @ self.basis)
+        return torch.einsum("nm,nmw->nw", modes, self.span[rows // PER_RHYTHM])
 
 
-def corrupted(values, noise, generator, level=None):
+def corrupted(values, rows, noise, generator, level=None):
     """Windows of length 1 with noise, and the log of noise over length."""
     n = values.shape[0]
     values = values / values.norm(dim=1, keepdim=True)
@@ -57,7 +51,7 @@ def corrupted(values, noise, generator, level=None):
         level = torch.exp(low + (high - low) * torch.rand(n, 1, generator=generator))
         # Some without any, as the scan of a simulation is.
         level = torch.where(torch.rand(n, 1, generator=generator) < 0.1, torch.full_like(level, 0.0), level)
-    values = values + level * noise.draw(n, generator)
+    values = values + level * noise.draw(rows, generator)
     length = values.norm(dim=1, keepdim=True)
     return values / length, torch.log((level / length).clamp(min=NOISE[0]))
 
@@ -67,7 +61,7 @@ def tensors(data):
 
 
 def inputs(data, rows, noise, generator, level=None):
-    values, log_noise = corrupted(data["windows"][rows], noise, generator, level)
+    values, log_noise = corrupted(data["windows"][rows], rows, noise, generator, level)
     conditions = torch.cat([data["inversion_factor"][rows, None], log_noise], 1)
     return values, data["between_s"][rows], conditions
 
@@ -120,7 +114,8 @@ def train(options):
     data = courses(options.boreside, options.data, options.cases, 1)
     test = tensors(courses(options.boreside, options.data, options.test_cases, 3))
     basis = pooled_basis(data["windows"][:400_000])
-    data, noise = tensors(data), Noise(basis)
+    data = tensors(data)
+    noise, test_noise = Noise(data), Noise(test)
     model = Voxels(basis)
     # Faint modes are as loud as the strong ones.
     values = data["windows"][:100_000]
@@ -154,16 +149,16 @@ def train(options):
             print(f"{share:.0%} step {step}: loss {loss.item():.4f}", flush=True)
             saved = {key: value.clone() for key, value in model.state_dict().items()}
             model.load_state_dict(average)
-            show(measure(model, test, noise))
+            show(measure(model, test, test_noise))
             torch.save({"state": average, "basis": basis, "steps": step}, Path(options.data) / "checkpoint.pt")
             model.load_state_dict(saved)
     model.load_state_dict(average)
     minutes = (time.monotonic() - begin) / 60
     torch.save({"state": average, "basis": basis, "steps": step, "minutes": minutes}, Path(options.data) / "checkpoint.pt")
-    found = measure(model, test, noise)
+    found = measure(model, test, test_noise)
     show(found)
     print(f"{step} steps in {minutes:.1f} minutes", flush=True)
-    return model, test, noise, found, step, minutes
+    return model, test, test_noise, found, step, minutes
 
 
 def main():
@@ -171,8 +166,8 @@ def main():
     parser.add_argument("--boreside", default="boreside")
     parser.add_argument("--data", required=True, help="folder of the courses; they are made where it lacks them")
     parser.add_argument("--minutes", type=float, default=45)
-    parser.add_argument("--cases", type=int, default=1_536_000)
-    parser.add_argument("--test-cases", type=int, default=192_000)
+    parser.add_argument("--cases", type=int, default=1_548_288)
+    parser.add_argument("--test-cases", type=int, default=193_536)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("-o", "--output", default=str(Path(__file__).resolve().parents[1] / "models"))

@@ -22,17 +22,20 @@ const SPARE: usize = 8;
 const PASSES: usize = 4;
 
 impl Basis {
-    /// That of tissues evenly spread over the logarithms of T1 and T2.
+    /// That of tissues evenly spread over the logarithms of T1 and T2, from 50 to 4000 and 5 to
+    /// 1500 ms: beyond the range of any map, so that water and vials beside the patient do not leak
+    /// into it.
     ///
-    /// * `t1_ms`, `t2_ms`: first and last.
     /// * `n_modes`: how many; fewer where there are not so many echoes.
-    pub fn of_course(course: &Course, t1_ms: [f64; 2], t2_ms: [f64; 2], n_modes: usize) -> Self {
+    pub fn of_course(course: &Course, n_modes: usize) -> Self {
         const N: usize = 24;
+        const T1_MS: [f64; 2] = [50.0, 4000.0];
+        const T2_MS: [f64; 2] = [5.0, 1500.0];
         let at = |[first, last]: [f64; 2], n: usize| {
             first * (last / first).powf(n as f64 / (N - 1) as f64)
         };
         let tissues: Vec<[f64; 2]> = (0..N)
-            .flat_map(|i| (0..N).map(move |j| [at(t1_ms, i), at(t2_ms, j)]))
+            .flat_map(|i| (0..N).map(move |j| [at(T1_MS, i), at(T2_MS, j)]))
             .filter(|[t1_ms, t2_ms]| t2_ms <= t1_ms)
             .collect();
         Self::of_signals(signals(course, &tissues).view(), n_modes)

@@ -4,6 +4,7 @@ mod normal;
 mod preconditioner;
 #[cfg(test)]
 mod tests;
+mod whitening;
 
 use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis};
 use num_complex::Complex32;
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 use crate::nufft::{self, Nufft};
 use normal::Normal;
 use preconditioner::Preconditioner;
+use whitening::Whitening;
 
 /// An arm that was read at an echo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +31,14 @@ pub struct SubspaceOptions {
     pub max_iterations: usize,
     /// Stop where the preconditioned residual falls below this part of what it was.
     pub threshold: f32,
+    /// How often the images are looked at for few courses in every neighbourhood; 0 for images
+    /// that only the samples decide on.
+    pub n_low_rank: usize,
 }
 
 impl Default for SubspaceOptions {
     fn default() -> Self {
-        Self { max_iterations: 20, threshold: 1e-3 }
+        Self { max_iterations: 20, threshold: 1e-3, n_low_rank: 0 }
     }
 }
 
@@ -50,6 +55,9 @@ pub struct SubspaceImages {
     pub residual: f64,
     /// The same of noise of standard deviation 1 in every real number.
     pub noise: f64,
+    /// What is left of noise in the directions that few courses do not need, over what there was:
+    /// 1 of images that only the samples decide on.
+    pub noise_left: f64,
 }
 
 /// What depends on arms and basis only.
@@ -207,7 +215,8 @@ impl Subspace {
     ///
     /// # Method
     /// Conjugate gradients with a preconditioner that would be the solution if all channels saw the
-    /// whole image.
+    /// whole image; then, [`SubspaceOptions::n_low_rank`] times, few courses in every neighbourhood
+    /// (Zhang, Pauly and Levesque 2015), which λ draws the images to.
     pub fn solve(
         &self,
         samples: &[ArrayView2<'_, Complex32>],
@@ -223,29 +232,32 @@ impl Subspace {
         let right = self.combined(&self.adjoint(samples), maps.view());
         let lambda = self.preconditioner.lambda();
         let mut image = vec![Complex32::ZERO; right.len()];
-        let mut residual = right.clone();
-        let mut solved = self.preconditioner.apply(&residual);
-        let mut direction = solved.clone();
-        let mut square = dot(&residual, &solved);
-        let limit = square * f64::from(options.threshold).powi(2);
-        let mut n_iterations = 0;
-        while n_iterations < options.max_iterations && square > limit && square > 0.0 {
-            n_iterations += 1;
-            let mut applied = self.normal.apply(&direction, maps.view());
-            add(&mut applied, lambda, &direction);
-            let curvature = dot(&direction, &applied);
-            if !(curvature > 0.0 && curvature.is_finite()) {
-                break;
-            }
-            let step = (square / curvature) as f32;
-            add(&mut image, step, &direction);
-            add(&mut residual, -step, &applied);
-            solved = self.preconditioner.apply(&residual);
-            let next = dot(&residual, &solved);
-            let factor = (next / square) as f32;
-            direction.par_iter_mut().zip(&solved).for_each(|(d, s)| *d = s + *d * factor);
-            square = next;
+        let solve = |right: &[Complex32], image: &mut Vec<Complex32>| {
+            self.conjugate_gradients(right, maps.view(), image, options)
+        };
+        let (mut n_iterations, mut residual) = solve(&right, &mut image);
+        let whitening = (options.n_low_rank > 0).then(|| Whitening::new(self.noise_covariance()));
+        let mut noise_sds = Vec::new();
+        for (round, whitening) in
+            whitening.iter().flatten().cycle().take(options.n_low_rank).enumerate()
+        {
+            // λ draws the images to their few courses now, no longer to 0.
+            noise_sds.push(whitening.shrink(&mut image, self.image, round));
+            let mut side = right.clone();
+            add(&mut side, lambda, &image);
+            let (steps, _) = solve(&side, &mut image);
+            n_iterations += steps;
+            // Aᴴy − (AᴴA + λ) x.
+            residual = self.normal.apply(&image, maps.view());
+            add(&mut residual, lambda, &image);
+            residual.iter_mut().zip(&right).for_each(|(value, right)| *value = right - *value);
         }
+        let noise_left = match (noise_sds.first(), whitening.flatten()) {
+            (Some(&before), Some(whitening)) if before > 0.0 => {
+                f64::from(whitening.noise_sd(&image, self.image) / before)
+            }
+            _ => 1.0,
+        };
         // |y − A x|² = |y|² − Re⟨x, 2 Aᴴy − AᴴA x⟩, and the residual is Aᴴy − AᴴA x − λ x.
         let (mut energy, mut noise) = (0.0, 0.0);
         for (shot, samples) in self.shots.iter().zip(samples) {
@@ -265,7 +277,49 @@ impl Subspace {
             energy,
             residual: (energy - explained).max(0.0),
             noise,
+            noise_left,
         }
+    }
+
+    /// Improves `image` as a solution of (AᴴA + λ) x = right. Gives the number of steps and the
+    /// residual.
+    fn conjugate_gradients(
+        &self,
+        right: &[Complex32],
+        maps: ArrayView3<'_, Complex32>,
+        image: &mut [Complex32],
+        options: &SubspaceOptions,
+    ) -> (usize, Vec<Complex32>) {
+        let lambda = self.preconditioner.lambda();
+        let mut residual = right.to_vec();
+        let start = self.preconditioner.apply(&residual);
+        let limit = dot(&residual, &start) * f64::from(options.threshold).powi(2);
+        if image.iter().any(|value| *value != Complex32::ZERO) {
+            let applied = self.normal.apply(image, maps);
+            add(&mut residual, -1.0, &applied);
+            add(&mut residual, -lambda, image);
+        }
+        let mut direction = self.preconditioner.apply(&residual);
+        let mut square = dot(&residual, &direction);
+        let mut n_iterations = 0;
+        while n_iterations < options.max_iterations && square > limit && square > 0.0 {
+            n_iterations += 1;
+            let mut applied = self.normal.apply(&direction, maps);
+            add(&mut applied, lambda, &direction);
+            let curvature = dot(&direction, &applied);
+            if !(curvature > 0.0 && curvature.is_finite()) {
+                break;
+            }
+            let step = (square / curvature) as f32;
+            add(image, step, &direction);
+            add(&mut residual, -step, &applied);
+            let solved = self.preconditioner.apply(&residual);
+            let next = dot(&residual, &solved);
+            let factor = (next / square) as f32;
+            direction.par_iter_mut().zip(&solved).for_each(|(d, s)| *d = s + *d * factor);
+            square = next;
+        }
+        (n_iterations, residual)
     }
 
     /// Σ over the channels of s* times image: `[mode, y, x]`.

@@ -176,7 +176,7 @@ fn the_grid_of_ptb_has_22_988_entries() {
 #[test]
 fn modes_are_orthonormal_and_hold_as_much_as_they_say() {
     let course = course_of(RR_MS);
-    let basis = Basis::of_course(&course, [100.0, 3000.0], [10.0, 400.0], 10);
+    let basis = Basis::of_course(&course, 10);
     for a in 0..10 {
         for b in 0..10 {
             let dot = basis.modes.row(a).dot(&basis.modes.row(b));
@@ -205,7 +205,7 @@ fn dictionary(course: &Course, basis: &Basis) -> Dictionary {
 #[test]
 fn t1_and_t2_between_the_entries_come_back_without_noise() {
     let course = course_of(RR_MS);
-    let basis = Basis::of_course(&course, [50.0, 4000.0], [5.0, 600.0], 12);
+    let basis = Basis::of_course(&course, 12);
     let dictionary = dictionary(&course, &basis);
     let tissues: Vec<[f64; 2]> = (0..200)
         .map(|n| {
@@ -230,7 +230,7 @@ fn t1_and_t2_between_the_entries_come_back_without_noise() {
 #[test]
 fn the_best_of_all_entries_is_found_and_uncertainties_are_those_of_repeated_scans() {
     let course = course_of(RR_MS);
-    let basis = Basis::of_course(&course, [50.0, 4000.0], [5.0, 600.0], 10);
+    let basis = Basis::of_course(&course, 10);
     let dictionary = dictionary(&course, &basis);
     let mut state = 7_u64;
     let mut normal = || {
@@ -282,7 +282,7 @@ fn the_best_of_all_entries_is_found_and_uncertainties_are_those_of_repeated_scan
 #[test]
 fn pixels_without_signal_have_no_value_and_those_beyond_the_grid_no_certainty() {
     let course = course_of(RR_MS);
-    let basis = Basis::of_course(&course, [50.0, 4000.0], [5.0, 600.0], 8);
+    let basis = Basis::of_course(&course, 8);
     let grid = Grid::logarithmic([200.0, 2000.0], [20.0, 200.0], 6.0).expect("a good grid");
     let dictionary = Dictionary::new(&course, grid, basis.modes.view());
     let mut pixels = pixels(&course, &basis, &[[3500.0, 60.0], [900.0, 50.0], [900.0, 50.0]]);

@@ -2,10 +2,10 @@
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::Array4;
-use num_complex::{Complex32, Complex64};
+use num_complex::Complex32;
 use rayon::prelude::*;
 
-use super::locally_low_rank::inner;
+use super::locally_low_rank::gram;
 
 /// Which patches are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,17 +188,7 @@ fn truncate(tensor: &mut Vec<Complex32>, shape: [usize; 3], threshold: f32) {
 
 /// Eigenvectors, in columns, of A Aᴴ for `[row][column]`.
 fn modes(matrix: &[Complex32], n_rows: usize) -> DMatrix<Complex32> {
-    let n_columns = matrix.len() / n_rows;
-    let rows: Vec<&[Complex32]> = matrix.chunks_exact(n_columns).collect();
-    let mut gram = DMatrix::<Complex64>::zeros(n_rows, n_rows);
-    for (i, a) in rows.iter().enumerate() {
-        for (j, b) in rows[..=i].iter().enumerate() {
-            let inner = inner(a, b);
-            gram[(i, j)] = inner;
-            gram[(j, i)] = inner.conj();
-        }
-    }
-    SymmetricEigen::new(gram)
+    SymmetricEigen::new(gram(matrix, n_rows))
         .eigenvectors
         .map(|value| Complex32::new(value.re as f32, value.im as f32))
 }

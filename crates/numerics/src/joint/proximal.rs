@@ -6,7 +6,7 @@ use num_complex::Complex32;
 use super::Normal;
 use super::alternation::{AlternationOptions, alternate};
 use super::conjugate_gradients::{StopRule, conjugate_gradients, squares};
-use super::locally_low_rank::{BlockOptions, shrink_locally};
+use super::locally_low_rank::{BlockOptions, SingularValues, shrink_locally};
 use super::patch_low_rank::{PatchOptions, denoise_patches};
 use super::total_variation::shrink_variation;
 use crate::wavelet::{Shrinkage, ShrinkageOptions};
@@ -115,8 +115,9 @@ pub fn reconstruct(
         }
         Regulariser::LocallyLowRank { block_size, random_shift } => {
             fista(normal, right, &mut images, options, |images, step| {
-                let shift = if random_shift { shift(step, block_size) } else { [0; 3] };
-                shrink_locally(images, BlockOptions { size: block_size, shift }, weight);
+                let shift = if random_shift { block_shift(step, block_size) } else { [0; 3] };
+                let blocks = BlockOptions { size: block_size, shift };
+                shrink_locally(images, blocks, SingularValues::Less(weight));
             })
         }
     };
@@ -143,8 +144,8 @@ fn misfit(
     if squares_of_data > 0.0 { sum.max(0.0) / squares_of_data } else { 0.0 }
 }
 
-/// Where the blocks of a step begin.
-fn shift(step: usize, size: [usize; 3]) -> [usize; 3] {
+/// Where the blocks of a step begin, if they are to lie elsewhere in each: fixed random numbers.
+pub fn block_shift(step: usize, size: [usize; 3]) -> [usize; 3] {
     let mut state = (step as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     size.map(|size| {
         // SplitMix64 (Steele, Lea and Flood 2014).
@@ -283,7 +284,7 @@ mod tests {
     #[test]
     fn shifts_cover_the_block() {
         let shifts: std::collections::BTreeSet<_> =
-            (0..200).map(|step| shift(step, [1, 2, 3])).collect();
+            (0..200).map(|step| block_shift(step, [1, 2, 3])).collect();
         assert_eq!(shifts.len(), 6);
     }
 }

@@ -1,10 +1,12 @@
 //! Signals of fingerprinting.
 
+use ndarray::ArrayView2;
 use numerics::epg::{RealDecay, RealStates};
+use numerics::fingerprint::{Basis, Course, Imperfections, PulseTable};
 
 use super::Dataset;
 use super::draw::Draw;
-use super::error::{DatasetError, check, check_range};
+use super::error::{DatasetError, check, check_count, check_range};
 use super::values::{ArrayDescription, Element, Values};
 use crate::motion::Rhythm;
 use crate::sequence::{Fingerprinting, Preparation};
@@ -45,6 +47,11 @@ pub struct CmrfOptions {
     pub inversion_factor: [f64; 2],
     /// Smallest and largest angle over the nominal one.
     pub b1: [f64; 2],
+    /// Sixteens of cases in a row that share rhythm and inversion factor; 0: each case has its own.
+    pub sixteens_per_rhythm: usize,
+    /// Whether signals are what this number of modes of their rhythm holds of them, as images of a
+    /// scan are; 0: they are whole. With nominal angles only.
+    pub rhythm_modes: usize,
 }
 
 impl Default for CmrfOptions {
@@ -60,6 +67,8 @@ impl Default for CmrfOptions {
             missed_share: 0.15,
             inversion_factor: [0.9, 1.0],
             b1: [0.8, 1.1],
+            sixteens_per_rhythm: 0,
+            rhythm_modes: 0,
         }
     }
 }
@@ -93,6 +102,14 @@ impl CmrfDataset {
         check("the share of missed R waves", options.missed_share, 0.0, 1.0)?;
         check_range("the inversion factor", options.inversion_factor, 0.0, 1.0)?;
         check_range("B1", options.b1, 0.1, 2.0)?;
+        check_count("sixteens of cases in a rhythm", options.sixteens_per_rhythm, 0, 256)?;
+        check("the number of modes", options.rhythm_modes as f64, 0.0, 64.0)?;
+        if options.rhythm_modes > 0 {
+            let what = "sixteens of cases in a rhythm, of whose modes signals are to be,";
+            check_count(what, options.sixteens_per_rhythm, 1, 256)?;
+            check("B1 of signals of modes", options.b1[0], 1.0, 1.0)?;
+            check("B1 of signals of modes", options.b1[1], 1.0, 1.0)?;
+        }
         let n_beats = options.sequence.preparations.len();
         let flip_angles_rad = (0..n_beats)
             .map(|beat| {
@@ -118,8 +135,12 @@ impl CmrfDataset {
         let t1_ms = draw.log_between(options.t1_ms);
         let longest_ms = options.t2_ms[1].min(t1_ms / MIN_RATIO);
         let t2_ms = draw.log_between([options.t2_ms[0], longest_ms]);
-        let inversion_factor = draw.between(options.inversion_factor);
-        let rhythm = self.rhythm(&mut draw)?;
+        let mut of_rhythm = match (WIDTH * options.sixteens_per_rhythm) as u64 {
+            0 => draw,
+            cases => Draw::new(options.seed, b"rhythm..", index / cases),
+        };
+        let inversion_factor = of_rhythm.between(options.inversion_factor);
+        let rhythm = self.rhythm(&mut of_rhythm)?;
         let beats_ms = options.sequence.beats_ms(&rhythm, 0.0);
         Ok(Voxel { t1_ms, t2_ms, inversion_factor, rhythm, beats_ms })
     }
@@ -144,6 +165,25 @@ impl CmrfDataset {
         let missed = draw.between([1.0, n_beats as f64]) as usize;
         let missed = if draw.happens(options.missed_share) { vec![missed] } else { Vec::new() };
         Ok(Rhythm::from_intervals(&intervals_ms, &missed)?)
+    }
+
+    /// Leaves of signals, `[case, echo]`, what the modes of their rhythm hold.
+    fn keep_modes(&self, signals: &mut [f32], voxel: &Voxel) -> Result<(), DatasetError> {
+        let sequence = &self.options.sequence;
+        let table = PulseTable::fifteen_beats(sequence.repetition_time_ms, sequence.echo_time_ms);
+        let first_ms = voxel.beats_ms[0][1];
+        let pulses_ms: Vec<f64> =
+            voxel.beats_ms.iter().map(|[_, start_ms]| start_ms - first_ms).collect();
+        let inversion_factor = voxel.inversion_factor;
+        let imperfections = Imperfections { inversion_factor, ..Imperfections::default() };
+        let course = Course::new(table, &pulses_ms, imperfections)?;
+        let modes = Basis::of_course(&course, self.options.rhythm_modes).modes;
+        let n_echoes = self.n_echoes();
+        let shape = (signals.len() / n_echoes, n_echoes);
+        let whole = ArrayView2::from_shape(shape, signals).expect("all echoes of every case");
+        let kept = whole.dot(&modes.t()).dot(&modes);
+        signals.iter_mut().zip(&kept).for_each(|(signal, kept)| *signal = *kept);
+        Ok(())
     }
 
     /// Signals of sixteen voxels: `[echo]` of all voxels.
@@ -257,21 +297,27 @@ impl Dataset for CmrfDataset {
     }
 
     fn group_len(&self) -> usize {
-        WIDTH
+        WIDTH * self.options.sixteens_per_rhythm.max(1)
     }
 
     fn group(&self, index: u64) -> Result<Vec<Values>, DatasetError> {
-        let voxels: Vec<Voxel> = (0..WIDTH as u64)
-            .map(|n| self.voxel(index * WIDTH as u64 + n))
+        let n_cases = self.group_len();
+        let voxels: Vec<Voxel> = (0..n_cases as u64)
+            .map(|n| self.voxel(index * n_cases as u64 + n))
             .collect::<Result<_, _>>()?;
-        let Ok(voxels) = <[Voxel; WIDTH]>::try_from(voxels) else {
-            unreachable!("as many voxels as were asked for");
-        };
-        let b1 = Draw::new(self.options.seed, b"b1......", index).between(self.options.b1);
-        let side_by_side = self.signals(&voxels, b1);
-        let mut signals = Vec::with_capacity(WIDTH * side_by_side.len());
-        for n in 0..WIDTH {
-            signals.extend(side_by_side.iter().map(|echo| echo[n]));
+        let mut signals = Vec::with_capacity(n_cases * self.n_echoes());
+        let mut all_b1 = Vec::with_capacity(n_cases);
+        for (number, side_by_side) in voxels.as_chunks::<WIDTH>().0.iter().enumerate() {
+            let number = index * (n_cases / WIDTH) as u64 + number as u64;
+            let b1 = Draw::new(self.options.seed, b"b1......", number).between(self.options.b1);
+            let echoes = self.signals(side_by_side, b1);
+            for n in 0..WIDTH {
+                signals.extend(echoes.iter().map(|echo| echo[n]));
+            }
+            all_b1.extend([b1 as f32; WIDTH]);
+        }
+        if self.options.rhythm_modes > 0 {
+            self.keep_modes(&mut signals, &voxels[0])?;
         }
         let per_beat = |of: &dyn Fn(&Voxel, usize) -> f64| {
             let beats = voxels
@@ -297,7 +343,7 @@ impl Dataset for CmrfDataset {
             of(&|voxel| voxel.t1_ms),
             of(&|voxel| voxel.t2_ms),
             of(&|voxel| voxel.inversion_factor),
-            of(&|_| b1),
+            Values::F32(all_b1),
         ])
     }
 }

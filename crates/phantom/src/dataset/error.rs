@@ -51,6 +51,9 @@ pub enum DatasetError {
     /// No rhythm.
     #[error(transparent)]
     Rhythm(#[from] RhythmError),
+    /// No pulse table of a fingerprint.
+    #[error(transparent)]
+    Course(#[from] numerics::fingerprint::CourseError),
     /// No diffusion.
     #[error(transparent)]
     Diffusion(#[from] DiffusionError),

@@ -1,6 +1,7 @@
 //! Which pixels are tissue, how much noise there is around them, and whether maps can be used.
 
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
+use numerics::percentile::percentile;
 use pipeline::Verdict;
 
 /// With fewer pixels of tissue there is no patient in the image.
@@ -14,15 +15,11 @@ const RELATIVE_SD: [f32; 2] = [0.15, 0.30];
 /// Pixels to each side over which noise is averaged.
 const REACH: usize = 2;
 
-/// Pixels with signal: those above a share of what a hundredth of the pixels are above.
-pub(super) fn tissue(m0: &Array2<f32>, share: f32) -> Array2<bool> {
-    let mut sorted: Vec<f32> = m0.iter().copied().filter(|value| value.is_finite()).collect();
-    if sorted.is_empty() {
-        return Array2::from_elem(m0.dim(), false);
-    }
-    let place = (sorted.len() * 99 / 100).min(sorted.len() - 1);
-    let bright = *sorted.select_nth_unstable_by(place, f32::total_cmp).1;
-    m0.mapv(|value| value.is_finite() && value > 0.0 && value >= share * bright)
+/// Pixels with signal: those whose size is above a share of what a hundredth of the pixels are above.
+pub(super) fn tissue(sizes: &Array2<f32>, share: f32) -> Array2<bool> {
+    let finite: Array1<f32> = sizes.iter().copied().filter(|size| size.is_finite()).collect();
+    let bright = percentile(finite.view(), 0.99).unwrap_or(f32::INFINITY);
+    sizes.mapv(|size| size.is_finite() && size > 0.0 && size >= share * bright)
 }
 
 /// Standard deviation of the noise around each pixel of tissue, from what matches leave: that of one
@@ -100,12 +97,8 @@ fn inside(values: &Array2<f32>, is_tissue: &Array2<bool>) -> Vec<f32> {
     values.iter().zip(is_tissue).filter(|(_, is)| **is).map(|(value, _)| *value).collect()
 }
 
-fn median(mut values: Vec<f32>) -> f32 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f32::total_cmp).1
+fn median(values: Vec<f32>) -> f32 {
+    percentile(Array1::from(values).view(), 0.5).unwrap_or(0.0)
 }
 
 #[cfg(test)]

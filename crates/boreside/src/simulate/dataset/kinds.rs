@@ -143,6 +143,13 @@ pub struct CmrfArgs {
     /// Angles over the nominal ones: F or LEAST,MOST
     #[arg(long, default_value = "0.8,1.1", value_name = "F|L,M", value_parser = range)]
     b1: [f64; 2],
+    /// Sixteens of cases in a row that share rhythm and inversion factor; 0: each has its own
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    sixteens_per_rhythm: usize,
+    /// Leave of the signals what so many modes of their rhythm hold, as images of a scan do; 0:
+    /// they are whole. Needs `--sixteens-per-rhythm` and `--b1 1`
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    rhythm_modes: usize,
     #[command(flatten)]
     set: SetOptions,
 }
@@ -285,7 +292,9 @@ impl CmrfArgs {
             missed_share: self.missed_share,
             inversion_factor: self.inversion_factor,
             b1: self.b1,
-            ..CmrfOptions::default()
+            sixteens_per_rhythm: self.sixteens_per_rhythm,
+            rhythm_modes: self.rhythm_modes,
+            sequence: CmrfOptions::default().sequence,
         })?))
     }
 }

@@ -123,7 +123,7 @@ fn images_of_all_modes_come_back_and_nothing_is_left_of_the_samples() {
     let (subspace, maps, images) = (subspace(1e-6), maps(), images(4));
     let samples = samples(&images, &maps);
     let views: Vec<_> = samples.iter().map(|samples| samples.view()).collect();
-    let options = SubspaceOptions { max_iterations: 40, threshold: 1e-5 };
+    let options = SubspaceOptions { max_iterations: 40, threshold: 1e-5, n_low_rank: 0 };
     let found = subspace.solve(&views, maps.view(), &options);
     let off: f32 = found.images.iter().zip(&images).map(|(a, b)| (a - b).norm_sqr()).sum();
     let all: f32 = images.iter().map(|value| value.norm_sqr()).sum();
@@ -144,7 +144,7 @@ fn noise_of_the_modes_is_what_is_told() {
         .map(|_| Array2::from_shape_simple_fn((N_CHANNELS, 160), || random.complex() * root))
         .collect();
     let views: Vec<_> = samples.iter().map(|samples| samples.view()).collect();
-    let options = SubspaceOptions { max_iterations: 30, threshold: 1e-4 };
+    let options = SubspaceOptions { max_iterations: 30, threshold: 1e-4, n_low_rank: 0 };
     let found = subspace.solve(&views, maps.view(), &options).images;
     let told = subspace.noise_covariance();
     for mode in 0..N_MODES {
