@@ -11,7 +11,7 @@ use phantom::{
 };
 use support::TestServer;
 use support::networks::has_runtime;
-use support::recording::{Recording, inside, median_inside, with_role};
+use support::recording::{Recording, inside, median_inside, wall_ecv_percent, with_role};
 
 /// Small enough to be quick in a debug build, large enough for the wall to have an inside.
 const MATRIX: usize = 96;
@@ -23,6 +23,10 @@ const RR_MS: [f64; 16] = [
 
 /// A still heart.
 fn heart(noise: Noise) -> SimulatedScan {
+    scan_of(ShortAxisOptions::default(), noise, 1)
+}
+
+fn scan_of(options: ShortAxisOptions, noise: Noise, n_slices: usize) -> SimulatedScan {
     let rhythm = Rhythm::from_intervals(&RR_MS.repeat(2), &[]).expect("a good rhythm");
     let setup = Setup {
         matrix_size: [MATRIX; 2],
@@ -30,7 +34,8 @@ fn heart(noise: Noise) -> SimulatedScan {
         n_channels: 6,
         motion: Motion::still(rhythm),
         noise,
-        ..Setup::new(Subject::ShortAxis(ShortAxisOptions::default()))
+        n_slices,
+        ..Setup::new(Subject::ShortAxis(options))
     };
     let sequence = Fingerprinting {
         spiral: SpiralOptions { n_arms: 32, ..SpiralOptions::default() },
@@ -151,5 +156,81 @@ fn scans_that_are_wrong_give_an_error_or_a_verdict_and_no_silent_nonsense() {
     let (images, _) = other.through(&server, "cmrf_t1_t2");
     let found = verdict(&images);
     assert!(found.contains("do not follow the pulse table"), "{found}");
+    // T2 preparations that are a little longer than those that were played.
+    for beat in 0..15 {
+        let value = [-1.0, 0.0, 40.0, 60.0, 80.0][beat % 5];
+        other.header.set_user_double(&format!("Preparation_{beat}"), value);
+    }
+    let (images, _) = other.through(&server, "cmrf_t1_t2");
+    let found = verdict(&images);
+    assert!(found.contains("do not follow the pulse table"), "{found}");
+    server.stop();
+}
+
+/// `cmrf_t1_t2` with another reconstruction.
+const SLIDING_WINDOW: &str = r#"
+[[gadget]]
+use = "adjust_noise"
+[[gadget]]
+use = "collect_readouts"
+trigger_dimension = "slice"
+[[gadget]]
+use = "reconstruct_fingerprint"
+reconstruction = "sliding_window"
+[[gadget]]
+use = "map_fingerprint"
+[[gadget]]
+use = "split_series"
+[[gadget]]
+use = "complex_to_float"
+[[gadget]]
+use = "finish_images"
+"#;
+
+#[test]
+fn sliding_windows_show_t1_too_with_more_aliasing() {
+    let server = TestServer::start(&[]);
+    let scan = heart(Noise::Sd(0.0));
+    let (images, told) = Recording::of(&scan).through_text(&server, SLIDING_WINDOW);
+    let map = with_role(&images, "T1").unwrap_or_else(|| panic!("{told:?}"));
+    let found = median_inside(map, &inside(&scan, Label::Muscle));
+    assert!((found / 1000.0 - 1.0).abs() < 0.06, "{found}");
+    server.stop();
+}
+
+#[test]
+fn every_slice_has_maps() {
+    let server = TestServer::start(&[]);
+    let scan = scan_of(ShortAxisOptions::default(), Noise::Sd(0.0), 2);
+    let (images, told) = Recording::of(&scan).through(&server, "cmrf_t1_t2");
+    let maps: Vec<&Image> =
+        images.iter().filter(|image| image.meta.get("GADGETRON_DataRole") == Some("T1")).collect();
+    let slices: Vec<u16> = maps.iter().map(|map| map.header.slice).collect();
+    assert_eq!(slices, [0, 1], "{told:?}");
+    let [first, second] = [0, 1].map(|n: usize| maps[n].header.position);
+    assert_ne!(first, second);
+    let muscle = inside(&scan, Label::Muscle);
+    for map in maps {
+        let found = median_inside(map, &muscle);
+        assert!((found / 1000.0 - 1.0).abs() < 0.03, "{found}");
+    }
+    server.stop();
+}
+
+#[test]
+fn fingerprints_before_and_after_contrast_give_the_extracellular_volume() {
+    let server = TestServer::start(&[]);
+    let scan =
+        |contrast| scan_of(ShortAxisOptions { contrast, ..Default::default() }, Noise::Sd(0.0), 1);
+    let native = scan(phantom::Contrast::Native);
+    let (images, told) = Recording::of_patient(&native).through(&server, "cmrf_ecv");
+    assert!(with_role(&images, "T1").is_some() && with_role(&images, "ECV").is_none(), "{told:?}");
+    let after = scan(phantom::Contrast::Agent { blood_t1_ms: None });
+    let (images, told) = Recording::of_patient(&after).through(&server, "cmrf_ecv");
+    let ecv = with_role(&images, "ECV").unwrap_or_else(|| panic!("{told:?}"));
+    let median = median_inside(ecv, &inside(&native, Label::Myocardium));
+    let truth = wall_ecv_percent(&native);
+    // The wall is three of these pixels wide, and the blood beside it has a T1 of its own.
+    assert!((f64::from(median) - truth).abs() < 4.0, "{median} %, true {truth} %");
     server.stop();
 }

@@ -11,7 +11,7 @@ use phantom::{
     Rhythm, Sasha, Sequence, Setup, ShortAxisOptions, SignalModel, SimulatedScan, Subject,
     T2Prepared,
 };
-use support::recording::{Recording, inside, median_inside, values, with_role};
+use support::recording::{Recording, inside, median_inside, values, wall_ecv_percent, with_role};
 use support::{Client, TestServer, images, shared, texts};
 
 /// A still heart whose signals are those of the fits' models.
@@ -228,17 +228,7 @@ fn the_second_scan_of_a_patient_brings_the_extracellular_volume() {
         let scheme = if is_after { MolliScheme::after_contrast() } else { MolliScheme::native() };
         let scan =
             SimulatedScan::new(&Molli { scheme, ..Molli::default() }, setup).expect("a good setup");
-        let mut recording = Recording::of(&scan);
-        let header = &mut recording.header;
-        let subject = header.subject_information.get_or_insert_default();
-        subject.patient_id = Some("heart 1".to_owned());
-        let study = header.study_information.get_or_insert_default();
-        study.study_instance_uid = Some("1.2.3".to_owned());
-        let measurement = header.measurement_information.get_or_insert_default();
-        measurement.frame_of_reference_uid = Some("1.2.4".to_owned());
-        let parameters = header.user_parameters.get_or_insert_default();
-        let haematocrit = ismrmrd::xml::UserParameter::new("Haematocrit", 42.0);
-        parameters.user_parameter_double.push(haematocrit);
+        let recording = Recording::of_patient(&scan);
         (scan, recording)
     };
     let (native, recording) = scan(false);
@@ -248,9 +238,7 @@ fn the_second_scan_of_a_patient_brings_the_extracellular_volume() {
     let (images, told) = recording.through(&server, "ecv");
     let ecv = with_role(&images, "ECV").unwrap_or_else(|| panic!("{told:?}"));
     let median = median_inside(ecv, &inside(&native, Label::Myocardium));
-    let Body::Anatomy(anatomy) = &native.bodies()[0] else { panic!("a body of tissues") };
-    let wall = anatomy.regions.iter().find(|region| region.label == Label::Myocardium);
-    let truth = wall.and_then(|wall| wall.tissue.ecv_percent).expect("the wall has one");
+    let truth = wall_ecv_percent(&native);
     // Partial volume with blood, and 1.5 points of noise for each pixel.
     assert!((f64::from(median) - truth).abs() < 3.0, "{median} %, true {truth} %");
     assert_verdict(&images, "ECV", "accept");

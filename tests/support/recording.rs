@@ -1,6 +1,7 @@
 //! A simulated scan as it arrives, to be spoilt, and what is looked for in its maps.
 
 use ismrmrd::wire::Message;
+use ismrmrd::xml::UserParameter;
 use ismrmrd::{Acquisition, Header, Image, Pixels};
 use ndarray::{Array2, Array4};
 use phantom::{Body, Label, PixelGrid, SimulatedScan, TissueMaps};
@@ -18,6 +19,21 @@ impl Recording {
         Self { header: scan.header().clone(), readouts: scan.acquisitions().collect() }
     }
 
+    /// One of a patient whose haematocrit, 42 %, is known: other scans are found by these numbers.
+    pub fn of_patient(scan: &SimulatedScan) -> Self {
+        let mut recording = Self::of(scan);
+        let header = &mut recording.header;
+        let subject = header.subject_information.get_or_insert_default();
+        subject.patient_id = Some("heart 1".to_owned());
+        let study = header.study_information.get_or_insert_default();
+        study.study_instance_uid = Some("1.2.3".to_owned());
+        let measurement = header.measurement_information.get_or_insert_default();
+        measurement.frame_of_reference_uid = Some("1.2.4".to_owned());
+        let parameters = header.user_parameters.get_or_insert_default();
+        parameters.user_parameter_double.push(UserParameter::new("Haematocrit", 42.0));
+        recording
+    }
+
     /// The same with readouts that `change` has changed.
     pub fn spoilt(&self, change: impl FnOnce(&mut Vec<Acquisition>)) -> Self {
         let mut spoilt = self.clone();
@@ -27,7 +43,15 @@ impl Recording {
 
     /// What the chain makes of it: images by series, and what was told.
     pub fn through(&self, server: &TestServer, chain: &str) -> (Vec<Image>, Vec<String>) {
-        let mut client = Client::open(server, chain, &self.header.to_xml());
+        self.send(Client::open(server, chain, &self.header.to_xml()))
+    }
+
+    /// What a chain makes of it that is sent along.
+    pub fn through_text(&self, server: &TestServer, chain: &str) -> (Vec<Image>, Vec<String>) {
+        self.send(Client::open_with(server, chain, &self.header.to_xml()))
+    }
+
+    fn send(&self, mut client: Client) -> (Vec<Image>, Vec<String>) {
         self.readouts.iter().for_each(|readout| client.send(readout.clone()));
         client.send(Message::Close);
         let answer = client.read_to_close();
@@ -45,6 +69,13 @@ pub fn values(image: &Image) -> Array4<f32> {
         Pixels::F32(pixels) => pixels.clone(),
         pixels => pixels.to_magnitude(),
     }
+}
+
+/// Extracellular volume of the wall, %.
+pub fn wall_ecv_percent(scan: &SimulatedScan) -> f64 {
+    let Body::Anatomy(anatomy) = &scan.bodies()[0] else { panic!("a body of tissues") };
+    let wall = anatomy.regions.iter().find(|region| region.label == Label::Myocardium);
+    wall.and_then(|wall| wall.tissue.ecv_percent).expect("the wall has one")
 }
 
 /// Pixels that lie deep in this tissue: all of their neighbours are of it as well.

@@ -2,6 +2,7 @@
 
 mod quality;
 
+use std::f32::consts::SQRT_2;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use ndarray::{Array2, Array3, Axis};
 use num_complex::{Complex32, Complex64};
 use numerics::cholesky;
 use numerics::fingerprint::{Dictionary, Grid, MatchOptions, Matches};
+use numerics::joint::{BlockOptions, noise_sd_of_blocks};
 use pipeline::appearance::{of_t1, of_t2};
 use pipeline::{
     Gadget, ImageSeries, ParametricMap, Presentation, Remedy, Scan, Sink, Unit, Verdict, View,
@@ -89,6 +91,10 @@ const T1_SERIES: [u16; 3] = [11, 12, 13];
 const T2_SERIES: [u16; 3] = [14, 15, 16];
 const M0_SERIES: u16 = 17;
 const NETWORK_OFFSET: u16 = 20;
+/// Pixels along each axis of a neighbourhood that noise is measured in.
+const BLOCK: usize = 8;
+/// A pixel is signal from so many times on what noise makes of it.
+const LEAST_SIGNAL: f32 = 3.0;
 /// Centre and width of the window of T2, ms.
 const T2_WINDOW: [f64; 2] = [60.0, 120.0];
 
@@ -190,12 +196,16 @@ impl MapFingerprint {
             .map_err(|error| Error::Description(error.to_string()))?;
         let shape = (n_y, n_x);
         let white = whitening(&played.noise_covariance, n)?;
-        let sizes = pixels
-            .columns()
-            .into_iter()
-            .map(|pixel| pixel.iter().map(|value| value.norm_sqr()).sum::<f32>().sqrt());
-        let sizes = Array2::from_shape_vec(shape, sizes.collect())
-            .map_err(|error| Error::Description(error.to_string()))?;
+        let whitened = white.mapv(Complex32::from).dot(&pixels);
+        let floor = noise_floor(&whitened, shape);
+        let size = |pixels: &Array2<Complex32>, place: usize| {
+            pixels.column(place).iter().map(|value| value.norm_sqr()).sum::<f32>().sqrt()
+        };
+        let sizes = Array2::from_shape_fn(shape, |(y, x)| {
+            let size_in_noise = size(&whitened, y * n_x + x);
+            let is_noise = size_in_noise < LEAST_SIGNAL * floor.unwrap_or(0.0) * (n as f32).sqrt();
+            if is_noise { 0.0 } else { size(&pixels, y * n_x + x) }
+        });
         let share = if self.config.mapping_with_masking { self.config.mask_share } else { 0.0 };
         let is_tissue = tissue(&sizes, share as f32);
         let places: Vec<usize> =
@@ -204,7 +214,7 @@ impl MapFingerprint {
         let plane = |values: &[f32]| spread(values, &places, shape);
         let started = Instant::now();
         let dictionary = Dictionary::new(&course, self.grid.clone(), white.dot(&reduction).view());
-        let whitened = white.mapv(Complex32::from).dot(&of_tissue);
+        let whitened = whitened.select(Axis(1), &places);
         let matches = dictionary.match_pixels(whitened.view(), &MatchOptions::default());
         let dictionary_ms = started.elapsed().as_secs_f64() * 1e3;
         let m0 = plane(&matches.m0.iter().map(|m0| m0.norm()).collect::<Vec<_>>());
@@ -221,7 +231,9 @@ impl MapFingerprint {
         header.image_index = self.n_sent;
         let r_squared = plane(&matches.correlation).mapv(|correlation| correlation * correlation);
         let slice = Slice { header, meta, is_tissue, r_squared };
-        let quality = Quality::of(&slice.r_squared, &slice.is_tissue, played.unexplained);
+        let misfit = floor.map(|floor| plane(&matches.residual_sd) * (SQRT_2 / floor));
+        let quality =
+            Quality::of(&slice.r_squared, misfit.as_ref(), &slice.is_tissue, played.unexplained);
         let verdict = |found: &Found| {
             quality.verdict(&found.t1_ms, &found.t1_sd_ms, &slice.is_tissue, &played.problems)
         };
@@ -396,6 +408,18 @@ impl MapFingerprint {
             presentation,
         }
     }
+}
+
+/// Standard deviation of the noise of images that are white, `[number, pixel]`, by what is smallest in
+/// every neighbourhood. [`None`] of so many images that a neighbourhood has no room for noise beside
+/// the signals, and where there is none.
+fn noise_floor(whitened: &Array2<Complex32>, (n_y, n_x): (usize, usize)) -> Option<f32> {
+    let n = whitened.nrows();
+    let images = whitened.to_shape((n, 1, n_y, n_x)).ok()?.into_owned();
+    let blocks = BlockOptions { size: [1, BLOCK, BLOCK], shift: [0; 3] };
+    (4 * n <= BLOCK * BLOCK)
+        .then(|| noise_sd_of_blocks(&images, blocks))
+        .filter(|floor| *floor > 0.0 && floor.is_finite())
 }
 
 /// An image with these values at these places, and 0 elsewhere.

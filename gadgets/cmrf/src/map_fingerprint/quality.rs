@@ -8,6 +8,9 @@ use pipeline::Verdict;
 const LEAST_TISSUE: usize = 16;
 /// Median R² of tissue below which maps are to be looked at, and below which they are of no use.
 const R_SQUARED: [f32; 2] = [0.97, 0.90];
+/// What matches leave over the noise: from here on R² counts; it is what noise makes of it below, and
+/// from the second on, with an R² below the third number, the pulse table is not that of the scan.
+const MISFIT: [f32; 3] = [3.0, 8.0, 0.998];
 /// Part of the samples' energy that the images leave, likewise.
 const UNEXPLAINED: [f64; 2] = [0.01, 0.06];
 /// Median of standard deviation over T1, likewise.
@@ -44,12 +47,21 @@ pub(super) fn smoothed_noise(residual_sd: &Array2<f32>, is_tissue: &Array2<bool>
 /// What a verdict is made of.
 pub(super) struct Quality {
     r_squared: f32,
+    /// Median of what matches leave over the noise.
+    misfit: f32,
     unexplained: f64,
 }
 
 impl Quality {
-    pub fn of(r_squared: &Array2<f32>, is_tissue: &Array2<bool>, unexplained: f64) -> Self {
-        Self { r_squared: median(inside(r_squared, is_tissue)), unexplained }
+    /// * `misfit`: what matches leave over the noise, where that is known.
+    pub fn of(
+        r_squared: &Array2<f32>,
+        misfit: Option<&Array2<f32>>,
+        is_tissue: &Array2<bool>,
+        unexplained: f64,
+    ) -> Self {
+        let misfit = misfit.map_or(MISFIT[0], |misfit| median(inside(misfit, is_tissue)));
+        Self { r_squared: median(inside(r_squared, is_tissue)), misfit, unexplained }
     }
 
     /// Whether maps can be used, and the worst reason why not.
@@ -74,7 +86,8 @@ impl Quality {
             100.0 * self.unexplained
         );
         let uncertain = format!("T1 is uncertain by {:.0} %: too much noise", 100.0 * relative_sd);
-        if self.r_squared < R_SQUARED[1] || self.unexplained > UNEXPLAINED[1] {
+        let is_below = |least: f32| self.r_squared < least && self.misfit >= MISFIT[0];
+        if is_below(R_SQUARED[1]) || self.unexplained > UNEXPLAINED[1] {
             return Verdict::Repeat(does_not_fit);
         }
         if relative_sd > RELATIVE_SD[1] {
@@ -83,7 +96,8 @@ impl Quality {
         if let Some(problem) = problems.first() {
             return Verdict::Check(problem.clone());
         }
-        if self.r_squared < R_SQUARED[0] || self.unexplained > UNEXPLAINED[0] {
+        let is_another_table = self.misfit >= MISFIT[1] && self.r_squared < MISFIT[2];
+        if is_another_table || is_below(R_SQUARED[0]) || self.unexplained > UNEXPLAINED[0] {
             return Verdict::Check(does_not_fit);
         }
         if relative_sd > RELATIVE_SD[0] {
@@ -109,12 +123,18 @@ mod tests {
     fn the_worst_reason_decides() {
         let is_tissue = Array2::from_elem((8, 8), true);
         let t1_ms = Array2::from_elem((8, 8), 1000.0);
-        let verdict = |r_squared, unexplained, sd_ms, problems: &[String]| {
-            let quality =
-                Quality::of(&Array2::from_elem((8, 8), r_squared), &is_tissue, unexplained);
+        let with_misfit = |misfit: f32, r_squared, unexplained, sd_ms, problems: &[String]| {
+            let misfit = Array2::from_elem((8, 8), misfit);
+            let r_squared = Array2::from_elem((8, 8), r_squared);
+            let quality = Quality::of(&r_squared, Some(&misfit), &is_tissue, unexplained);
             quality.verdict(&t1_ms, &Array2::from_elem((8, 8), sd_ms), &is_tissue, problems)
         };
+        let verdict = |r_squared, unexplained, sd_ms, problems: &[String]| {
+            with_misfit(5.0, r_squared, unexplained, sd_ms, problems)
+        };
         assert_eq!(verdict(0.999, 0.001, 10.0, &[]), Verdict::Accept);
+        assert!(matches!(with_misfit(20.0, 0.996, 0.001, 10.0, &[]), Verdict::Check(_)));
+        assert_eq!(with_misfit(0.9, 0.5, 0.001, 10.0, &[]), Verdict::Accept);
         let problem = ["12 of 15 beats arrived".to_owned()];
         assert_eq!(verdict(0.999, 0.001, 10.0, &problem), Verdict::Check(problem[0].clone()));
         assert!(matches!(verdict(0.80, 0.001, 10.0, &problem), Verdict::Repeat(_)));
