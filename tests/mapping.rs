@@ -7,9 +7,8 @@ use ismrmrd::hdf5::FileReader;
 use ismrmrd::wire::Message;
 use ismrmrd::{Acquisition, AcquisitionFlags, Image, Pixels};
 use phantom::{
-    Body, Label, LineOptions, LineOrder, Molli, MolliScheme, Motion, MultiEcho, Noise, NoiseScan,
-    Rhythm, Sasha, Sequence, Setup, ShortAxisOptions, SignalModel, SimulatedScan, Subject,
-    T2Prepared,
+    Label, LineOptions, LineOrder, Molli, MolliScheme, Motion, MultiEcho, Noise, NoiseScan, Rhythm,
+    Sasha, Sequence, Setup, ShortAxisOptions, SignalModel, SimulatedScan, Subject, T2Prepared,
 };
 use support::recording::{Recording, inside, median_inside, values, wall_ecv_percent, with_role};
 use support::{Client, TestServer, images, shared, texts};

@@ -60,8 +60,8 @@ quantity = "logarithms of T1 and T2 in ms, and of their relative standard deviat
 is_sent = false
 
 [card]
-trained_on = "{cases} simulated signals, one rhythm each (boreside simulate dataset cmrf: 40 to 120 beats per minute, \
-variability up to 15 %, early beats, missed R waves), with noise from none to a tenth of the signal; {steps} steps in {minutes} minutes"
+trained_on = "{cases} simulated signals, 128 to a rhythm, whose eight modes hold them (boreside simulate dataset cmrf: 40 to 120 beats \
+per minute, variability up to 15 %, early beats, missed R waves), with noise from none to a tenth of the signal; {steps} steps in {minutes} minutes"
 training_command = "python fingerprint_t1_t2.py --boreside boreside --data DATA --minutes {minutes}"
 limits = [
     "One pulse table: fifteen beats of 47 echoes, 5.1 ms apart, T2 preparations of 30, 50 and 100 ms. Others go to the dictionary.",

@@ -28,15 +28,14 @@ def pooled_basis(values):
 
 
 class Noise:
-    """Noise of the modes of a scan, which is nearly the same in all of them: arms that change from echo to echo
-    tell as much of each."""
+    """Noise of the modes of a scan, of which the faint ones may have more."""
 
     def __init__(self, data):
         self.span = data.pop("span")
 
     def draw(self, rows, generator):
         n, n_modes = len(rows), self.span.shape[1]
-        growth = 0.95 + 0.2 * torch.rand(n, 1, generator=generator)
+        growth = 1 + 0.6 * torch.rand(n, 1, generator=generator)
         spread = growth ** torch.arange(n_modes)
         modes = torch.randn(n, n_modes, generator=generator) * spread
         modes = modes * (45 / spread.square().sum(1, keepdim=True)).sqrt()
