@@ -188,7 +188,7 @@ fn modes_are_orthonormal_and_hold_as_much_as_they_say() {
     let signal = signals(&course, &[[950.0, 47.0]]);
     let kept = basis.modes.dot(&signal.row(0));
     let left = 1.0 - kept.dot(&kept) / signal.row(0).dot(&signal.row(0));
-    assert!(left < 1e-4, "{left}");
+    assert!(left < 2e-4, "{left}");
 }
 
 /// Reduced signals of tissues, `[mode, tissue]`, with an amplitude and phase.
