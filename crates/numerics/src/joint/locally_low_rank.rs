@@ -33,6 +33,8 @@ impl SingularValues {
     fn factor(self, value: f64, [n_rows, n_columns]: [usize; 2]) -> f64 {
         match self {
             Self::Less(threshold) => (1.0 - f64::from(threshold) / value).max(0.0),
+            // Without noise everything is signal; the formula would divide by 0.
+            Self::Denoised(sd) if sd <= 0.0 => 1.0,
             Self::Denoised(sd) => {
                 let [few, many] = [n_rows.min(n_columns), n_rows.max(n_columns)].map(|n| n as f64);
                 let beta = few / many;
@@ -299,6 +301,17 @@ mod tests {
         // One of six courses, and one of 64 pixels' worth of noise along it: 1/6 + 1/64.
         let left = energy(&(&images - &truth)) / energy(&noise);
         assert!(left < 0.25, "{left}");
+    }
+
+    #[test]
+    fn where_there_is_no_noise_nothing_changes() {
+        let truth = Scan::new([3, 1, 8, 8], 2, 3).images;
+        let mut images = truth.clone();
+        let blocks = BlockOptions { size: [1, 4, 4], shift: [0; 3] };
+        shrink_locally(&mut images, blocks, SingularValues::Denoised(0.0));
+        for (found, truth) in images.iter().zip(&truth) {
+            assert!((found - truth).norm() < 1e-5, "{found} {truth}");
+        }
     }
 
     #[test]
