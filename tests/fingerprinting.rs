@@ -9,9 +9,9 @@ use phantom::{
     Fingerprinting, Label, Motion, Noise, Rhythm, Setup, ShortAxisOptions, SimulatedScan,
     SpiralOptions, Subject,
 };
-use support::TestServer;
 use support::networks::has_runtime;
 use support::recording::{Recording, inside, median_inside, wall_ecv_percent, with_role};
+use support::{TestServer, run, run_well};
 
 /// Small enough to be quick in a debug build, large enough for the wall to have an inside.
 const MATRIX: usize = 96;
@@ -233,4 +233,100 @@ fn fingerprints_before_and_after_contrast_give_the_extracellular_volume() {
     // The wall is three of these pixels wide, and the blood beside it has a T1 of its own.
     assert!((f64::from(median) - truth).abs() < 4.0, "{median} %, true {truth} %");
     server.stop();
+}
+
+/// Label images of a scan's results.
+fn labels(images: &[Image]) -> Vec<&Image> {
+    images.iter().filter(|image| image.meta.get("DataRole") == Some("Segmentation")).collect()
+}
+
+/// Part of some pixels, five at least, that have this label.
+fn share_labelled(image: &Image, inside: &Array2<bool>, label: u16) -> f64 {
+    let ismrmrd::Pixels::U16(pixels) = &image.pixels else { panic!("labels are integers") };
+    let places: Vec<_> = inside.indexed_iter().filter(|(_, is)| **is).collect();
+    assert!(places.len() >= 5, "{} pixels", places.len());
+    let right = places.iter().filter(|((y, x), _)| pixels[[0, 0, *y, *x]] == label).count();
+    right as f64 / places.len() as f64
+}
+
+#[test]
+fn tissues_are_told_by_their_whole_course_and_the_maps_come_too() {
+    let server = TestServer::start(&[]);
+    let scan = heart(Noise::SignalToNoise(40.0));
+    let (images, told) = Recording::of(&scan).through(&server, "cmrf_t1_t2_tissues");
+    assert!(with_role(&images, "T1").is_some() && with_role(&images, "T2").is_some(), "{told:?}");
+    let [tissues] = labels(&images)[..] else { panic!("one image of labels: {told:?}") };
+    let comment = tissues.meta.get("ImageComments").expect("a comment");
+    for (label, name) in [
+        (Label::LeftBlood, "blood"),
+        (Label::Myocardium, "myocardium"),
+        (Label::Liver, "liver"),
+        (Label::Muscle, "muscle"),
+        (Label::Fat, "fat"),
+    ] {
+        let number = (1..=6).find(|number| comment.contains(&format!("{number} {name}")));
+        let number = number.unwrap_or_else(|| panic!("{name} is not in {comment}"));
+        let share = share_labelled(tissues, &inside(&scan, label), number);
+        assert!(share > 0.9, "{name}: {share}");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_classifier_is_trained_from_labelled_scans_and_used_for_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let simulate = |number: u32, heart_rate: &str| {
+        let (scan, truth) = (path(&format!("{number}.h5")), path(&format!("truth{number}.h5")));
+        let seed = number.to_string();
+        let options = ["--matrix", "64", "--channels", "4", "--snr", "60", "--still-heart"];
+        let mut arguments = vec!["simulate", "cmrf", "--arms", "24", "--phantom", "short-axis"];
+        arguments.extend(options);
+        arguments.extend(["--seed", &seed, "--heart-rate", heart_rate, "-o", &scan]);
+        arguments.extend(["--truth", &truth]);
+        run_well(&arguments);
+        (scan, truth)
+    };
+    let scans = [simulate(1, "60"), simulate(2, "75"), simulate(3, "90")];
+    let file = path("classifier.toml");
+    let mut arguments = vec!["classifier", "train", "-o", &file];
+    for (scan, truth) in &scans[..2] {
+        arguments.extend(["--scan", scan, "--labels", truth]);
+    }
+    let without_classes = run(&arguments);
+    let told = String::from_utf8_lossy(&without_classes.stderr).into_owned();
+    assert!(!without_classes.status.success() && told.contains("--class LABEL=NAME"), "{told}");
+    arguments.extend(["--class", "4=liver", "--class", "9=blood", "--class", "7=blood"]);
+    let table = run_well(&arguments);
+    assert!(table.contains("examples of liver") && table.contains("error, mean"), "{table}");
+    let error: f64 = table
+        .split("error, mean of the classes: ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("no error in {table}"));
+    assert!(error < 5.0, "{table}");
+    assert!(run_well(&["classifier", "show", &file]).contains("label 2 blood"));
+    let results = path("results.h5");
+    let chosen = format!("classifier={file}");
+    let replay = ["replay", &scans[2].0, "-c", "cmrf_t1_t2_tissues", "-p", &chosen];
+    run_well(&[&replay[..], &["-o", &results]].concat());
+    let read = ismrmrd::hdf5::FileReader::open(results.as_ref()).expect("results");
+    let names = read.image_names().expect("names");
+    let images: Vec<Image> = names
+        .iter()
+        .flat_map(|name| read.images(name).expect("images"))
+        .map(|image| image.expect("an image"))
+        .collect();
+    let [tissues] = labels(&images)[..] else { panic!("one image of labels") };
+    assert_eq!(
+        tissues.meta.get("ImageComments"),
+        Some("labels: 0 not classified, 1 liver, 2 blood")
+    );
+    // Nothing is overwritten, and a scan without its labels is said so.
+    let told = String::from_utf8_lossy(&run(&arguments).stderr).into_owned();
+    assert!(told.contains("is there already"), "{told}");
+    let other = path("other.toml");
+    let lonely = run(&["classifier", "train", "--scan", &scans[0].0, "-o", &other]);
+    let told = String::from_utf8_lossy(&lonely.stderr).into_owned();
+    assert!(told.contains("each --scan needs its --labels"), "{told}");
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::chains::ChainsOptions;
+use crate::classifier::ClassifierOptions;
 use crate::demo::DemoOptions;
 use crate::dicom::DicomOptions;
 use crate::evaluate::EvaluateOptions;
@@ -70,6 +71,8 @@ pub enum Command {
     Journal(JournalOptions),
     /// List, check, time and describe networks, and find the runtime for them.
     Models(ModelsOptions),
+    /// Train classifiers of tissue from labelled fingerprints.
+    Classifier(ClassifierOptions),
     /// Say how good methods are on simulated data whose answer is known.
     Evaluate(EvaluateOptions),
     /// Start a server, stream a simulated scan to it, and show the picture.

@@ -48,6 +48,7 @@ pub fn registry() -> Registry {
         .with::<cartesian::SpiritNonLinear>()
         .with::<cartesian::TransformKSpace>()
         .with::<cartesian::TransformReadout>()
+        .with::<cmrf::ClassifyFingerprint>()
         .with::<cmrf::MapFingerprint>()
         .with::<cmrf::ReconstructFingerprint>()
         .with::<image::AutoScale>()
@@ -120,6 +121,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "cmrf_t1_t2.toml"
     "cmrf_t1_t2_both.toml"
     "cmrf_t1_t2_network.toml"
+    "cmrf_t1_t2_tissues.toml"
     "default.xml"
     "default_measurement_dependencies.xml"
     "default_measurement_dependencies_ismrmrd_storage.xml"

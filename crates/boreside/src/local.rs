@@ -16,8 +16,8 @@ pub struct Finished {
     pub statistics: Statistics,
 }
 
-/// Feeds `messages` to the chain and hands its outputs to `on_result` as they come. Faults go to
-/// the log.
+/// Feeds `messages` to the chain and hands its outputs to `on_result` as they come, as scanners
+/// understand them. Faults go to the log.
 ///
 /// # Errors
 /// A gadget that cannot work on the scan, a source that fails, or `on_result`'s error.
@@ -27,6 +27,23 @@ pub fn run(
     messages: impl Iterator<Item = Result<wire::Message>> + Send,
     mut on_result: impl FnMut(wire::Message) -> Result<()>,
 ) -> Result<Finished> {
+    let mut contract = ScannerContract::new(chain, scan.header.as_ref());
+    run_messages(chain, scan, messages, |result, report| match contract.deliver(result, report) {
+        Some(messages) => messages.into_iter().try_for_each(&mut on_result),
+        None => Ok(()),
+    })
+}
+
+/// Likewise, with the outputs as the gadgets gave them, and where to report faults of them.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_messages(
+    chain: &Chain,
+    scan: &Scan,
+    messages: impl Iterator<Item = Result<wire::Message>> + Send,
+    mut on_result: impl FnMut(Message, &mut dyn FnMut(Fault)) -> Result<()>,
+) -> Result<Finished> {
     let (output, mut results) = mpsc::channel(WAITING_RESULTS);
     let (faults, mut reported) = mpsc::unbounded_channel();
     let (input, run) = chain.start(scan, output, faults).map_err(|faults| {
@@ -35,7 +52,6 @@ pub fn run(
     })?;
     let canceller = run.canceller.clone();
     let statistics = run.statistics.clone();
-    let mut contract = ScannerContract::new(chain, scan.header.as_ref());
     let mut n_errors = 0;
     let mut report = |fault: Fault| match fault.severity {
         Severity::Info => tracing::info!("{fault}"),
@@ -52,8 +68,7 @@ pub fn run(
             while let Ok(fault) = reported.try_recv() {
                 report(fault);
             }
-            let Some(messages) = contract.deliver(result, &mut report) else { continue };
-            taken = messages.into_iter().try_for_each(&mut on_result);
+            taken = on_result(result, &mut report);
             if taken.is_err() {
                 canceller.cancel();
                 break;

@@ -17,6 +17,7 @@ macro_rules! outln {
 }
 
 mod chains;
+mod classifier;
 mod cli;
 mod client;
 mod control;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         Command::Chains(options) => chains::run(&options),
         Command::Journal(options) => journal::run(&options),
         Command::Models(options) => models::run(&options),
+        Command::Classifier(options) => classifier::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Dicom(options) => dicom::run(&options),

@@ -1,5 +1,6 @@
 //! How maps are shown: windows, palettes, series.
 
+use ismrmrd::Meta;
 use ndarray::Array3;
 
 use crate::{Presentation, Scan, View};
@@ -46,6 +47,45 @@ pub fn is_after_contrast(protocol_name: &str, values: &Array3<f32>) -> bool {
     }
     let typical = median(values);
     !has("pre") && !has("native") && typical > 0.0 && typical < POST_CONTRAST_BELOW_MS
+}
+
+/// Says in the meta attributes that pixels are labels, of what, and which stands for what.
+///
+/// * `classes`: names of 0, 1, 2, …; empty where they are not known.
+pub fn of_labels(meta: &mut Meta, name: &str, classes: &[String]) {
+    forget_appearance(meta);
+    meta.set("DataRole", "Segmentation");
+    meta.set("GADGETRON_DataRole", name);
+    meta.set("RescaleSlope", "1");
+    meta.set("RescaleIntercept", "0");
+    let comment = if classes.is_empty() {
+        name.to_owned()
+    } else {
+        let classes = classes.iter().enumerate();
+        let classes: Vec<_> = classes.map(|(n, name)| format!("{n} {name}")).collect();
+        format!("labels: {}", classes.join(", "))
+    };
+    if !classes.is_empty() {
+        meta.set("WindowCenter", (classes.len() / 2) as i64);
+        meta.set("WindowWidth", classes.len() as i64);
+    }
+    for key in ["ImageComments", "GADGETRON_ImageComment"] {
+        meta.append(key, comment.as_str());
+    }
+    for key in ["SequenceDescriptionAdditional", "GADGETRON_SeqDescription"] {
+        meta.set(key, name);
+    }
+}
+
+/// Takes the comments and the window of the images that something was made of out of the meta
+/// attributes.
+pub fn forget_appearance(meta: &mut Meta) {
+    let comments = ["ImageComments", "GADGETRON_ImageComment"];
+    let windows =
+        ["WindowCenter", "WindowWidth", "GADGETRON_WindowCenter", "GADGETRON_WindowWidth"];
+    comments.into_iter().chain(windows).for_each(|key| {
+        meta.remove(key);
+    });
 }
 
 /// The median of what is above 0, 0 where nothing is.

@@ -27,6 +27,7 @@ mod runtime;
 mod scan;
 mod services;
 pub mod times;
+mod trajectory_unit;
 pub mod unprocessed;
 mod wire_form;
 
@@ -48,3 +49,4 @@ pub use registry::{GadgetEntry, Registry, nearest};
 pub use runtime::{CALL_BOUNDS_S, Canceller, Fault, GadgetStatistics, Run, Severity, Statistics};
 pub use scan::{Scan, ScanError};
 pub use services::Services;
+pub use trajectory_unit::TrajectoryUnit;

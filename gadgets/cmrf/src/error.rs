@@ -92,6 +92,25 @@ pub enum Error {
     /// A range of T1 and T2 that is none.
     #[error(transparent)]
     Grid(#[from] GridError),
+    /// Labels of other images.
+    #[error("labels of {} x {} pixels, images of {} x {}", labels[0], labels[1], image[0], image[1])]
+    Labels {
+        /// Rows and columns.
+        labels: [usize; 2],
+        /// Likewise.
+        image: [usize; 2],
+    },
+    /// Images that no course can be made of.
+    #[error("images are averages over windows other than {n_echoes} echoes every {step}")]
+    Windows {
+        /// What is expected.
+        n_echoes: usize,
+        /// Likewise.
+        step: usize,
+    },
+    /// No classifier, and what to do.
+    #[error("{0}")]
+    Classifier(String, String),
     /// What `reconstruct_fingerprint` wrote cannot be read.
     #[error("the description of the fingerprint in the images' meta attributes is broken: {0}")]
     Description(String),
@@ -116,7 +135,12 @@ impl Remedy for Error {
             Self::Shape(_) => "let the converter write the trajectory into every readout",
             Self::TooLarge { .. } => "reconstruct fewer pixels or modes",
             Self::Property { .. } | Self::Grid(_) => "give it a value in its range",
-            Self::Description(_) => "put `reconstruct_fingerprint` before `map_fingerprint`",
+            Self::Labels { .. } => "draw the labels on images of this scan",
+            Self::Windows { .. } => {
+                "reconstruct with modes, or set `window_echoes` and `window_step` to these"
+            }
+            Self::Classifier(_, remedy) => remedy,
+            Self::Description(_) => "put `reconstruct_fingerprint` right before",
         }
     }
 }

@@ -9,10 +9,8 @@ use std::time::Instant;
 use inference::{InferenceError, Model, Models};
 use ismrmrd::{ImageHeader, Meta};
 use ndarray::{Array2, Array3, Axis};
-use num_complex::{Complex32, Complex64};
-use numerics::cholesky;
+use num_complex::Complex32;
 use numerics::fingerprint::{Dictionary, Grid, MatchOptions, Matches};
-use numerics::joint::{BlockOptions, noise_sd_of_blocks};
 use pipeline::appearance::{of_t1, of_t2};
 use pipeline::{
     Gadget, ImageSeries, ParametricMap, Presentation, Remedy, Scan, Sink, Unit, Verdict, View,
@@ -23,8 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, positive};
 use crate::network::{check, estimate};
+use crate::numbers::Numbers;
 use crate::played::Played;
-use quality::{Quality, smoothed_noise, tissue};
+use quality::{Quality, smoothed_noise};
 
 /// How T1 and T2 are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -91,10 +90,6 @@ const T1_SERIES: [u16; 3] = [11, 12, 13];
 const T2_SERIES: [u16; 3] = [14, 15, 16];
 const M0_SERIES: u16 = 17;
 const NETWORK_OFFSET: u16 = 20;
-/// Pixels along each axis of a neighbourhood that noise is measured in.
-const BLOCK: usize = 8;
-/// A pixel is signal from so many times on what noise makes of it.
-const LEAST_SIGNAL: f32 = 3.0;
 /// Centre and width of the window of T2, ms.
 const T2_WINDOW: [f64; 2] = [60.0, 120.0];
 
@@ -183,31 +178,11 @@ impl MapFingerprint {
         played: &Played,
         out: &mut Sink<Self>,
     ) -> Result<Vec<ParametricMap>, Error> {
-        let &[1, 1, n, 1, 1, n_y, n_x] = series.data.shape() else {
-            return Err(Error::Description(format!("images of shape {:?}", series.data.shape())));
-        };
         let course = played.course()?;
-        let reduction = played.reduction(&course);
-        if reduction.nrows() != n {
-            return Err(Error::Description(format!("{n} images of {} numbers", reduction.nrows())));
-        }
-        let values: Vec<Complex32> = series.data.iter().copied().collect();
-        let pixels = Array2::from_shape_vec((n, n_y * n_x), values)
-            .map_err(|error| Error::Description(error.to_string()))?;
-        let shape = (n_y, n_x);
-        let white = whitening(&played.noise_covariance, n)?;
-        let whitened = white.mapv(Complex32::from).dot(&pixels);
-        let floor = noise_floor(&whitened, shape);
-        let size = |pixels: &Array2<Complex32>, place: usize| {
-            pixels.column(place).iter().map(|value| value.norm_sqr()).sum::<f32>().sqrt()
-        };
-        let sizes = Array2::from_shape_fn(shape, |(y, x)| {
-            let size_in_noise = size(&whitened, y * n_x + x);
-            let is_noise = size_in_noise < LEAST_SIGNAL * floor.unwrap_or(0.0) * (n as f32).sqrt();
-            if is_noise { 0.0 } else { size(&pixels, y * n_x + x) }
-        });
         let share = if self.config.mapping_with_masking { self.config.mask_share } else { 0.0 };
-        let is_tissue = tissue(&sizes, share as f32);
+        let Numbers { reduction, pixels, white, whitened, floor, is_tissue } =
+            Numbers::of(series, played, &course, share)?;
+        let shape = is_tissue.dim();
         let places: Vec<usize> =
             is_tissue.iter().enumerate().filter(|(_, is)| **is).map(|(place, _)| place).collect();
         let of_tissue = pixels.select(Axis(1), &places);
@@ -410,18 +385,6 @@ impl MapFingerprint {
     }
 }
 
-/// Standard deviation of the noise of images that are white, `[number, pixel]`, by what is smallest in
-/// every neighbourhood. [`None`] of so many images that a neighbourhood has no room for noise beside
-/// the signals, and where there is none.
-fn noise_floor(whitened: &Array2<Complex32>, (n_y, n_x): (usize, usize)) -> Option<f32> {
-    let n = whitened.nrows();
-    let images = whitened.to_shape((n, 1, n_y, n_x)).ok()?.into_owned();
-    let blocks = BlockOptions { size: [1, BLOCK, BLOCK], shift: [0; 3] };
-    (4 * n <= BLOCK * BLOCK)
-        .then(|| noise_sd_of_blocks(&images, blocks))
-        .filter(|floor| *floor > 0.0 && floor.is_finite())
-}
-
 /// An image with these values at these places, and 0 elsewhere.
 fn spread(values: &[f32], places: &[usize], shape: (usize, usize)) -> Array2<f32> {
     let mut plane = Array2::zeros(shape);
@@ -429,14 +392,4 @@ fn spread(values: &[f32], places: &[usize], shape: (usize, usize)) -> Array2<f32
         plane[[place / shape.1, place % shape.1]] = *value;
     }
     plane
-}
-
-/// What makes noise of this covariance white: `[number, number]`.
-fn whitening(covariance: &[f64], n: usize) -> Result<Array2<f32>, Error> {
-    let matrix = Array2::from_shape_vec((n, n), covariance.to_vec()).map_err(|_| {
-        Error::Description(format!("a covariance of {} values of {n} images", covariance.len()))
-    })?;
-    let lower = cholesky::factor(matrix.mapv(Complex64::from).view())
-        .map_err(|error| Error::Description(format!("the noise's covariance: {error}")))?;
-    Ok(cholesky::invert_lower(lower.view()).mapv(|value| value.re as f32))
 }

@@ -5,11 +5,10 @@ use ndarray::{Array2, ArrayView2};
 use num_complex::Complex32;
 use numerics::fingerprint::PulseTable;
 
-use crate::played::{Played, Reduction, windows};
+use crate::courses::Courses;
+use crate::played::Played;
 
 /// What the network was trained with.
-const WINDOW_ECHOES: usize = 20;
-const WINDOW_STEP: usize = 10;
 /// Noise of a window over the length of all windows: the least that it was trained with.
 const LEAST_NOISE: f32 = 2e-5;
 /// It was trained with noise that grows from mode to mode, by 1.3 on the mean, and told the mean of
@@ -74,40 +73,28 @@ pub(crate) fn estimate(
     session: u64,
 ) -> Result<(Estimates, Provenance), InferenceError> {
     let table = PulseTable::fifteen_beats(REPETITION_TIME_MS, ECHO_TIME_MS);
-    let rows = windows(&table, WINDOW_ECHOES, WINDOW_STEP);
-    let n_windows = rows.nrows();
-    // From the pixels' numbers to windows: through the echoes, of which the modes are a basis.
-    let to_windows: Array2<f32> = match played.reduction {
-        Reduction::Modes(_) => rows.dot(&reduction.t()),
-        Reduction::Windows { .. } => Array2::eye(n_windows),
-    };
     let n_numbers = pixels.nrows();
     let unfit = |what: &dyn std::fmt::Display| InferenceError::Engine {
         model: model.manifest().name.clone(),
         error: EngineError::Call(what.to_string()),
     };
-    if to_windows.ncols() != n_numbers {
-        return Err(unfit(&"windows other than those of its training"));
-    }
+    let courses = Courses::new(played, reduction, &table)
+        .filter(|courses| courses.to_windows.ncols() == n_numbers)
+        .ok_or_else(|| unfit(&"windows other than those of its training"))?;
+    let n_windows = courses.n_windows();
     let covariance =
         Array2::from_shape_vec((n_numbers, n_numbers), played.noise_covariance.clone())
             .map_err(|error| unfit(&error))?
             .mapv(|value| value as f32);
+    let to_windows = &courses.to_windows;
     let of_windows = to_windows.dot(&covariance).dot(&to_windows.t());
     let spread = (of_windows.diag().sum() / n_windows as f32).max(0.0).sqrt();
     let n_pixels = pixels.ncols();
     let mut windows = Vec::with_capacity(n_pixels * n_windows);
     let mut conditions = Vec::with_capacity(2 * n_pixels);
-    let mut values = vec![Complex32::ZERO; n_windows];
     for (pixel, noise_sd) in pixels.columns().into_iter().zip(noise_sds) {
-        for (value, row) in values.iter_mut().zip(to_windows.outer_iter()) {
-            *value = row.iter().zip(pixel).map(|(weight, number)| number * weight).sum();
-        }
-        let turn = turn_to_real(&values);
-        let real: Vec<f32> = values.iter().map(|value| (value * turn).re).collect();
-        let length = real.iter().map(|value| value * value).sum::<f32>().sqrt();
-        let length = length.max(f32::MIN_POSITIVE);
-        windows.extend(real.iter().map(|value| value / length));
+        let (course, length) = courses.of_pixel(pixel);
+        windows.extend(course);
         let noise = (NOISE_OF_LEADING_MODES * noise_sd * spread / length).max(LEAST_NOISE);
         conditions.extend([played.inversion_factor as f32, noise.ln()]);
     }
@@ -141,30 +128,11 @@ pub(crate) fn estimate(
     Ok((estimates, answer.provenance))
 }
 
-/// What takes the common phase from values whose signs are their own, such that most are positive.
-fn turn_to_real(values: &[Complex32]) -> Complex32 {
-    let square: Complex32 = values.iter().map(|value| value * value).sum();
-    let turn = Complex32::from_polar(1.0, -0.5 * square.arg());
-    let sum: f32 = values.iter().map(|value| (value * turn).re).sum();
-    if sum < 0.0 { -turn } else { turn }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::played::Reduction;
     use numerics::fingerprint::Imperfections;
-
-    #[test]
-    fn the_phase_of_signals_with_signs_is_taken_away() {
-        let signals = [-0.5_f32, -0.1, 0.6, 0.9, 1.0];
-        for phase in [0.0, 0.7, 2.0, 3.1, -1.5, -2.8] {
-            let values = signals.map(|signal| Complex32::from_polar(1.0, phase) * signal);
-            let turn = turn_to_real(&values);
-            for (value, signal) in values.iter().zip(signals) {
-                assert!((value * turn - signal).norm() < 1e-6);
-            }
-        }
-    }
 
     #[test]
     fn other_pulse_tables_are_not_for_the_network() {

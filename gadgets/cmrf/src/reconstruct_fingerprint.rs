@@ -1,7 +1,8 @@
 //! Images of the few numbers that the course of every voxel is made of.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use ismrmrd::xml::Encoding;
 use ismrmrd::{Acquisition, DataType, ImageHeader, Meta};
 use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, IxDyn, s};
 use num_complex::Complex32;
@@ -12,6 +13,7 @@ use pipeline::{Bucket, Gadget, ImageRole, ImageSeries, Scan, Sink};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::arms::Arms;
 use crate::error::{Error, positive};
 use crate::played::{Played, Reduction, windows};
 use crate::sequence::{Overrides, SequenceSource};
@@ -121,6 +123,7 @@ pub struct ReconstructFingerprint {
     table: PulseTable,
     imperfections: Imperfections,
     table_from: &'static str,
+    encoding: Encoding,
     /// Pixels along y and x.
     image: [usize; 2],
     field_of_view_mm: [f32; 3],
@@ -164,7 +167,8 @@ impl Gadget for ReconstructFingerprint {
             slice_profile: &config.slice_profile,
         };
         let (table, imperfections, table_from) = overrides.table(scan)?;
-        let space = scan.encoding(0)?.recon_space;
+        let encoding = scan.encoding(0)?.clone();
+        let space = encoding.recon_space;
         let image = [space.matrix_size.y, space.matrix_size.x].map(usize::from);
         if image.contains(&0) || image[0] != image[1] {
             return Err(Error::Shape(format!(
@@ -176,6 +180,7 @@ impl Gadget for ReconstructFingerprint {
             table,
             imperfections,
             table_from,
+            encoding,
             image,
             field_of_view_mm: [
                 space.field_of_view_mm.x,
@@ -215,12 +220,29 @@ struct Images {
 
 impl ReconstructFingerprint {
     fn needed_gib(&self) -> f64 {
-        let n = self.config.n_modes as f64;
         let n_pixels = (self.image[0] * self.image[1]) as f64;
         // The kernels of all pairs on the doubled grid, as numbers and as complex ones, and the
-        // preconditioner.
-        let bytes = n_pixels * (n * (n + 1.0) / 2.0 * 4.0 * 16.0 + n * n * 4.0);
-        bytes / (1_u64 << 30) as f64
+        // preconditioner; of windows there is one at a time, and the images of all.
+        let of_modes = |n: f64| n * (n + 1.0) / 2.0 * 4.0 * 16.0 + n * n * 4.0;
+        let of_pixel = match self.reduction() {
+            Reduction::Modes(n) => of_modes(n as f64),
+            Reduction::Windows { n_echoes, step } => {
+                of_modes(1.0) + 8.0 * windows(&self.table, n_echoes, step).nrows() as f64
+            }
+        };
+        n_pixels * of_pixel / (1_u64 << 30) as f64
+    }
+
+    fn reduction(&self) -> Reduction {
+        match self.config.reconstruction {
+            Reconstruction::Subspace | Reconstruction::LocallyLowRank => {
+                Reduction::Modes(self.config.n_modes)
+            }
+            Reconstruction::SlidingWindow => Reduction::Windows {
+                n_echoes: self.config.window_echoes,
+                step: self.config.window_step,
+            },
+        }
     }
 
     fn slice(&self, readouts: &[&Acquisition]) -> Result<ImageSeries, Error> {
@@ -229,18 +251,10 @@ impl ReconstructFingerprint {
             return Err(Error::Shape("readouts with different numbers of channels".to_owned()));
         }
         let placed = place(readouts, &self.table, self.config.tick_ms)?;
-        let reduction = match self.config.reconstruction {
-            Reconstruction::Subspace | Reconstruction::LocallyLowRank => {
-                Reduction::Modes(self.config.n_modes)
-            }
-            Reconstruction::SlidingWindow => Reduction::Windows {
-                n_echoes: self.config.window_echoes,
-                step: self.config.window_step,
-            },
-        };
         let first_pulses_ms = placed.first_pulses_ms.clone();
-        let mut played = Played::new(&self.table, &self.imperfections, first_pulses_ms, reduction);
-        let arms = Arms::of(readouts, self.image)?;
+        let mut played =
+            Played::new(&self.table, &self.imperfections, first_pulses_ms, self.reduction());
+        let arms = Arms::of(readouts, &self.encoding)?;
         let found = self.reconstruct(readouts, &placed, &arms, &played)?;
         played.noise_covariance = found.noise_covariance.iter().copied().collect();
         played.unexplained = found.unexplained;
@@ -392,77 +406,5 @@ impl ReconstructFingerprint {
             channels: 1,
             ..ImageHeader::of_line(&readout.header)
         }
-    }
-}
-
-/// The distinct arms of the readouts.
-struct Arms {
-    /// Places of each arm, cycles per field of view.
-    places: Vec<Vec<[f32; 2]>>,
-    of_readout: Vec<usize>,
-    /// Samples of each readout that are used.
-    kept: Vec<std::ops::Range<usize>>,
-}
-
-/// k times field of view over matrix size reaches this.
-const HALF: f32 = 0.5;
-const MARGIN: f32 = 1.02;
-/// One that reaches less far is in another unit.
-const LEAST: f32 = 0.6;
-
-impl Arms {
-    fn of(readouts: &[&Acquisition], image: [usize; 2]) -> Result<Self, Error> {
-        let mut known: HashMap<Vec<u32>, usize> = HashMap::new();
-        let mut arms = Self { places: Vec::new(), of_readout: Vec::new(), kept: Vec::new() };
-        for (number, readout) in readouts.iter().enumerate() {
-            let (n_samples, n_axes) = readout.trajectory.dim();
-            if n_samples != readout.n_samples() || n_axes < 2 {
-                return Err(Error::Shape(format!(
-                    "readout {} of {} has {} samples and {n_samples} positions of {n_axes} axes",
-                    number + 1,
-                    readouts.len(),
-                    readout.n_samples()
-                )));
-            }
-            let from = usize::from(readout.header.discard_pre).min(n_samples);
-            let to = n_samples.saturating_sub(readout.header.discard_post.into()).max(from);
-            let places = readout.trajectory.slice(s![from..to, ..2]);
-            if places.iter().any(|place| !place.is_finite()) {
-                return Err(Error::Shape(format!(
-                    "readout {} of {} has positions that are no numbers",
-                    number + 1,
-                    readouts.len()
-                )));
-            }
-            if readout.data.slice(s![.., from..to]).iter().any(|value| !value.is_finite()) {
-                return Err(Error::Shape(format!(
-                    "readout {} of {} has samples that are no numbers",
-                    number + 1,
-                    readouts.len()
-                )));
-            }
-            let key: Vec<u32> = places.iter().map(|place| place.to_bits()).collect();
-            let next = arms.places.len();
-            let arm = *known.entry(key).or_insert(next);
-            if arm == next {
-                arms.places.push(places.outer_iter().map(|place| [place[0], place[1]]).collect());
-            }
-            arms.of_readout.push(arm);
-            arms.kept.push(from..to);
-        }
-        let farthest = arms.places.iter().flatten().flatten().fold(0.0_f32, |m, k| m.max(k.abs()));
-        let edge = image[0] as f32 * HALF;
-        let scale = match farthest {
-            farthest if (LEAST * HALF..=HALF * MARGIN).contains(&farthest) => image[0] as f32,
-            farthest if (LEAST * edge..=edge * MARGIN).contains(&farthest) => 1.0,
-            farthest => {
-                return Err(Error::Shape(format!(
-                    "positions in k-space reach {farthest}, expected up to 0.5 (cycles per pixel) \
-                     or {edge} (cycles per field of view)"
-                )));
-            }
-        };
-        arms.places.iter_mut().flatten().flatten().for_each(|place| *place *= scale);
-        Ok(arms)
     }
 }

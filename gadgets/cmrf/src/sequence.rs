@@ -66,6 +66,11 @@ impl Overrides<'_> {
             (0..MAX_BEATS).map_while(|beat| user(&format!("Preparation_{beat}"))).collect();
         let preparations =
             if self.preparations_ms.is_empty() { &own } else { self.preparations_ms };
+        if let Some(value) =
+            preparations.iter().chain(self.flip_angles_deg).find(|v| !v.is_finite())
+        {
+            return Err(Error::Sequence(format!("{value} is no preparation or flip angle")));
+        }
         let is_known = self.source == SequenceSource::FifteenBeats
             || self.source == SequenceSource::Auto && preparations.is_empty();
         let angles: Vec<f64> = if self.flip_angles_deg.is_empty() {

@@ -5,12 +5,15 @@ use inference::{Provenance, Tensor};
 use ismrmrd::{ImageHeader, ImageType, Meta, Pixels};
 use ndarray::Array4;
 use pipeline::Image;
+use pipeline::appearance::{forget_appearance, of_labels};
 use serde_json::{Map, Value, json};
 
 use crate::contour::outlines;
 use crate::geometry::Planes;
 use crate::prepare::{Misfit, Prepared, Result4, planes_of};
 
+/// Keys of comments, as scanners and Gadgetron name them.
+const COMMENTS: [&str; 2] = ["ImageComments", "GADGETRON_ImageComment"];
 /// Series of outputs that do not say theirs: this, and the output's place, after the source's.
 const DERIVED_SERIES: u16 = 20;
 /// Outlines around less are specks.
@@ -213,7 +216,7 @@ pub(crate) fn measure(
                     measured.insert(format!("{name}_is_above_threshold"), json!(is_found));
                     let word = if is_found { "above" } else { "below" };
                     let value = values.iter().copied().fold(f64::MIN, f64::max);
-                    for key in ["ImageComments", "GADGETRON_ImageComment"] {
+                    for key in COMMENTS {
                         meta.append(key, format!("{name} {value:.2}, {word} {threshold}"));
                     }
                 }
@@ -301,36 +304,27 @@ pub(crate) fn derived(
 
 /// Says in the meta attributes what the pixels of an output are.
 pub(crate) fn describe(meta: &mut Meta, output: &Output, is_label: bool) {
-    for key in ["ImageComments", "GADGETRON_ImageComment", "WindowCenter", "WindowWidth"] {
-        meta.remove(key);
-    }
-    for key in ["GADGETRON_WindowCenter", "GADGETRON_WindowWidth"] {
-        meta.remove(key);
-    }
     let name = name_of(output);
-    if output.kind != OutputKind::Image {
-        meta.set("DataRole", if is_label { "Segmentation" } else { "Quantitative" });
+    if is_label {
+        of_labels(meta, name, &output.classes);
+    } else {
+        forget_appearance(meta);
+    }
+    if !is_label && output.kind != OutputKind::Image {
+        meta.set("DataRole", "Quantitative");
         meta.set("GADGETRON_DataRole", name);
         meta.set("RescaleSlope", "1");
         meta.set("RescaleIntercept", "0");
-    }
-    let mut comment = format!("{name} {}", output.unit).trim_end().to_owned();
-    if is_label && !output.classes.is_empty() {
-        let classes = output.classes.iter().enumerate();
-        let classes: Vec<_> = classes.map(|(n, name)| format!("{n} {name}")).collect();
-        comment = format!("labels: {}", classes.join(", "));
-        meta.set("WindowCenter", (output.classes.len() / 2) as i64);
-        meta.set("WindowWidth", output.classes.len() as i64);
+        for key in COMMENTS {
+            meta.append(key, format!("{name} {}", output.unit).trim_end());
+        }
     }
     if let Some([center, width]) = output.window {
         meta.set("WindowCenter", center.round() as i64);
         meta.set("WindowWidth", width.round().max(1.0) as i64);
     }
-    for key in ["ImageComments", "GADGETRON_ImageComment"] {
-        if output.kind != OutputKind::Image {
-            meta.append(key, comment.as_str());
-        }
-        if output.is_synthetic {
+    if output.is_synthetic {
+        for key in COMMENTS {
             meta.append(key, "synthetic: computed, not measured");
         }
     }

@@ -4,9 +4,7 @@ pub mod add_trajectory;
 mod frame;
 pub mod reconstruct_non_cartesian;
 mod spiral_design;
-mod trajectory_unit;
 
 pub use add_trajectory::AddTrajectory;
 pub use frame::FrameError;
 pub use reconstruct_non_cartesian::ReconstructNonCartesian;
-pub use trajectory_unit::TrajectoryUnit;

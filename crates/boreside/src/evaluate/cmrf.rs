@@ -95,6 +95,12 @@ impl Sums {
             ];
             metrics.extend(names.into_iter().zip(values));
         }
+        for (rhythm, names) in OF_RHYTHMS.into_iter().enumerate() {
+            if let Some(errors) = self.by_rhythm.get(&(rhythm, TISSUES[0].0)) {
+                let values = [nrmse_percent(&errors.t1), nrmse_percent(&errors.t2)];
+                metrics.extend(names.into_iter().zip(values));
+            }
+        }
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         metrics.push(("reconstruction_ms", mean(&self.reconstruction_ms)));
         metrics.push(("t1_and_t2_ms", mean(&self.step_ms)));
@@ -137,6 +143,15 @@ const METRICS: [[&str; 7]; 3] = [
         "blood_bias_t2_percent",
         "blood_coverage_one_sigma_percent",
     ],
+];
+/// Of the myocardium, by rhythm.
+const OF_RHYTHMS: [[&str; 2]; 6] = [
+    ["nrmse_t1_40_per_min_percent", "nrmse_t2_40_per_min_percent"],
+    ["nrmse_t1_60_per_min_percent", "nrmse_t2_60_per_min_percent"],
+    ["nrmse_t1_80_per_min_percent", "nrmse_t2_80_per_min_percent"],
+    ["nrmse_t1_100_per_min_percent", "nrmse_t2_100_per_min_percent"],
+    ["nrmse_t1_120_per_min_percent", "nrmse_t2_120_per_min_percent"],
+    ["nrmse_t1_arrhythmia_percent", "nrmse_t2_arrhythmia_percent"],
 ];
 /// Pixels to each side that are of the same tissue.
 const REACH: usize = 2;

@@ -1,4 +1,4 @@
-//! Which pixels are tissue, how much noise there is around them, and whether maps can be used.
+//! How much noise there is around pixels of tissue, and whether maps can be used.
 
 use ndarray::{Array1, Array2};
 use numerics::percentile::percentile;
@@ -17,13 +17,6 @@ const UNEXPLAINED: [f64; 2] = [0.01, 0.06];
 const RELATIVE_SD: [f32; 2] = [0.15, 0.30];
 /// Pixels to each side over which noise is averaged.
 const REACH: usize = 2;
-
-/// Pixels with signal: those whose size is above a share of what a hundredth of the pixels are above.
-pub(super) fn tissue(sizes: &Array2<f32>, share: f32) -> Array2<bool> {
-    let finite: Array1<f32> = sizes.iter().copied().filter(|size| size.is_finite()).collect();
-    let bright = percentile(finite.view(), 0.99).unwrap_or(f32::INFINITY);
-    sizes.mapv(|size| size.is_finite() && size > 0.0 && size >= share * bright)
-}
 
 /// Standard deviation of the noise around each pixel of tissue, from what matches leave: that of one
 /// pixel has too few degrees of freedom.

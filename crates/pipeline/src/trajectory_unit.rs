@@ -39,7 +39,7 @@ impl TrajectoryUnit {
     ];
 
     /// Its name in words.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "chosen by their range",
             Self::CyclesPerPixel => "cycles per pixel",
@@ -53,7 +53,7 @@ impl TrajectoryUnit {
 
     /// What positions along x and y are multiplied by to become cycles per reconstructed field of
     /// view. [`Self::Auto`] has no factor of its own and counts as cycles per pixel.
-    pub(crate) fn factors(self, encoding: &Encoding) -> [f64; 2] {
+    pub fn factors(self, encoding: &Encoding) -> [f64; 2] {
         let (encoded, recon) =
             (Extent::of(&encoding.encoded_space), Extent::of(&encoding.recon_space));
         [0, 1].map(|axis| {
@@ -72,7 +72,7 @@ impl TrajectoryUnit {
 
     /// The unit of positions whose largest distances from the centre along x and y are these, and
     /// whether they reach about as far as the matrix wants.
-    pub(crate) fn detect(largest: [f32; 2], encoding: &Encoding) -> (Self, bool) {
+    pub fn detect(largest: [f32; 2], encoding: &Encoding) -> (Self, bool) {
         let encoded = Extent::of(&encoding.encoded_space);
         let recon = Extent::of(&encoding.recon_space);
         let reach = |unit: Self| {
