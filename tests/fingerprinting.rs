@@ -310,7 +310,7 @@ fn a_classifier_is_trained_from_labelled_scans_and_used_for_another() {
     let chosen = format!("classifier={file}");
     let replay = ["replay", &scans[2].0, "-c", "cmrf_t1_t2_tissues", "-p", &chosen];
     run_well(&[&replay[..], &["-o", &results]].concat());
-    let read = ismrmrd::hdf5::FileReader::open(results.as_ref()).expect("results");
+    let read = ismrmrd::hdf5::FileReader::open(std::path::Path::new(&results)).expect("results");
     let names = read.image_names().expect("names");
     let images: Vec<Image> = names
         .iter()

@@ -314,7 +314,8 @@ fn simulated_classes() -> Vec<String> {
 const MATRIX: usize = 128;
 const FIELD_OF_VIEW_MM: f64 = 360.0;
 
-/// Hearts in rhythms from 45 to 110 beats per minute, with lesions, and noise.
+/// Hearts from 45 to 110 beats per minute, every second one with early and missed beats, with
+/// lesions, and noise.
 fn simulated(n: u32, options: &TrainOptions) -> Result<Vec<Vec<Examples>>> {
     let kinds = [
         LesionKind::Infarct,
@@ -333,7 +334,9 @@ fn simulated(n: u32, options: &TrainOptions) -> Result<Vec<Vec<Examples>>> {
         };
         let rhythm = Rhythm::new(&RhythmOptions {
             rr_interval_ms: 60_000.0 / between(45.0, 110.0),
-            variability: between(0.0, 0.08),
+            variability: between(0.0, 0.15),
+            ectopic_probability: if number % 2 == 1 { 0.1 } else { 0.0 },
+            missed_trigger_probability: if number % 2 == 1 { 0.1 } else { 0.0 },
             seed: u64::from(number),
             ..RhythmOptions::default()
         })?;
