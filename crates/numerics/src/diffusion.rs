@@ -6,6 +6,7 @@
 //! b-value of 1000 s/mm² is 1 ms/µm².
 
 mod angles;
+mod averages;
 mod eigen;
 mod encoding;
 mod fit;
@@ -19,6 +20,7 @@ mod uncertainty;
 mod wall;
 
 pub use angles::{FibreAngles, WallAxes, fibre_angles, fractional_angle};
+pub use averages::{Averages, NoisyTensor};
 pub use eigen::{Eigen, eigen};
 pub use encoding::{BMatrix, EncodingError, TensorPlan};
 pub use fit::{FitMethod, Parameters, PixelFit};

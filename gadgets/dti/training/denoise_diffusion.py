@@ -53,7 +53,7 @@ def train(options):
     while (share := (time.monotonic() - begin) / (60 * options.minutes)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = 1.5e-3 * min(1, (step + 1) / 200) * (0.5 + 0.5 * np.cos(np.pi * share))
-        values, noise, wanted, weights = batch(sets[int(torch.multinomial(shares, 1))], options.batch, 48)
+        values, noise, wanted, weights = batch(sets[int(torch.multinomial(shares, 1))], options.batch, 40)
         with torch.autocast("cpu", torch.bfloat16):
             x = torch.nn.functional.pixel_unshuffle(torch.cat([values, noise], 1), 2)
             change = model.body(x.to(memory_format=torch.channels_last))
@@ -68,14 +68,14 @@ def train(options):
             keep = min(0.998, step / (step + 50))
             for key, value in model.state_dict().items():
                 average[key].mul_(keep).add_(value, alpha=1 - keep)
-        if step % 50 == 0:
+        if step % 100 == 0:
             shown += 1
-            if shown % 8 == 0 or share > 0.98:
+            if shown % 4 == 0:
                 state = torch.get_rng_state()
                 kept = TensorDenoiser()
                 kept.load_state_dict(average)
                 print(f"{share:.0%} step {step}: loss {loss.item():.3f}", flush=True)
-                show("network, 4 averages", evaluate(kept.eval(), test, 10, 4, cases=12)["network"])
+                show("network, 4 averages", evaluate(kept.eval(), test, 10, 4, cases=8)["network"])
                 torch.set_rng_state(state)
                 torch.save({"state": average, "steps": step, "minutes": share * options.minutes}, Path(options.data) / "checkpoint.pt")
     torch.save({"state": average, "steps": step, "minutes": options.minutes}, Path(options.data) / "checkpoint.pt")
@@ -87,9 +87,9 @@ def main():
     parser.add_argument("--boreside", default="boreside")
     parser.add_argument("--data", required=True, help="folder of the hearts; they are made where it lacks them")
     parser.add_argument("--minutes", type=float, default=45)
-    parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--batch", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pack-only", action="store_true", help="measure and pack the checkpoint in the folder")
     parser.add_argument("-o", "--output", default=str(Path(__file__).resolve().parents[1] / "models"))
     options = parser.parse_args()

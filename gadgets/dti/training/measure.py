@@ -44,7 +44,10 @@ def evaluate(model, hearts, snr, n_averages, seed=7, cases=None):
     torch.manual_seed(seed)
     found = {"plain": [], "network": []}
     for case in range(len(hearts.images) if cases is None else cases):
-        clean = hearts.images[case : case + 1]
+        # The heart and some pixels around it.
+        top, left = ((hearts.center[case] - 32).round().int().clamp(0, 64)).tolist()
+        part = (slice(top, top + 64), slice(left, left + 64))
+        clean = hearts.images[case : case + 1][..., part[0], part[1]]
         sd = torch.full_like(clean[:, :1], float(hearts.signal[case]) / snr)
         magnitude = averaged(clean, sd, n_averages)
         scale = hearts.scale[case : case + 1]
@@ -57,12 +60,12 @@ def evaluate(model, hearts, snr, n_averages, seed=7, cases=None):
         true = torch.einsum("ki,ixy->kxy", solve, clean[0].clamp(min=1e-6).log())[:6]
         # Not where blood or fat lies in the pixel as well.
         mean = lambda tensor: tensor[[0, 3, 5]].mean(0)
-        wall = (hearts.wall[case] > 0) & ((mean(true) - mean(hearts.tensor[case])).abs() < 0.1)
+        wall = (hearts.wall[case][part] > 0) & ((mean(true) - mean(hearts.tensor[case][:, part[0], part[1]])).abs() < 0.1)
         rows, columns = np.nonzero(wall.numpy())
-        center = hearts.center[case].numpy()
+        center = hearts.center[case].numpy() - (top, left)
         offset = np.stack([rows - center[0], columns - center[1]])
         md, fa, vectors = maps(true[:, wall].numpy())
-        lesion = hearts.lesion[case][wall].numpy() > 0
+        lesion = hearts.lesion[case][part][wall].numpy() > 0
         for name, tensor, images in (("plain", fit[:6], magnitude[0]), ("network", out[:6], network)):
             m, f, v = maps(tensor[:, wall].numpy())
             ha = helix(v, offset) - helix(vectors, offset)

@@ -9,7 +9,7 @@ N_VALUES, N_NOISE = 7, 2  # six elements and S0; standard deviations of the elem
 class TensorDenoiser(nn.Module):
     """A residual network at half the resolution that is told the noise of each pixel (Zhang et al. 2018, FFDNet)."""
 
-    def __init__(self, width=64, n_layers=9):
+    def __init__(self, width=48, n_layers=7):
         super().__init__()
         layers = [nn.Conv2d(4 * (N_VALUES + N_NOISE), width, 3, padding=1), nn.ReLU()]
         for _ in range(n_layers - 2):
