@@ -1,2 +1,18 @@
 //! Diffusion tensor imaging of the heart: from repeated diffusion-weighted images to maps of
 //! diffusivity, anisotropy and the direction of fibres and sheetlets.
+
+mod assemble_diffusion;
+mod correct_diffusion_motion;
+mod map_diffusion;
+pub mod weighting;
+
+pub use assemble_diffusion::{
+    AssembleDiffusion, Config as AssembleDiffusionConfig, Error as AssembleDiffusionError,
+};
+pub use correct_diffusion_motion::{
+    Config as CorrectDiffusionMotionConfig, CorrectDiffusionMotion,
+    Error as CorrectDiffusionMotionError,
+};
+pub use map_diffusion::{
+    Config as MapDiffusionConfig, Error as MapDiffusionError, Fit, MapDiffusion,
+};
