@@ -1,6 +1,7 @@
 //! Fits of one pixel: linear, weighted, non-linear, robust.
 
 use nalgebra::{SMatrix, SVector};
+use rayon::prelude::*;
 
 use super::encoding::TensorPlan;
 
@@ -47,6 +48,11 @@ const MAX_STEPS: usize = 60;
 const MAX_REWEIGHTINGS: usize = 25;
 /// Differences of more standard deviations are outliers.
 const OUTLIER_SDS: f64 = 3.0;
+
+/// The same for every pixel, on all cores, in their order.
+pub fn each_pixel<T: Send>(n_pixels: usize, of_pixel: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+    (0..n_pixels).into_par_iter().with_min_len(64).map(of_pixel).collect()
+}
 
 impl TensorPlan {
     /// Fits a pixel.

@@ -73,6 +73,76 @@ impl TensorPlan {
     }
 }
 
+impl TensorPlan {
+    /// What each image should be as the others tell, by a linear fit that leaves it out.
+    ///
+    /// * `images`: \[image\]\[pixel\], of one length.
+    ///
+    /// # Panics
+    /// If there is not one image for each weighting, or not one length.
+    pub fn predict(&self, images: &[Vec<f32>]) -> Vec<Vec<f32>> {
+        assert_eq!(images.len(), self.n_images(), "an image for each weighting");
+        let n_pixels = images.first().map_or(0, Vec::len);
+        let factors: Vec<[f32; 7]> =
+            self.pseudo_inverse.iter().map(|column| column.map(|value| value as f32)).collect();
+        let rows: Vec<[f32; 7]> = self.rows.iter().map(|row| row.map(|v| v as f32)).collect();
+        // How far each image pulls the fit to itself.
+        let pulls: Vec<f32> = rows
+            .iter()
+            .zip(&factors)
+            .map(|(row, factors)| row.iter().zip(factors).map(|(a, b)| a * b).sum::<f32>())
+            // An image that no other tells about is its own twin.
+            .map(|pull| if pull > LARGEST_PULL { 0.0 } else { pull })
+            .collect();
+        let blocks: Vec<Vec<[f32; BLOCK]>> = (0..n_pixels.div_ceil(BLOCK))
+            .into_par_iter()
+            .map(|block| {
+                let start = block * BLOCK;
+                let n = BLOCK.min(n_pixels - start);
+                let mut least = [0.0_f32; BLOCK];
+                for image in images {
+                    let row = &image[start..start + n];
+                    least.iter_mut().zip(row).for_each(|(least, s)| *least = least.max(*s));
+                }
+                least.iter_mut().for_each(|value| *value = (*value * PREDICTED_FROM).max(1e-30));
+                let scale = least.map(|least| 1.0 / least);
+                let mut sums = [[0.0_f32; BLOCK]; 7];
+                for (image, factors) in images.iter().zip(&factors) {
+                    add_image(&image[start..start + n], &least, &scale, factors, &mut sums);
+                }
+                let predicted = images.iter().zip(&rows).zip(&pulls).map(|((image, row), pull)| {
+                    let mut out = [0.0_f32; BLOCK];
+                    for pixel in 0..n {
+                        let fitted: f32 = (0..7).map(|k| row[k] * sums[k][pixel]).sum();
+                        let signal = image[start + pixel];
+                        let signal = if signal > least[pixel] { signal } else { least[pixel] };
+                        let own = (signal * scale[pixel]).ln() - fitted;
+                        let without = fitted - pull / (1.0 - pull) * own.clamp(-1.0, 1.0);
+                        out[pixel] = without.min(20.0).exp() * least[pixel];
+                    }
+                    out
+                });
+                predicted.collect()
+            })
+            .collect();
+        (0..images.len())
+            .map(|image| {
+                let mut plane = Vec::with_capacity(n_pixels);
+                for (number, block) in blocks.iter().enumerate() {
+                    let n = BLOCK.min(n_pixels - number * BLOCK);
+                    plane.extend_from_slice(&block[image][..n]);
+                }
+                plane
+            })
+            .collect()
+    }
+}
+
+/// Above this the other images do not tell what an image should be.
+const LARGEST_PULL: f32 = 0.7;
+/// For predictions a signal below this share of the pixel's largest one counts as much.
+const PREDICTED_FROM: f32 = 0.02;
+
 fn fit_block(
     signals: &[f32],
     n_pixels: usize,
