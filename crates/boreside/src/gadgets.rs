@@ -52,6 +52,7 @@ pub fn registry() -> Registry {
         .with::<cmrf::ReconstructFingerprint>()
         .with::<dti::AssembleDiffusion>()
         .with::<dti::CorrectDiffusionMotion>()
+        .with::<dti::DenoiseDiffusion>()
         .with::<dti::MapDiffusion>()
         .with::<image::AutoScale>()
         .with::<image::ComplexToFloat>()
@@ -120,6 +121,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "cartesian_fft.toml"
     "cartesian_grappa.toml"
     "cdti.toml"
+    "cdti_denoised.toml"
     "cdti_images.toml"
     "cmrf_ecv.toml"
     "cmrf_t1_t2.toml"

@@ -23,11 +23,12 @@ const BRIGHT: f32 = 0.15;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DenoisingMethod {
-    /// A network that is told the tensor and its noise; MP-PCA where it cannot be asked.
-    #[default]
-    Network,
     /// Principal components of patches that noise does not explain.
+    #[default]
     MpPca,
+    /// A network that is told the tensor and its noise; MP-PCA where it cannot be asked. None comes
+    /// with this version.
+    Network,
     /// Means of what looks alike, in each image for itself.
     NonLocalMeans,
     /// Not at all.
@@ -57,7 +58,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            method: DenoisingMethod::Network,
+            method: DenoisingMethod::MpPca,
             network: "diffusion_denoising".to_owned(),
             noise_sd: None,
             patch_radius: 2,
@@ -196,8 +197,8 @@ impl DenoiseDiffusion {
                 Ok((denoised, format!("non-local means, noise {middle:.3}")))
             }
             DenoisingMethod::Network => {
-                let plan =
-                    TensorPlan::new(encodings).map_err(|error| Error::Encodings(error.to_string()))?;
+                let plan = TensorPlan::new(encodings)
+                    .map_err(|error| Error::Encodings(error.to_string()))?;
                 let asked = self.model().and_then(|model| {
                     by_network(&model, &plan, images, noise_sd, self.session)
                         .map(|(images, version)| (images, format!("{version}, noise {middle:.3}")))

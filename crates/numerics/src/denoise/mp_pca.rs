@@ -56,9 +56,8 @@ pub fn mp_pca(images: ArrayView4<'_, f32>, radius: [usize; 3]) -> Result<MpPca, 
         return Err(PatchError { n_images, shape, patch });
     }
     let places = (n_z - patch[0] + 1, n_y - patch[1] + 1);
-    let bands: Vec<(usize, usize)> = (0..places.0)
-        .flat_map(|z| (0..places.1).step_by(BAND).map(move |y| (z, y)))
-        .collect();
+    let bands: Vec<(usize, usize)> =
+        (0..places.0).flat_map(|z| (0..places.1).step_by(BAND).map(move |y| (z, y))).collect();
     let sums: Vec<Sums> = bands
         .par_iter()
         .map(|&(z, y)| {
@@ -183,8 +182,7 @@ fn noise_variance(ascending: &[f64], n_samples: f64) -> f64 {
     let mut n = ascending.len();
     let mean = |n: usize| ascending[..n].iter().sum::<f64>() / n.max(1) as f64;
     let mut variance = mean(n);
-    while n > 1
-        && ascending[n - 1] - ascending[0] > 4.0 * (n as f64 / n_samples).sqrt() * variance
+    while n > 1 && ascending[n - 1] - ascending[0] > 4.0 * (n as f64 / n_samples).sqrt() * variance
     {
         n -= 1;
         variance = mean(n);
@@ -225,7 +223,8 @@ mod tests {
         let noisy = clean.mapv(|value| value + sd * normal(&mut state));
         let found = mp_pca(noisy.view(), [2, 2, 2]).expect("patches fit");
         let rms = |a: &Array4<f32>| {
-            (a.iter().zip(&clean).map(|(a, b)| (a - b).powi(2)).sum::<f32>() / a.len() as f32).sqrt()
+            (a.iter().zip(&clean).map(|(a, b)| (a - b).powi(2)).sum::<f32>() / a.len() as f32)
+                .sqrt()
         };
         // Of 20 components in patches of 25 about 2 stay, and patches overlap.
         assert!(rms(&found.images) < 0.45 * rms(&noisy), "{} {}", rms(&found.images), rms(&noisy));

@@ -270,12 +270,15 @@ mod tests {
         let values = Array2::from_shape_fn((7, n), |(v, _)| TENSOR.get(v).copied().unwrap_or(1.0));
         let mut state = 1_u64;
         let mut uniform = move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             ((state >> 33) as f64 + 0.5) / f64::from(1_u32 << 31)
         };
         let sd = 0.05 * 100.0;
         let noisy = plan.images_of(values.view(), 100.0).mapv(|value| {
-            let (radius, turn) = ((-2.0 * uniform().ln()).sqrt(), std::f64::consts::TAU * uniform());
+            let (radius, turn) =
+                ((-2.0 * uniform().ln()).sqrt(), std::f64::consts::TAU * uniform());
             let real = value + sd * (radius * turn.cos()) as f32;
             real.hypot(sd * (radius * turn.sin()) as f32)
         });

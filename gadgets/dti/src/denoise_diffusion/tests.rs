@@ -34,7 +34,8 @@ fn clean() -> Array3<f32> {
 fn noisy(clean: &Array3<f32>) -> Array3<f32> {
     let mut state = 11_u64;
     let mut uniform = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((state >> 33) as f64 + 0.5) / f64::from(1_u32 << 31)
     };
     clean.mapv(|value| {
@@ -48,9 +49,9 @@ fn series(images: &Array3<f32>) -> ImageSeries {
     let data = ArrayD::from_shape_fn(IxDyn(&[1, 1, n, 1, 1, n_y, n_x]), |place| {
         Complex32::from(images[[place[2], place[5], place[6]]])
     });
-    let meta = encodings().iter().map(|encoding| {
+    let meta = encodings().into_iter().map(|encoding| {
         let mut meta = Meta::new();
-        weighting::write(&mut meta, encoding);
+        weighting::write(&mut meta, &encoding);
         meta
     });
     ImageSeries {
@@ -92,8 +93,7 @@ fn noise_becomes_less_and_is_estimated() {
     // 13 images and patches of 25 pixels: the largest noise eigenvalues are taken for signal.
     assert!((sd / SD - 1.0).abs() < 0.15, "{sd}");
     let before = error(&series(&noisy), &clean);
-    for (method, share) in
-        [(DenoisingMethod::MpPca, 0.85), (DenoisingMethod::NonLocalMeans, 0.85)]
+    for (method, share) in [(DenoisingMethod::MpPca, 0.85), (DenoisingMethod::NonLocalMeans, 0.85)]
     {
         let (denoised, n_notes) = run(method, series(&noisy));
         let after = error(&denoised, &clean);
