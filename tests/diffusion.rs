@@ -20,6 +20,8 @@ fn sequence(weighting: Weighting) -> Diffusion {
         weighting,
         n_averages: 2,
         n_dummy_shots: 1,
+        // Straight lines of 96 take longer than an echo-planar train.
+        echo_time_ms: 110.0,
         epi: None,
         shots: ShotOptions { dropout_probability: 0.0, ..ShotOptions::default() },
         refinement: 2,

@@ -134,6 +134,16 @@ fn the_tensor_and_the_angles_of_indis_phantom_are_met() {
     assert!(helix < 0.01 && e2 < 0.01, "{helix} {e2}");
 }
 
+/// The tensor with eigenvalues of 10⁻⁶ µm²/ms at least, as DIPY has it: one of the voxels has a
+/// negative one.
+fn without_negative(tensor: &[f64; 6]) -> [f64; 6] {
+    let Eigen { values, vectors } = eigen(tensor);
+    let element = |i: usize, j: usize| -> f64 {
+        vectors.iter().zip(values).map(|(v, value)| value.max(1e-6) * v[i] * v[j]).sum()
+    };
+    [element(0, 0), element(0, 1), element(0, 2), element(1, 1), element(1, 2), element(2, 2)]
+}
+
 #[test]
 fn fits_to_a_brain_are_those_of_dipy() {
     let Some(path) = shared("small_64D.nii") else { return };
@@ -168,7 +178,7 @@ fn fits_to_a_brain_are_those_of_dipy() {
         };
         let number: usize = words.next().and_then(|word| word.parse().ok()).expect("a voxel");
         let fit = plan.fit_pixel(&voxel(number), method).expect("signal");
-        for (found, expected) in fit.tensor.iter().zip(words) {
+        for (found, expected) in without_negative(&fit.tensor).iter().zip(words) {
             let expected: f64 = expected.parse().expect("a number");
             worst[which] = worst[which].max((found - expected).abs());
         }
