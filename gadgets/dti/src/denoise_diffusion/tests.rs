@@ -90,7 +90,7 @@ fn noise_becomes_less_and_is_estimated() {
     let clean = clean();
     let noisy = noisy(&clean);
     let sd = estimated_noise_sd(noisy.view(), 2).expect("patches fit");
-    // 13 images and patches of 25 pixels: the largest noise eigenvalues are taken for signal.
+    // Only 13 eigenvalues of 25 samples in each patch.
     assert!((sd / SD - 1.0).abs() < 0.15, "{sd}");
     let before = error(&series(&noisy), &clean);
     for (method, share) in [(DenoisingMethod::MpPca, 0.85), (DenoisingMethod::NonLocalMeans, 0.85)]
