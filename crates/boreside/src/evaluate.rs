@@ -1,6 +1,7 @@
 //! `boreside evaluate`: how good methods are on freshly simulated data whose answer is known.
 
 mod cmrf;
+mod dti;
 mod mapping;
 mod moco;
 
@@ -24,12 +25,14 @@ enum EvaluateCommand {
     Moco(moco::MocoOptions),
     /// Fingerprints: T1 and T2 in all rhythms by dictionary and by network, and the system phantom
     Cmrf(cmrf::CmrfOptions),
+    /// Diffusion tensors: diffusivity, anisotropy and angles by averages and signal-to-noise ratio
+    Dti(dti::DtiEvaluation),
 }
 
 /// Which cases, and how the result is printed.
 #[derive(Args, Clone, Debug)]
 pub struct CaseOptions {
-    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf]
+    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf, 10 of dti]
     #[arg(long, value_name = "N")]
     pub cases: Option<u64>,
     /// Seed of the cases: the same cases for the same number
@@ -59,6 +62,11 @@ pub fn run(options: &EvaluateOptions) -> Result<()> {
             let n_cases = number_of(&options.cases, 6)?;
             let methods = cmrf::evaluate(n_cases, options)?;
             print("cmrf", n_cases, &options.cases, &methods)
+        }
+        EvaluateCommand::Dti(options) => {
+            let n_cases = number_of(&options.cases, 10)?;
+            let methods = dti::evaluate(n_cases, options)?;
+            print("dti", n_cases, &options.cases, &methods)
         }
     }
 }
