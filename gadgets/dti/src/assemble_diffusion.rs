@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ismrmrd::xml::{Diffusion, DiffusionDimension};
 use ismrmrd::{Image, ImageHeader, ImageType, Meta};
-use ndarray::{Array3, ArrayD, IxDyn, s};
+use ndarray::{Array3, ArrayD, Axis, IxDyn, s};
 use num_complex::Complex32;
 use numerics::diffusion::{BMatrix, EncodingError, TensorPlan};
 use pipeline::appearance::{field_strength_t, is_1_5_t};
@@ -123,7 +123,10 @@ impl Gadget for AssembleDiffusion {
                 let shape = series.data.shape().to_vec();
                 let mut slices = Vec::new();
                 for slice in 0..shape[0] {
-                    let mut images = slice_of(&series, slice);
+                    let (mut images, n_blank) = without_blank(slice_of(&series, slice));
+                    if n_blank > 0 {
+                        out.inform(format!("{n_blank} images hold nothing and are left out"));
+                    }
                     self.weight(&mut images, out)?;
                     slices.push(images);
                 }
@@ -178,6 +181,22 @@ fn slice_of(series: &ImageSeries, slice: usize) -> ImageSeries {
         acquisition_headers: None,
         sampling: None,
     }
+}
+
+/// The images of a slice that hold something, and how many do not.
+fn without_blank(mut series: ImageSeries) -> (ImageSeries, usize) {
+    let n = series.headers.len();
+    let holds = |image: &usize| {
+        let pixels = series.data.slice(s![0, 0, *image, .., .., .., ..]);
+        pixels.iter().any(|value| value.norm_sqr() > 0.0)
+    };
+    let kept: Vec<usize> = (0..n).filter(holds).collect();
+    if kept.len() < n {
+        series.data = series.data.select(Axis(2), &kept);
+        series.headers = series.headers.select(Axis(2), &kept);
+        series.meta = kept.iter().filter_map(|image| series.meta.get(*image).cloned()).collect();
+    }
+    (series, n - kept.len())
 }
 
 fn series_of(images: &[Image]) -> Result<ImageSeries, Error> {
