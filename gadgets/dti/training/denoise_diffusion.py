@@ -49,36 +49,32 @@ def train(options):
     model = TensorDenoiser().to(memory_format=torch.channels_last)
     average = {key: value.clone() for key, value in model.state_dict().items()}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
-    begin, step, shown = time.monotonic(), 0, 0
-    while (share := (time.monotonic() - begin) / (60 * options.minutes)) < 1:
+    begin = time.monotonic()
+    for step in range(1, options.steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = 1.5e-3 * min(1, (step + 1) / 200) * (0.5 + 0.5 * np.cos(np.pi * share))
+            group["lr"] = 2e-3 * min(1, step / 200) * (0.5 + 0.5 * np.cos(np.pi * step / options.steps))
         values, noise, wanted, weights = batch(sets[int(torch.multinomial(shares, 1))], options.batch, 40)
         with torch.autocast("cpu", torch.bfloat16):
-            x = torch.nn.functional.pixel_unshuffle(torch.cat([values, noise], 1), 2)
-            change = model.body(x.to(memory_format=torch.channels_last))
-        out = values + torch.nn.functional.pixel_shuffle(change.float(), 2)
+            out = model(values, noise)
         loss = loss_of(out, wanted, noise, weights)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1)
         optimizer.step()
-        step += 1
         with torch.no_grad():
             keep = min(0.998, step / (step + 50))
             for key, value in model.state_dict().items():
                 average[key].mul_(keep).add_(value, alpha=1 - keep)
-        if step % 100 == 0:
-            shown += 1
-            if shown % 4 == 0:
-                state = torch.get_rng_state()
-                kept = TensorDenoiser()
-                kept.load_state_dict(average)
-                print(f"{share:.0%} step {step}: loss {loss.item():.3f}", flush=True)
-                show("network, 4 averages", evaluate(kept.eval(), test, 10, 4, cases=8)["network"])
-                torch.set_rng_state(state)
-                torch.save({"state": average, "steps": step, "minutes": share * options.minutes}, Path(options.data) / "checkpoint.pt")
-    torch.save({"state": average, "steps": step, "minutes": options.minutes}, Path(options.data) / "checkpoint.pt")
+        minutes = (time.monotonic() - begin) / 60
+        if step % 500 == 0 or step == options.steps:
+            torch.save({"state": average, "steps": step, "minutes": minutes}, Path(options.data) / "checkpoint.pt")
+        if step % 500 == 0:
+            state = torch.get_rng_state()
+            kept = TensorDenoiser()
+            kept.load_state_dict(average)
+            print(f"step {step}, {minutes:.1f} minutes: loss {loss.item():.3f}", flush=True)
+            show("network, 4 averages", evaluate(kept.eval(), test, 10, 4, cases=8)["network"])
+            torch.set_rng_state(state)
     return test
 
 
@@ -86,10 +82,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--boreside", default="boreside")
     parser.add_argument("--data", required=True, help="folder of the hearts; they are made where it lacks them")
-    parser.add_argument("--minutes", type=float, default=45)
-    parser.add_argument("--batch", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pack-only", action="store_true", help="measure and pack the checkpoint in the folder")
     parser.add_argument("-o", "--output", default=str(Path(__file__).resolve().parents[1] / "models"))
     options = parser.parse_args()

@@ -69,7 +69,7 @@ is_sent = false
 trained_on = "680 simulated hearts at the end of systole (boreside simulate dataset dti: spin echoes, 6, 12 and 20 directions, b 350 to 600 s/mm²), \
 noise drawn anew for each step: SNR 4 to 35, 1 to 8 averages of magnitudes, amplified up to twice in places, images shifted by hundredths of a pixel; \
 {steps} steps in {minutes} minutes"
-training_command = "python denoise_diffusion.py --boreside boreside --data DATA --minutes {minutes}"
+training_command = "python denoise_diffusion.py --boreside boreside --data DATA --steps {steps}"
 limits = [
     "Simulated hearts have walls whose fibres turn smoothly from inside to outside, with lesions: real hearts were not seen.",
     "It gives images that a tensor predicts: what deviates from one (kurtosis, perfusion at low b-values) is gone.",

@@ -10,6 +10,7 @@ from torch.nn import functional
 # Cases, directions, b-value, seed.
 TRAINING = [(360, 12, 500, 1), (140, 6, 450, 2), (80, 20, 600, 3), (100, 12, 350, 4)]
 TEST = [(40, 12, 500, 900)]
+LESION = 4  # times that a lesion counts more than the wall around it
 LARGEST_SD, LEAST, MOST = 1.5, -1.0, 5.0  # of an element, µm²/ms
 
 
@@ -108,9 +109,10 @@ def batch(hearts, n, size):
     jitter = torch.where(torch.rand(n, 1) < 0.85, torch.randint(-8, 9, (n, 2)), torch.randint(-40, 41, (n, 2)))
     corners = (hearts.center[cases].round().long() + jitter - size // 2).clamp(0, 128 - size).tolist()
     clean = cropped(clean_all[cases], corners, size)
-    wall = cropped(hearts.wall[cases], corners, size)
+    # Lesions are few and their contrast is what a picture is made for.
+    weights = cropped(hearts.wall[cases] * (1 + LESION * (hearts.lesion[cases] > 0)), corners, size)
     turn, is_mirrored = int(torch.randint(4, ())), bool(torch.rand(()) < 0.5)
-    wall = torch.rot90(wall.flip(-1) if is_mirrored else wall, turn, (-2, -1))
+    weights = torch.rot90(weights.flip(-1) if is_mirrored else weights, turn, (-2, -1))
     clean, design = transformed(clean, design, turn, is_mirrored)
     low, high = np.log(4), np.log(35)
     snr = torch.exp(low + (high - low) * torch.rand(n))
@@ -125,4 +127,4 @@ def batch(hearts, n, size):
     values, noise = inputs(signals, design, sd / n_averages**0.5, scale)
     wanted = truth(clean, design, scale)
     tissue = (wanted[:, 6] > 0.08).float()
-    return values, noise, wanted, torch.where(wall > 0, 1.0, 0.1 * tissue)
+    return values, noise, wanted, torch.where(weights > 0, weights, 0.1 * tissue)
