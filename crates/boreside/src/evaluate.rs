@@ -25,7 +25,8 @@ enum EvaluateCommand {
     Moco(moco::MocoOptions),
     /// Fingerprints: T1 and T2 in all rhythms by dictionary and by network, and the system phantom
     Cmrf(cmrf::CmrfOptions),
-    /// Diffusion tensors: diffusivity, anisotropy and angles by averages and signal-to-noise ratio
+    /// Diffusion tensors: diffusivity, anisotropy and angles by averages, signal-to-noise ratio and
+    /// denoiser
     Dti(dti::DtiEvaluation),
 }
 
@@ -44,7 +45,7 @@ pub struct CaseOptions {
 }
 
 /// Metrics by method, each in the order in which it was added.
-pub type Methods = BTreeMap<&'static str, Vec<(&'static str, f64)>>;
+pub type Methods<Name = &'static str> = BTreeMap<Name, Vec<(&'static str, f64)>>;
 
 pub fn run(options: &EvaluateOptions) -> Result<()> {
     match &options.command {
@@ -80,7 +81,12 @@ pub fn number_of(cases: &CaseOptions, usual: u64) -> Result<u64> {
 }
 
 /// Prints a table, or an object as design.md has it: evaluation, cases, seed, methods.
-pub fn print(evaluation: &str, n_cases: u64, cases: &CaseOptions, methods: &Methods) -> Result<()> {
+pub fn print<Name: AsRef<str>>(
+    evaluation: &str,
+    n_cases: u64,
+    cases: &CaseOptions,
+    methods: &Methods<Name>,
+) -> Result<()> {
     if cases.json {
         let methods: serde_json::Map<_, _> = methods
             .iter()
@@ -88,7 +94,7 @@ pub fn print(evaluation: &str, n_cases: u64, cases: &CaseOptions, methods: &Meth
                 let metrics = metrics
                     .iter()
                     .map(|(metric, value)| ((*metric).to_owned(), serde_json::json!(value)));
-                ((*method).to_owned(), serde_json::Value::Object(metrics.collect()))
+                (method.as_ref().to_owned(), serde_json::Value::Object(metrics.collect()))
             })
             .collect();
         let object = serde_json::json!({
@@ -102,7 +108,7 @@ pub fn print(evaluation: &str, n_cases: u64, cases: &CaseOptions, methods: &Meth
     }
     outln!("{evaluation}: {n_cases} cases, seed {}", cases.seed);
     for (method, metrics) in methods {
-        outln!("{method}");
+        outln!("{}", method.as_ref());
         for (metric, value) in metrics {
             outln!("  {metric:<32} {value:>12.4}");
         }

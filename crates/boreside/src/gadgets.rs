@@ -121,6 +121,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "cartesian_fft.toml"
     "cartesian_grappa.toml"
     "cdti.toml"
+    "cdti_cartesian.toml"
     "cdti_denoised.toml"
     "cdti_images.toml"
     "cmrf_ecv.toml"

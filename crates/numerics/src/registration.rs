@@ -18,7 +18,7 @@ mod tests;
 mod twin;
 
 pub use pair::{PairMotion, register_pair};
-pub use rigid::{RigidMotion, RigidOptions, register_rigid, rigid_fields};
+pub use rigid::{PredictMoved, RigidMotion, RigidOptions, register_rigid, rigid_fields};
 pub use series::{
     Predict, SeriesMotion, SeriesOptions, TwinModel, refine_series, register_predicted,
     register_series,

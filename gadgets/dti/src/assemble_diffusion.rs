@@ -481,3 +481,6 @@ impl Remedy for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -227,3 +227,6 @@ impl Remedy for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@ mod assemble_diffusion;
 mod correct_diffusion_motion;
 mod denoise_diffusion;
 mod map_diffusion;
+#[cfg(test)]
+mod test_heart;
 pub mod weighting;
 
 pub use assemble_diffusion::{

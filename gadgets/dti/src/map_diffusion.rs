@@ -151,28 +151,36 @@ struct Pixel {
 struct Quantity {
     name: &'static str,
     unit: Unit,
+    /// Centre and width; a width of 0: none.
     window: [f64; 2],
+    /// What is added where values become integers.
+    offset: f32,
     /// Of the standard deviations in [`Pixel`].
     sd: Option<usize>,
     is_of_wall: bool,
 }
 
+const fn of_all(name: &'static str, unit: Unit, window: [f64; 2], sd: Option<usize>) -> Quantity {
+    Quantity { name, unit, window, offset: 0.0, sd, is_of_wall: false }
+}
+
+const fn angle(name: &'static str, sd: Option<usize>) -> Quantity {
+    let window = [0.0, 180.0];
+    Quantity { name, unit: Unit::Deg, window, offset: 90.0, sd, is_of_wall: true }
+}
+
 const QUANTITIES: [Quantity; 8] = [
-    Quantity {
-        name: "MD",
-        unit: Unit::MicrometerSquaredPerMs,
-        window: [1.5, 3.0],
-        sd: Some(0),
-        is_of_wall: false,
-    },
-    Quantity { name: "FA", unit: Unit::Ratio, window: [0.5, 1.0], sd: Some(1), is_of_wall: false },
-    Quantity { name: "MODE", unit: Unit::Ratio, window: [0.0, 2.0], sd: None, is_of_wall: false },
-    Quantity { name: "S0", unit: Unit::Ratio, window: [0.0, 0.0], sd: None, is_of_wall: false },
-    Quantity { name: "HA", unit: Unit::Deg, window: [0.0, 180.0], sd: Some(2), is_of_wall: true },
-    Quantity { name: "TA", unit: Unit::Deg, window: [0.0, 180.0], sd: None, is_of_wall: true },
-    Quantity { name: "E2A", unit: Unit::Deg, window: [0.0, 180.0], sd: None, is_of_wall: true },
-    Quantity { name: "ABS_E2A", unit: Unit::Deg, window: [45.0, 90.0], sd: None, is_of_wall: true },
+    of_all("MD", Unit::MicrometerSquaredPerMs, [1.5, 3.0], Some(0)),
+    of_all("FA", Unit::Ratio, [0.5, 1.0], Some(1)),
+    Quantity { offset: 1.0, ..of_all("MODE", Unit::Ratio, [0.0, 2.0], None) },
+    of_all("S0", Unit::Ratio, [0.0, 0.0], None),
+    angle("HA", Some(2)),
+    angle("TA", None),
+    angle("E2A", None),
+    Quantity { offset: 0.0, window: [45.0, 90.0], ..angle("ABS_E2A", None) },
 ];
+/// Slopes below minus this have no integer.
+const SLOPE_OFFSET: f32 = 2.0;
 
 impl MapDiffusion {
     fn maps(
@@ -276,41 +284,46 @@ impl MapDiffusion {
         self.n_maps = self.n_maps.saturating_add(1);
         let header = ImageHeader { image_index: self.n_maps, ..header };
         let mut maps = Vec::new();
-        let mut push =
-            |name: &str, unit, window: [f64; 2], values: Array3<f32>, sd: Option<Array3<f32>>| {
-                let series_index = FIRST_SERIES + 2 * maps.len() as u16;
-                let view = |window: [f64; 2], series_index| View {
-                    window: Some(window).filter(|window| window[1] > 0.0),
-                    series_index: Some(series_index),
-                    ..View::default()
-                };
-                maps.push(ParametricMap {
-                    quantity: name.to_owned(),
-                    unit,
-                    header,
-                    meta: meta.clone(),
-                    values,
-                    sd,
-                    r_squared: None,
-                    verdict: Some(verdict.clone()),
-                    presentation: Presentation {
-                        values: view(window, series_index),
-                        sd: view([window[1] / 20.0, window[1] / 10.0], series_index + 1),
-                        r_squared: View::default(),
-                    },
-                });
+        let mut push = |quantity: &Quantity, values: Array3<f32>, sd: Option<Array3<f32>>| {
+            let &Quantity { name, unit, window, offset, .. } = quantity;
+            let series_index = FIRST_SERIES + 2 * maps.len() as u16;
+            let view = |window: [f64; 2], offset, series_index| View {
+                window: Some(window).filter(|window| window[1] > 0.0),
+                series_index: Some(series_index),
+                // The images' own unit may be any.
+                integer_scale: (name == "S0").then(|| integer_scale(&values)),
+                integer_offset: offset,
+                ..View::default()
             };
+            let presentation = Presentation {
+                values: view(window, offset, series_index),
+                sd: view([window[1] / 20.0, window[1] / 10.0], 0.0, series_index + 1),
+                r_squared: View::default(),
+            };
+            maps.push(ParametricMap {
+                quantity: name.to_owned(),
+                unit,
+                header,
+                meta: meta.clone(),
+                values,
+                sd,
+                r_squared: None,
+                verdict: Some(verdict.clone()),
+                presentation,
+            });
+        };
         for (quantity, values) in QUANTITIES.iter().zip(values) {
             if quantity.is_of_wall && !has_wall {
                 continue;
             }
             let sd = quantity.sd.filter(|_| self.config.send_sd_maps);
-            push(quantity.name, quantity.unit, quantity.window, values, sd.map(|n| sds[n].clone()));
+            push(quantity, values, sd.map(|n| sds[n].clone()));
         }
         if has_wall {
-            push("HA_SLOPE", Unit::Deg, [1.0, 2.0], slope, None);
+            let of_slope = of_all("HA_SLOPE", Unit::DegPerPercent, [1.0, 2.0], None);
+            push(&Quantity { offset: SLOPE_OFFSET, ..of_slope }, slope, None);
         }
-        push("NEGATIVE_EIGENVALUES", Unit::Ratio, [0.5, 1.0], negative, None);
+        push(&of_all("NEGATIVE_EIGENVALUES", Unit::Ratio, [0.5, 1.0], None), negative, None);
         Ok(maps)
     }
 
@@ -437,6 +450,12 @@ impl MapDiffusion {
     }
 }
 
+/// The power of ten that keeps all values within 12 bits.
+fn integer_scale(values: &Array3<f32>) -> f32 {
+    let largest = values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f32::max);
+    if largest > 0.0 { 10.0_f32.powf((4000.0 / largest).log10().floor().clamp(-9.0, 9.0)) } else { 1.0 }
+}
+
 /// Paints the slope of each sector into the wall.
 fn paint(map: &mut Array3<f32>, z: usize, wall: &Wall, slopes: &[Option<f64>]) {
     let mut plane = map.index_axis_mut(Axis(0), z);
@@ -537,3 +556,6 @@ impl Remedy for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

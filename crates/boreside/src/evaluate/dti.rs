@@ -1,64 +1,99 @@
-//! Diffusion of hearts whose tensor is known: errors by number of averages and signal-to-noise
-//! ratio.
+//! Diffusion of hearts whose tensor is known: errors by number of averages, signal-to-noise ratio
+//! and denoiser.
 //!
 //! Cases are those of `boreside simulate dataset dti` with 12 directions at 500 s/mm², without
 //! shots that lose signal. Averages are as many of the same eight, so that rows compare. The truth
-//! is the fit of the same images without noise: pixels at the wall's borders are part blood, which
-//! is no matter of the method.
+//! is the fit of the same images without noise, and not the simulated tensor: pixels at the wall's
+//! borders are part blood, which no denoiser can know. Only a box around the heart is looked at.
+
+mod ssim;
+
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use ndarray::{Array2, Array3, s};
+use inference::Model;
+use ndarray::{Array2, Array3, Axis, s};
 use numerics::diffusion::{
     BMatrix, FitMethod, SlopeOptions, TensorPlan, Wall, each_pixel, eigen, fibre_angles,
     fractional_anisotropy, helix_slope_percent, mean_diffusivity,
 };
 use phantom::{Dataset, DtiDataset, DtiOptions, ImageOptions, ShotOptions, Values};
 
+use self::ssim::structural_similarity;
 use super::{CaseOptions, Methods};
+use crate::models::{Place, service};
 
 #[derive(Args, Clone, Debug)]
 pub struct DtiEvaluation {
     #[command(flatten)]
     pub cases: CaseOptions,
-    /// What is done to the images before the fit
-    #[arg(long, value_enum, default_value_t)]
-    denoise: Denoising,
+    /// What is done to the images before the fit [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "METHOD,...")]
+    denoise: Vec<Denoising>,
+    /// Signal-to-noise ratios of the wall without weighting, of a single image
+    #[arg(long, value_delimiter = ',', default_value = "5,10,20,30", value_name = "SNR,...")]
+    snr: Vec<f64>,
+    /// Averages, 1 to 8
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8", value_name = "N,...")]
+    averages: Vec<usize>,
+    #[command(flatten)]
+    at: Place,
 }
 
 /// What is done to the images before the fit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Denoising {
     /// Nothing: averages alone
-    #[default]
     None,
     /// Principal components of patches that noise does not explain
     MpPca,
+    /// Means of what looks alike
+    NonLocalMeans,
+    /// The network `diffusion_denoising`
+    Network,
 }
 
-/// The images `[image, y, x]` after denoising.
-///
-/// * `_noise_sd`: of the noise in each of real and imaginary part.
-fn denoise(method: Denoising, images: Array3<f32>, _noise_sd: f32) -> Result<Array3<f32>> {
-    match method {
-        Denoising::None => Ok(images),
-        Denoising::MpPca => Ok(dti::by_mp_pca(images.view(), 2)?),
+impl Denoising {
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::MpPca => "mp_pca",
+            Self::NonLocalMeans => "non_local_means",
+            Self::Network => "network",
+        }
+    }
+
+    /// The images `[image, y, x]` after denoising, as `denoise_diffusion` does it.
+    ///
+    /// * `noise_sd`: of the noise in each of real and imaginary part.
+    fn denoised(
+        self,
+        images: Array3<f32>,
+        plan: &TensorPlan,
+        noise_sd: f32,
+        network: Option<&Model>,
+    ) -> Result<Array3<f32>> {
+        let (_, n_y, n_x) = images.dim();
+        let noise_sd = vec![noise_sd; n_y * n_x];
+        match (self, network) {
+            (Self::None, _) => Ok(images),
+            (Self::MpPca, _) => Ok(dti::by_mp_pca(images.view(), 2)?),
+            (Self::NonLocalMeans, _) => Ok(dti::by_non_local_means(images.view(), &noise_sd, 7)),
+            (Self::Network, Some(model)) => {
+                Ok(dti::by_network(model, plan, images.view(), &noise_sd, 0)?.0)
+            }
+            (Self::Network, None) => anyhow::bail!("there is no network"),
+        }
     }
 }
 
+const NETWORK: &str = "diffusion_denoising";
 const N_DIRECTIONS: usize = 12;
 const B_VALUE_S_PER_MM2: f64 = 500.0;
 const MOST_AVERAGES: usize = 8;
-/// Averages and signal-to-noise ratio of the rows.
-const ROWS: [(usize, f64, &str); 7] = [
-    (1, 10.0, "snr10_averages1"),
-    (2, 10.0, "snr10_averages2"),
-    (4, 10.0, "snr10_averages4"),
-    (8, 10.0, "snr10_averages8"),
-    (8, 5.0, "snr05_averages8"),
-    (8, 20.0, "snr20_averages8"),
-    (8, 30.0, "snr30_averages8"),
-];
+/// Around the wall, px.
+const MARGIN: usize = 14;
 
 /// Sums over the wall's pixels of all cases.
 #[derive(Default)]
@@ -71,6 +106,7 @@ struct Sums {
     e2_deg: f64,
     e2_angle_deg: f64,
     n_negative: f64,
+    similarity: Vec<f64>,
     slope_ratio: Vec<f64>,
     lesion_ratio: Vec<f64>,
 }
@@ -86,13 +122,21 @@ struct Case {
     lesion: Array2<bool>,
 }
 
-pub fn evaluate(n_cases: u64, options: &DtiEvaluation) -> Result<Methods> {
+/// The metrics of each denoiser at each ratio and number of averages.
+pub fn evaluate(n_cases: u64, options: &DtiEvaluation) -> Result<Methods<String>> {
+    for averages in &options.averages {
+        ensure!(
+            (1..=MOST_AVERAGES).contains(averages),
+            "--averages {averages}: 1 to {MOST_AVERAGES} are simulated"
+        );
+    }
+    let (denoisers, network) = denoisers(options)?;
     let mut methods = Methods::new();
-    for (n_averages, signal_to_noise, name) in ROWS {
+    for signal_to_noise in &options.snr {
         let set = DtiDataset::new(DtiOptions {
             images: ImageOptions {
                 seed: options.cases.seed,
-                signal_to_noise: [signal_to_noise; 2],
+                signal_to_noise: [*signal_to_noise; 2],
                 ..DtiOptions::default().images
             },
             n_directions: N_DIRECTIONS,
@@ -101,17 +145,54 @@ pub fn evaluate(n_cases: u64, options: &DtiEvaluation) -> Result<Methods> {
             shots: ShotOptions { dropout_probability: 0.0, ..ShotOptions::default() },
             ..DtiOptions::default()
         })?;
-        let mut sums = Sums::default();
+        let rows: Vec<(usize, Denoising)> = options
+            .averages
+            .iter()
+            .flat_map(|averages| denoisers.iter().map(|denoiser| (*averages, *denoiser)))
+            .collect();
+        let mut sums: Vec<Sums> = rows.iter().map(|_| Sums::default()).collect();
         for index in 0..n_cases {
-            let case = case(&set, index, n_averages)?;
-            sums.add(case, options.denoise)?;
+            let case = case(&set, index)?;
+            for ((n_averages, denoiser), sums) in rows.iter().zip(&mut sums) {
+                sums.add(&case, *n_averages, *denoiser, network.as_deref())?;
+            }
         }
-        methods.insert(name, sums.metrics());
+        for ((n_averages, denoiser), sums) in rows.into_iter().zip(sums) {
+            let name = denoiser.name();
+            let row = format!("snr{signal_to_noise:02}_averages{n_averages}_{name}");
+            methods.insert(row, sums.metrics());
+        }
     }
     Ok(methods)
 }
 
-fn case(set: &DtiDataset, index: u64, n_averages: usize) -> Result<Case> {
+/// The denoisers that were asked for, all where none was, and the network where it is one of them.
+fn denoisers(options: &DtiEvaluation) -> Result<(Vec<Denoising>, Option<Arc<Model>>)> {
+    let is_asked = options.denoise.contains(&Denoising::Network);
+    let mut denoisers = options.denoise.clone();
+    if denoisers.is_empty() {
+        denoisers = Denoising::value_variants().to_vec();
+    }
+    if !denoisers.contains(&Denoising::Network) {
+        return Ok((denoisers, None));
+    }
+    let network = service(&options.at.networks, &options.at.data).open(NETWORK).and_then(|model| {
+        model.wait_until_ready()?;
+        Ok(model)
+    });
+    match network {
+        Ok(model) => Ok((denoisers, Some(model))),
+        Err(error) if is_asked => Err(error).context("the network cannot be asked"),
+        Err(error) => {
+            // MP-PCA, which a chain falls back to, has rows of its own.
+            tracing::warn!("no rows of the network, a chain uses MP-PCA instead: {error}");
+            denoisers.retain(|denoiser| *denoiser != Denoising::Network);
+            Ok((denoisers, None))
+        }
+    }
+}
+
+fn case(set: &DtiDataset, index: u64) -> Result<Case> {
     let group = set.group(index)?;
     let names: Vec<&str> = set.arrays().iter().map(|array| array.name).collect();
     let of = |name: &str| {
@@ -130,12 +211,25 @@ fn case(set: &DtiDataset, index: u64, n_averages: usize) -> Result<Case> {
     let n_pixels = images.len() / b.len();
     let edge = (n_pixels as f64).sqrt().round() as usize;
     ensure!(edge * edge == n_pixels, "pictures are not square");
-    let n = n_averages * (N_DIRECTIONS + 1);
+    let n = b.len();
     let plane = |values: Vec<f32>| Array2::from_shape_vec((edge, edge), values);
     let fa = plane(floats("fractional_anisotropy_map")?)?;
+    let wall = fa.mapv(|fa| fa > 0.0);
+    // A box around it.
+    let places = || wall.indexed_iter().filter(|(_, is_wall)| **is_wall).map(|(place, _)| place);
+    let [y, x] = [|place: (usize, usize)| place.0, |place: (usize, usize)| place.1].map(|of| {
+        let (first, last) = places().map(of).fold((edge, 0), |(a, b), at| (a.min(at), b.max(at)));
+        first.saturating_sub(MARGIN)..(last + MARGIN + 1).min(edge)
+    });
+    ensure!(!y.is_empty() && !x.is_empty(), "case {index} has no wall");
+    let stack = |values: Vec<f32>| -> Result<Array3<f32>> {
+        let images = Array3::from_shape_vec((n, edge, edge), values)?;
+        Ok(images.slice(s![.., y.clone(), x.clone()]).to_owned())
+    };
+    let lesion = Array2::from_shape_vec((edge, edge), lesion.clone())?;
     Ok(Case {
-        images: Array3::from_shape_vec((n, edge, edge), images[..n * n_pixels].to_vec())?,
-        clean: Array3::from_shape_vec((n, edge, edge), clean[..n * n_pixels].to_vec())?,
+        images: stack(images)?,
+        clean: stack(clean)?,
         encodings: (0..n)
             .map(|k| {
                 let direction = [g[3 * k], g[3 * k + 1], g[3 * k + 2]].map(f64::from);
@@ -143,8 +237,8 @@ fn case(set: &DtiDataset, index: u64, n_averages: usize) -> Result<Case> {
             })
             .collect(),
         noise_sd: floats("noise_sd")?[0],
-        wall: fa.mapv(|fa| fa > 0.0),
-        lesion: Array2::from_shape_vec((edge, edge), lesion.clone())?,
+        wall: wall.slice(s![y.clone(), x.clone()]).to_owned(),
+        lesion: lesion.slice(s![y.clone(), x.clone()]).to_owned(),
     })
 }
 
@@ -161,11 +255,28 @@ fn turned_deg(a: f64, b: f64) -> f64 {
 }
 
 impl Sums {
-    fn add(&mut self, case: Case, method: Denoising) -> Result<()> {
-        let Case { images, clean, encodings, noise_sd, wall, lesion } = case;
-        let plan = TensorPlan::new(&encodings)?;
-        let images = denoise(method, images, noise_sd)?;
+    fn add(
+        &mut self,
+        case: &Case,
+        n_averages: usize,
+        denoiser: Denoising,
+        network: Option<&Model>,
+    ) -> Result<()> {
+        let Case { noise_sd, wall, lesion, .. } = case;
+        let n = n_averages * (N_DIRECTIONS + 1);
+        let first = |images: &Array3<f32>| images.slice(s![..n, .., ..]).to_owned();
+        let clean = first(&case.clean);
+        let plan = TensorPlan::new(&case.encodings[..n])?;
+        let images = denoiser.denoised(first(&case.images), &plan, *noise_sd, network)?;
         let (_, n_y, n_x) = images.dim();
+        // The pictures of each weighting, averaged as a reader sees them.
+        for weighting in 0..=N_DIRECTIONS {
+            let mean = |images: &Array3<f32>| {
+                let repeats = images.slice(s![weighting..;N_DIRECTIONS + 1, .., ..]);
+                repeats.mean_axis(Axis(0)).unwrap_or_default()
+            };
+            self.similarity.push(structural_similarity(mean(&images).view(), mean(&clean).view()));
+        }
         // Axes by the true wall: what is measured is the tensor.
         let axes = Wall::from_mask(wall.view(), [1.0; 2])?;
         let fits = |images: &Array3<f32>| {
@@ -229,6 +340,7 @@ impl Sums {
             ("helix_angle_error_deg", self.helix_deg / n),
             ("e2_error_deg", self.e2_deg / n),
             ("abs_e2_angle_error_deg", self.e2_angle_deg / n),
+            ("ssim", self.similarity.iter().sum::<f64>() / self.similarity.len().max(1) as f64),
             ("slope_error_percent", 100.0 * (median(self.slope_ratio) - 1.0)),
             ("lesion_md_contrast_percent", 100.0 * median(self.lesion_ratio)),
             ("negative_eigenvalues_percent", 100.0 * self.n_negative / n),

@@ -67,7 +67,16 @@ pub fn register_diffusion(
             _ => 0.0,
         }
     });
-    let predict = |images: &[Vec<f32>]| plan.predict(images);
+    let turned = |motions: &[RigidMotion]| -> Vec<BMatrix> {
+        let pairs = plan.encodings().iter().zip(motions);
+        pairs.map(|(b, motion)| b.rotated(-f64::from(motion.angle_rad))).collect()
+    };
+    // Twins by the weightings in the pose of the moment: in a heart that has been turned back the
+    // pattern of bright and dark walls is that of gradients turned back, too. Without that the
+    // pattern, which stays with the gradients, would hold the heart fast.
+    let turned_plan = |motions: &[RigidMotion]| {
+        TensorPlan::new(&turned(motions)).unwrap_or_else(|_| plan.clone())
+    };
     let rigid = register_rigid(
         images,
         window.view(),
@@ -77,7 +86,7 @@ pub fn register_diffusion(
             max_shift_px: options.max_displacement_px,
             max_angle_rad: options.max_angle_rad,
         },
-        &predict,
+        &|images, motions| turned_plan(motions).predict(images),
     );
     // The image that has moved least from the mean pose: its own pose is kept.
     let moved = |motion: &RigidMotion| {
@@ -93,15 +102,11 @@ pub fn register_diffusion(
             max_displacement_px: options.max_displacement_px,
             ..SeriesOptions::to(reference)
         };
-        register_predicted(images, &series, start.view(), &predict).fields
+        let plan = turned_plan(&rigid);
+        register_predicted(images, &series, start.view(), &|images| plan.predict(images)).fields
     } else {
         start
     };
-    let encodings = plan
-        .encodings()
-        .iter()
-        .zip(&rigid)
-        .map(|(encoding, motion)| encoding.rotated(-f64::from(motion.angle_rad)))
-        .collect();
+    let encodings = turned(&rigid);
     DiffusionMotion { fields, rigid, encodings }
 }

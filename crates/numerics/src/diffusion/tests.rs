@@ -328,6 +328,8 @@ fn motion_that_was_made_is_found_and_undone_with_its_rotation() {
             f64::from([rigid.dy_px, rigid.dx_px, rigid.angle_rad][part]) - motion(image)[part]
         };
         let offset = mean(&of);
+        let errors = (0..found.rigid.len()).map(|image| (of(image) - offset).abs());
+        println!("part {part}: off by {:.4} at most", errors.fold(0.0, f64::max));
         // The turn of a heart that is nearly round is hard to tell.
         let limit = if part == 2 { 0.035 } else { 0.35 };
         for image in 0..found.rigid.len() {

@@ -4,7 +4,6 @@ use ndarray::{Array4, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use super::field::{Field, sample, warp};
-use super::series::Predict;
 use crate::plane::Size;
 
 /// A rotation about a centre, then a shift: where in a frame to look for what the reference shows.
@@ -18,6 +17,10 @@ pub struct RigidMotion {
     pub angle_rad: f32,
 }
 
+/// Twins of frames `[frame][pixel]` from which the motions told so far have been taken out; only
+/// pixels of the window are given.
+pub type PredictMoved<'a> = dyn Fn(&[Vec<f32>], &[RigidMotion]) -> Vec<Vec<f32>> + Sync + 'a;
+
 /// How rigid motion is found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RigidOptions {
@@ -30,7 +33,7 @@ pub struct RigidOptions {
 }
 
 /// Twins are told anew so many times.
-const N_ROUNDS: usize = 2;
+const N_ROUNDS: usize = 6;
 /// Means are made anew so many times before.
 const N_MEANS: usize = 2;
 const N_STEPS: usize = 4;
@@ -44,7 +47,8 @@ const LEAST_GAIN: f64 = 0.002;
 /// * `frames`: `[frame, y, x]`.
 /// * `window`: `[y, x]`, 0 to 1: what belongs to the organ.
 /// * `is_alike`: which frames have nearly one contrast, so that their mean is a twin of each.
-/// * `predict`: as for [`super::register_predicted`].
+/// * `predict`: tells the twins; it is given the motions because a contrast that depends on the
+///   direction in the scanner turns in the organ when that turns.
 ///
 /// The pose that is kept is the mean one of the frames that are alike.
 ///
@@ -60,7 +64,7 @@ pub fn register_rigid(
     window: ArrayView2<'_, f32>,
     is_alike: &[bool],
     options: &RigidOptions,
-    predict: &Predict<'_>,
+    predict: &PredictMoved<'_>,
 ) -> Vec<RigidMotion> {
     let (n_frames, n_y, n_x) = frames.dim();
     assert_eq!(window.dim(), (n_y, n_x), "a window of the frames' shape");
@@ -120,7 +124,7 @@ pub fn register_rigid(
         },
     );
     for _ in 0..N_ROUNDS {
-        let twins = predict(&moved(&motions));
+        let twins = predict(&moved(&motions), &motions);
         motions.par_iter_mut().enumerate().for_each(|(frame, motion)| {
             *motion = search(frame, &twins[frame], &|search| {
                 let mut motion = *motion;
