@@ -7,8 +7,8 @@ use ismrmrd::wire::Message;
 use ismrmrd::{Image, Meta};
 use phantom::{
     Body, CalibrationLines, Diffusion, DiffusionHeart, DiffusionOptions, EpiOptions, LineOptions,
-    MixingTime, Motion, Noise, Rhythm, RhythmOptions, Setup, ShortAxisOptions, ShotOptions, SimulatedScan, Subject,
-    Undersampling, Weighting,
+    MixingTime, Motion, Noise, Rhythm, RhythmOptions, Setup, ShortAxisOptions, ShotOptions,
+    SimulatedScan, Subject, Undersampling, Weighting,
 };
 use support::recording::{Recording, values, with_role};
 use support::{Client, TestServer, images, texts};
@@ -142,6 +142,7 @@ fn maps_of_a_simulated_heart_have_its_diffusion_and_its_fibres() {
         let recording = Recording::of(&scan);
         let (images, told) = recording.through(&server, "cdti");
         assert!(with_role(&images, "HA").is_some(), "{told:?}");
+        assert!(!told.iter().any(|text| text.starts_with("WARNING")), "{told:?}");
         let found = errors(&images, &heart, &places);
         println!("{weighting:?}: MD, FA, HA, |E2A| off by {found:.3?} of {} pixels", places.len());
         assert!(found[0] < 0.04, "3 % of 1.3: {found:?}");

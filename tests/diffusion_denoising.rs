@@ -46,9 +46,7 @@ fn of_wall(images: &[Image], role: &str) -> Vec<f32> {
     let pixel_mm = 270.0 / 96.0;
     let radius_mm = |y: usize, x: usize| (y as f64 - 48.0).hypot(x as f64 - 48.0) * pixel_mm;
     map.indexed_iter()
-        .filter(|((.., y, x), value)| {
-            (25.0..=29.0).contains(&radius_mm(*y, *x)) && **value != 0.0
-        })
+        .filter(|((.., y, x), value)| (25.0..=29.0).contains(&radius_mm(*y, *x)) && **value != 0.0)
         .map(|(_, value)| *value)
         .collect()
 }

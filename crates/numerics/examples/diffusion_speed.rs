@@ -75,7 +75,9 @@ fn main() {
         match text.map(|text| text.parse::<f64>()) {
             Ok(Ok(dipy_ms)) => {
                 let ratio = dipy_ms / linear_ms;
-                println!("DIPY's linear fit with the same: {dipy_ms:.1} ms, {ratio:.0} times as long");
+                println!(
+                    "DIPY's linear fit with the same: {dipy_ms:.1} ms, {ratio:.0} times as long"
+                );
             }
             other => println!("{python} does not run DIPY: {other:?}"),
         }

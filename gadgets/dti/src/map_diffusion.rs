@@ -453,7 +453,11 @@ impl MapDiffusion {
 /// The power of ten that keeps all values within 12 bits.
 fn integer_scale(values: &Array3<f32>) -> f32 {
     let largest = values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f32::max);
-    if largest > 0.0 { 10.0_f32.powf((4000.0 / largest).log10().floor().clamp(-9.0, 9.0)) } else { 1.0 }
+    if largest > 0.0 {
+        10.0_f32.powf((4000.0 / largest).log10().floor().clamp(-9.0, 9.0))
+    } else {
+        1.0
+    }
 }
 
 /// Paints the slope of each sector into the wall.

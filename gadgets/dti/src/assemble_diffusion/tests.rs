@@ -81,7 +81,8 @@ fn weightings_come_from_properties_and_from_the_images_too() {
         ..Config::default()
     };
     for config in [of_properties, of_matrices] {
-        let (found, _) = run(config, None, [SeriesOrImage::ImageSeries(series())]).expect("a table");
+        let (found, _) =
+            run(config, None, [SeriesOrImage::ImageSeries(series())]).expect("a table");
         assert!(difference(&found, &encodings) < 1e-5);
     }
     // Single images in any order, in DICOM's words; a map among them passes.
@@ -186,10 +187,7 @@ fn what_is_missing_or_contradicts_is_an_error_that_says_what_and_what_to_do() {
     // Nothing tells weightings.
     assert_eq!(error(&[], series()), Error::NoTable);
     // A counter beyond the table.
-    assert_eq!(
-        error(&gradients[..9], series()),
-        Error::NotInTable { image: 10, counter: 9, n: 9 }
-    );
+    assert_eq!(error(&gradients[..9], series()), Error::NotInTable { image: 10, counter: 9, n: 9 });
     // A table in another order than the images.
     let mut swapped = gradients.clone();
     swapped.swap(0, 5);

@@ -113,7 +113,10 @@ fn negative_angles_survive_integers_and_lead_back_to_their_values() {
         for (y, x) in test_heart::wall(1.0) {
             let (value, stored) = (values[[0, y, x]], stored[[0, 0, y, x]]);
             let back = slope * f32::from(stored) + intercept;
-            assert!(stored > 0 && (back - value).abs() <= 1.01 * half, "{quantity}: {value} {back}");
+            assert!(
+                stored > 0 && (back - value).abs() <= 1.01 * half,
+                "{quantity}: {value} {back}"
+            );
         }
         assert_eq!(stored[[0, 0, 0, 0]] == 0, values[[0, 0, 0]] == 0.0, "{quantity}");
     }

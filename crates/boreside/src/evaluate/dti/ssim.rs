@@ -38,7 +38,8 @@ pub fn structural_similarity(picture: ArrayView2<'_, f32>, truth: ArrayView2<'_,
             }
             // Unbiased, as the common programs have it.
             let covariance = |products: f64, means: f64| (products - n * means) / (n - 1.0);
-            let (va, vb, vab) = (covariance(aa, a * a), covariance(bb, b * b), covariance(ab, a * b));
+            let (va, vb, vab) =
+                (covariance(aa, a * a), covariance(bb, b * b), covariance(ab, a * b));
             let top = (2.0 * a * b + c1) * (2.0 * vab + c2);
             sum += top / ((a * a + b * b + c1) * (va + vb + c2));
         }
