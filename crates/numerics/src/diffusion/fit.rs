@@ -228,7 +228,8 @@ impl TensorPlan {
             let pairs = self.rows.iter().zip(signals);
             pairs.map(|(row, signal)| signal - sum(row, parameters).min(700.0).exp()).collect()
         };
-        let is_outlier = |residual: &f64| !(residual.abs() <= OUTLIER_SDS * noise_sd);
+        let is_outlier =
+            |residual: &f64| residual.is_nan() || residual.abs() > OUTLIER_SDS * noise_sd;
         if noise_sd <= 0.0
             || !residuals(&parameters)
                 .iter()
