@@ -1,6 +1,7 @@
 //! `boreside evaluate`: how good methods are on freshly simulated data whose answer is known.
 
 mod cmrf;
+mod dti;
 mod mapping;
 mod moco;
 
@@ -24,12 +25,15 @@ enum EvaluateCommand {
     Moco(moco::MocoOptions),
     /// Fingerprints: T1 and T2 in all rhythms by dictionary and by network, and the system phantom
     Cmrf(cmrf::CmrfOptions),
+    /// Diffusion tensors: diffusivity, anisotropy and angles by averages, signal-to-noise ratio and
+    /// denoiser
+    Dti(dti::DtiEvaluation),
 }
 
 /// Which cases, and how the result is printed.
 #[derive(Args, Clone, Debug)]
 pub struct CaseOptions {
-    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf]
+    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf, 10 of dti]
     #[arg(long, value_name = "N")]
     pub cases: Option<u64>,
     /// Seed of the cases: the same cases for the same number
@@ -41,7 +45,7 @@ pub struct CaseOptions {
 }
 
 /// Metrics by method, each in the order in which it was added.
-pub type Methods = BTreeMap<&'static str, Vec<(&'static str, f64)>>;
+pub type Methods<Name = &'static str> = BTreeMap<Name, Vec<(&'static str, f64)>>;
 
 pub fn run(options: &EvaluateOptions) -> Result<()> {
     match &options.command {
@@ -60,6 +64,11 @@ pub fn run(options: &EvaluateOptions) -> Result<()> {
             let methods = cmrf::evaluate(n_cases, options)?;
             print("cmrf", n_cases, &options.cases, &methods)
         }
+        EvaluateCommand::Dti(options) => {
+            let n_cases = number_of(&options.cases, 10)?;
+            let methods = dti::evaluate(n_cases, options)?;
+            print("dti", n_cases, &options.cases, &methods)
+        }
     }
 }
 
@@ -72,7 +81,12 @@ pub fn number_of(cases: &CaseOptions, usual: u64) -> Result<u64> {
 }
 
 /// Prints a table, or an object as design.md has it: evaluation, cases, seed, methods.
-pub fn print(evaluation: &str, n_cases: u64, cases: &CaseOptions, methods: &Methods) -> Result<()> {
+pub fn print<Name: AsRef<str>>(
+    evaluation: &str,
+    n_cases: u64,
+    cases: &CaseOptions,
+    methods: &Methods<Name>,
+) -> Result<()> {
     if cases.json {
         let methods: serde_json::Map<_, _> = methods
             .iter()
@@ -80,7 +94,7 @@ pub fn print(evaluation: &str, n_cases: u64, cases: &CaseOptions, methods: &Meth
                 let metrics = metrics
                     .iter()
                     .map(|(metric, value)| ((*metric).to_owned(), serde_json::json!(value)));
-                ((*method).to_owned(), serde_json::Value::Object(metrics.collect()))
+                (method.as_ref().to_owned(), serde_json::Value::Object(metrics.collect()))
             })
             .collect();
         let object = serde_json::json!({
@@ -94,7 +108,7 @@ pub fn print(evaluation: &str, n_cases: u64, cases: &CaseOptions, methods: &Meth
     }
     outln!("{evaluation}: {n_cases} cases, seed {}", cases.seed);
     for (method, metrics) in methods {
-        outln!("{method}");
+        outln!("{}", method.as_ref());
         for (metric, value) in metrics {
             outln!("  {metric:<32} {value:>12.4}");
         }

@@ -51,6 +51,10 @@ pub fn registry() -> Registry {
         .with::<cmrf::ClassifyFingerprint>()
         .with::<cmrf::MapFingerprint>()
         .with::<cmrf::ReconstructFingerprint>()
+        .with::<dti::AssembleDiffusion>()
+        .with::<dti::CorrectDiffusionMotion>()
+        .with::<dti::DenoiseDiffusion>()
+        .with::<dti::MapDiffusion>()
         .with::<image::AutoScale>()
         .with::<image::ComplexToFloat>()
         .with::<image::ConvertToI16>()
@@ -117,6 +121,10 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "NoiseSummary.xml"
     "cartesian_fft.toml"
     "cartesian_grappa.toml"
+    "cdti.toml"
+    "cdti_cartesian.toml"
+    "cdti_denoised.toml"
+    "cdti_images.toml"
     "cmrf_ecv.toml"
     "cmrf_t1_t2.toml"
     "cmrf_t1_t2_both.toml"

@@ -145,7 +145,7 @@ impl ContactSheet {
 fn colors_of(image: &Image) -> Option<(Vec<[f32; 3]>, [f64; 2], f32)> {
     let meta = &image.meta;
     let colors = Colors::from_name(meta.get("BoresideColorMap")?)?;
-    let (center, width) = (meta.get_f64("WindowCenter")?, meta.get_f64("WindowWidth")?);
+    let [center, width] = pipeline::window_of(meta)?;
     let range = [(center - 0.5 * width).max(0.0), center + 0.5 * width];
     let scale = meta.get_f64("RescaleSlope").unwrap_or(1.0) as f32;
     (range[1] > range[0]).then(|| (palette(colors, false, Some(range)), range, scale))

@@ -43,7 +43,10 @@ fn quantum(facts: &ImageFacts) -> Option<f64> {
 /// pixels.
 pub fn values(image: &Image, facts: &ImageFacts, channel: usize, z: usize) -> Array2<f32> {
     let (slope, intercept) = image_facts::rescale(image);
-    let scaled = |stored: f64| (stored * slope + intercept) as f32;
+    let zero_is_none = image_facts::stored_zero_is_none(image);
+    let scaled = |stored: f64| {
+        if zero_is_none && stored == 0.0 { f32::NAN } else { (stored * slope + intercept) as f32 }
+    };
     let mut plane = match &image.pixels {
         Pixels::U16(p) => plane(p.view(), channel, z, |v| scaled(v.into())),
         Pixels::I16(p) => plane(p.view(), channel, z, |v| scaled(v.into())),
@@ -55,7 +58,8 @@ pub fn values(image: &Image, facts: &ImageFacts, channel: usize, z: usize) -> Ar
         Pixels::C64(p) => plane(p.view(), channel, z, |v| v.norm() as f32),
     };
     plane.mapv_inplace(|value| {
-        let is_value = value.is_finite() && !(facts.zero_is_invalid && value == 0.0);
+        let is_none = facts.zero_is_invalid && !zero_is_none && value == 0.0;
+        let is_value = value.is_finite() && !is_none;
         if is_value { value } else { f32::NAN }
     });
     plane
@@ -88,8 +92,9 @@ pub fn stored(image: &Image, facts: &ImageFacts, channel: usize, z: usize) -> St
     let has_gaps = values.iter().any(|value| value.is_nan());
     let (slope, intercept) = image_facts::rescale(image);
     let zero_is_free = facts.zero_is_invalid;
-    // The stored number whose value is 0.
-    let gap = Some(-intercept / slope)
+    // The stored number whose value is 0, or 0 itself.
+    let zero_is_none = image_facts::stored_zero_is_none(image);
+    let gap = Some(if zero_is_none { 0.0 } else { -intercept / slope })
         .filter(|gap| zero_is_free && gap.fract() == 0.0 && (-32768.0..=32767.0).contains(gap))
         .map(|gap| gap as i32);
     let kept = |pixels: Vec<u16>, is_signed| StoredPlane {

@@ -51,7 +51,7 @@ pub struct Quantity {
 ///
 /// # Source
 /// DICOM PS3.16, context group 7469; SNOMED CT for the standard deviation.
-const QUANTITIES: [(&str, &str, &str, &str); 20] = [
+const QUANTITIES: [(&str, &str, &str, &str); 23] = [
     ("T1", "113063", "DCM", "T1"),
     ("T2", "113065", "DCM", "T2"),
     ("T2STAR", "113064", "DCM", "T2*"),
@@ -68,6 +68,9 @@ const QUANTITIES: [(&str, &str, &str, &str); 20] = [
     ("HA", "HA", PRIVATE_SCHEME, "Helix Angle"),
     ("TA", "TA", PRIVATE_SCHEME, "Transverse Angle"),
     ("E2A", "E2A", PRIVATE_SCHEME, "Secondary Eigenvector Angle"),
+    ("ABS_E2A", "ABS_E2A", PRIVATE_SCHEME, "Absolute Secondary Eigenvector Angle"),
+    ("HA_SLOPE", "HA_SLOPE", PRIVATE_SCHEME, "Transmural Slope of the Helix Angle"),
+    ("MODE", "MODE", PRIVATE_SCHEME, "Mode of the Diffusion Tensor"),
     ("Gfactor", "GFACTOR", PRIVATE_SCHEME, "g-Factor of Parallel Imaging"),
     ("SNR_MAP", "SNR", PRIVATE_SCHEME, "Signal to Noise Ratio"),
     ("STD_MAP", "NOISE_SD", PRIVATE_SCHEME, "Standard Deviation of the Noise"),
@@ -75,10 +78,11 @@ const QUANTITIES: [(&str, &str, &str, &str); 20] = [
 ];
 
 /// Units as people read them, and their codes.
-const UNITS: [(&str, &str, &str); 7] = [
+const UNITS: [(&str, &str, &str); 8] = [
     ("ms", "ms", "ms"),
     ("%", "%", "Percent"),
     ("deg", "deg", "degrees of plane angle"),
+    ("deg/%", "deg/%", "degrees of plane angle per percent"),
     ("10^-3 mm^2/s", "um2/ms", "um2/ms"),
     ("Hz", "Hz", "Hertz"),
     ("1/s", "/s", "/s"),

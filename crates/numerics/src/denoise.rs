@@ -1,8 +1,10 @@
-//! Denoising of images by what looks alike in them.
+//! Denoising of images by what looks alike in them, and of series by what their images share.
 
+mod mp_pca;
 mod non_local_bayes;
 mod non_local_means;
 
+pub use mp_pca::{MpPca, PatchError, mp_pca};
 pub use non_local_bayes::non_local_bayes;
 pub use non_local_means::non_local_means;
 

@@ -11,6 +11,7 @@ pub mod cholesky;
 pub mod coil_compression;
 pub mod coil_maps;
 pub mod denoise;
+pub mod diffusion;
 pub mod discriminant;
 pub mod epg;
 pub mod epi;

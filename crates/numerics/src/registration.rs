@@ -8,6 +8,7 @@
 mod field;
 mod flow;
 mod pair;
+mod rigid;
 mod series;
 mod signs;
 mod spline_warp;
@@ -17,6 +18,10 @@ mod tests;
 mod twin;
 
 pub use pair::{PairMotion, register_pair};
-pub use series::{SeriesMotion, SeriesOptions, TwinModel, refine_series, register_series};
+pub use rigid::{PredictMoved, RigidMotion, RigidOptions, register_rigid, rigid_fields};
+pub use series::{
+    Predict, SeriesMotion, SeriesOptions, TwinModel, refine_series, register_predicted,
+    register_series,
+};
 pub use signs::signed_images;
 pub use spline_warp::{BSplineImage, least_jacobian};

@@ -118,14 +118,14 @@ pub fn of_t1(scan: &Scan, values: &Array3<f32>, kind: &str, series: [u16; 3]) ->
             palette_file: Some(format!("GadgetronT1_{kind}_{field}.pal")),
             color_map: Some("lipari"),
             series_index: Some(map),
-            integer_scale: None,
+            ..View::default()
         },
         sd: View {
             window: Some([200.0, 400.0]),
             palette_file: Some("GadgetronT1_SD.pal".to_owned()),
             color_map: Some("lipari"),
             series_index: Some(sd),
-            integer_scale: None,
+            ..View::default()
         },
         r_squared: View { series_index: Some(r_squared), ..View::default() },
     }
@@ -141,14 +141,14 @@ pub fn of_t2(scan: &Scan, window: [f64; 2], series: [u16; 3]) -> Presentation {
             palette_file: Some(format!("GadgetronParametricMap{field}.pal")),
             color_map: Some("navia"),
             series_index: Some(map),
-            integer_scale: None,
+            ..View::default()
         },
         sd: View {
             window: Some([window[0] / 10.0, window[1] / 10.0]),
             palette_file: Some("GadgetronParametricSDMap.pal".to_owned()),
             color_map: Some("navia"),
             series_index: Some(sd),
-            integer_scale: None,
+            ..View::default()
         },
         r_squared: View { series_index: Some(r_squared), ..View::default() },
     }

@@ -102,7 +102,7 @@ impl ImageFacts {
             title: title(kind, &role, &quantity, role_of, meta),
             unit: unit(kind, role_of, meta).to_owned(),
             zero_is_invalid: matches!(kind, ImageKind::Map | ImageKind::Uncertainty),
-            window: window(meta),
+            window: crate::window_of(meta),
             palette: palette(kind, meta),
             verdict: meta.get("BoresideVerdict").and_then(verdict),
             comments,
@@ -128,6 +128,13 @@ pub fn rescale(image: &Image) -> (f64, f64) {
     let number = |key| image.meta.get_f64(key).filter(|value: &f64| value.is_finite());
     let slope = number("RescaleSlope").filter(|slope| *slope != 0.0).unwrap_or(1.0);
     (slope, number("RescaleIntercept").unwrap_or(0.0))
+}
+
+/// Whether pixels that are stored as 0 have no value although 0 would stand for another one: maps
+/// whose values have a sign are lifted above 0 where they become integers
+/// ([`crate::View::integer_offset`]).
+pub fn stored_zero_is_none(image: &Image) -> bool {
+    rescale(image).1 != 0.0 && image.meta.get("BoresideUnit").is_some()
 }
 
 fn role(meta: &Meta) -> String {
@@ -192,12 +199,6 @@ fn unit(kind: ImageKind, role: Option<ImageRole>, meta: &Meta) -> &str {
         (None, Some(ImageRole::SnrMap), _) => "SNR",
         _ => "",
     }
-}
-
-fn window(meta: &Meta) -> Option<[f64; 2]> {
-    let number = |key| meta.get_f64(key).filter(|value: &f64| value.is_finite());
-    let width = number("WindowWidth").filter(|width| *width > 0.0)?;
-    Some([number("WindowCenter")?, width])
 }
 
 fn palette(kind: ImageKind, meta: &Meta) -> &'static str {

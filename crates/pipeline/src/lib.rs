@@ -44,7 +44,9 @@ pub use image_series::ImageSeries;
 pub use ismrmrd::{Acquisition, Bucket, Image, Waveform};
 pub use k_space::KSpace;
 pub use message::{Accept, Give, Kinds, Message, Place};
-pub use parametric_map::{ParametricMap, Presentation, REMARK_KEY, Unit, Verdict, View};
+pub use parametric_map::{
+    ParametricMap, Presentation, REMARK_KEY, Unit, Verdict, View, WINDOW_KEY, window_of,
+};
 pub use registry::{GadgetEntry, Registry, nearest};
 pub use runtime::{CALL_BOUNDS_S, Canceller, Fault, GadgetStatistics, Run, Severity, Statistics};
 pub use scan::{Scan, ScanError};

@@ -18,6 +18,8 @@ pub enum Unit {
     MicrometerSquaredPerMs,
     /// Degrees.
     Deg,
+    /// Degrees by a percent of a way, such as the thickness of a wall.
+    DegPerPercent,
     /// A ratio.
     Ratio,
 }
@@ -31,6 +33,7 @@ impl Unit {
             Self::Snr => "SNR",
             Self::MicrometerSquaredPerMs => "10^-3 mm^2/s",
             Self::Deg => "deg",
+            Self::DegPerPercent => "deg/%",
             Self::Ratio => "",
         }
     }
@@ -41,7 +44,7 @@ impl Unit {
         match self {
             Self::Ms => 1.0,
             Self::Percent | Self::Snr | Self::Deg => 10.0,
-            Self::MicrometerSquaredPerMs | Self::Ratio => 1000.0,
+            Self::MicrometerSquaredPerMs | Self::Ratio | Self::DegPerPercent => 1000.0,
         }
     }
 }
@@ -59,6 +62,9 @@ pub struct View {
     pub series_index: Option<u16>,
     /// What values are multiplied by where they become integers, if not [`Unit::integer_scale`].
     pub integer_scale: Option<f32>,
+    /// What is added to values, in the map's unit, before they become integers: for values with a
+    /// sign, such as angles. 0 stays what is stored where there is no value.
+    pub integer_offset: f32,
 }
 
 /// How a map's images are shown.
@@ -74,17 +80,26 @@ pub struct Presentation {
 
 impl View {
     /// `WindowCenter` and `WindowWidth` are in the map's unit; Gadgetron's keys are in what is
-    /// stored, values times `scale`.
-    fn write(&self, meta: &mut Meta, scale: f32) {
+    /// stored, values with `offset` times `scale`. All four are whole numbers for clients: a window
+    /// of which these would make another is left out of them, and [`WINDOW_KEY`] says it.
+    fn write(&self, meta: &mut Meta, scale: f32, offset: f32) {
         // Those of the source images are for other values.
-        for key in WINDOW_KEYS.into_iter().chain(["LUTFileName", "GADGETRON_ColorMap"]) {
+        let others = ["LUTFileName", "GADGETRON_ColorMap", WINDOW_KEY];
+        for key in WINDOW_KEYS.into_iter().chain(others) {
             meta.remove(key);
         }
         if let Some([center, width]) = self.window {
-            let scale = f64::from(scale);
-            let values = [center, width, scale * center, scale * width];
-            for (key, value) in WINDOW_KEYS.into_iter().zip(values) {
-                meta.set(key, value.round());
+            let (scale, offset) = (f64::from(scale), f64::from(offset));
+            let stored = [scale * (center + offset), scale * width];
+            for (keys, window) in WINDOW_KEYS.chunks(2).zip([[center, width], stored]) {
+                let is_whole = |value: &f64| (value - value.round()).abs() <= 0.02 * window[1];
+                if window.iter().all(is_whole) {
+                    for (key, value) in keys.iter().zip(window) {
+                        meta.set(key, value.round());
+                    }
+                } else {
+                    meta.set(WINDOW_KEY, format!("{center} {width}"));
+                }
             }
         }
         if let Some(file) = &self.palette_file {
@@ -95,6 +110,23 @@ impl View {
             meta.set("BoresideColorMap", name);
         }
     }
+}
+
+/// Meta attribute: centre and width of a window in the map's unit where whole numbers would be
+/// another one.
+pub const WINDOW_KEY: &str = "BoresideWindow";
+
+/// Centre and width of the window that an image asks for, in its unit.
+pub fn window_of(meta: &Meta) -> Option<[f64; 2]> {
+    let exact = meta.get(WINDOW_KEY).and_then(|text| {
+        let numbers: Vec<f64> =
+            text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        <[f64; 2]>::try_from(numbers).ok()
+    });
+    let whole = || Some([meta.get_f64("WindowCenter")?, meta.get_f64("WindowWidth")?]);
+    let is_window =
+        |[center, width]: &[f64; 2]| center.is_finite() && width.is_finite() && *width > 0.0;
+    exact.or_else(whole).filter(is_window)
 }
 
 const WINDOW_KEYS: [&str; 4] =
@@ -146,8 +178,9 @@ impl ParametricMap {
     }
 
     /// The same with the pixel type that a chain promises. Integers are values times
-    /// [`Unit::integer_scale`], with the slope that leads back to them; a value above `max_stored`
-    /// becomes 0, invalid, and never another value.
+    /// [`Unit::integer_scale`], with slope and intercept that lead back to them; a value above
+    /// `max_stored`, or below what [`View::integer_offset`] lifts above 0, becomes 0, invalid, and
+    /// never another value.
     pub fn into_images_as(self, pixels: DataType, max_stored: i64) -> Vec<Image> {
         let Self { quantity, unit, mut header, mut meta, values, sd, r_squared, .. } = self;
         let Presentation { values: view, sd: sd_view, r_squared: r_squared_view } =
@@ -168,18 +201,22 @@ impl ParametricMap {
             let is_float = matches!(pixels, DataType::F32 | DataType::F64);
             let of_unit = || unit.integer_scale();
             let scale = if is_float { 1.0 } else { view.integer_scale.unwrap_or_else(of_unit) };
+            let offset = if is_float { 0.0 } else { view.integer_offset };
             meta.set("DataRole", "Quantitative");
             meta.set("GADGETRON_DataRole", role.clone());
             meta.set("RescaleSlope", 1.0 / f64::from(scale));
-            meta.set("RescaleIntercept", 0);
+            // No -0.
+            meta.set("RescaleIntercept", 0.0 - offset);
             meta.set("GADGETRON_ScaleRatio", scale);
-            meta.set("GADGETRON_ScaleOffset", 0);
+            meta.set("GADGETRON_ScaleOffset", offset * scale);
             meta.set("BoresideUnit", unit.symbol());
-            view.write(&mut meta, scale);
+            view.write(&mut meta, scale, offset);
             for key in ["SequenceDescriptionAdditional", "GADGETRON_SeqDescription"] {
                 meta.set(key, role.as_str());
             }
-            let comment = format!("{role} x{scale} {}", unit.symbol()).trim_end().to_owned();
+            let added = if offset == 0.0 { String::new() } else { format!("(+{offset}) ") };
+            let comment = format!("{role} {added}x{scale} {}", unit.symbol());
+            let comment = comment.trim_end().to_owned();
             // That a gadget was left out is said as well.
             let is_marked = unprocessed::is_marked(&meta);
             for key in ["ImageComments", "GADGETRON_ImageComment"] {
@@ -195,7 +232,12 @@ impl ParametricMap {
             let header = ImageHeader { image_series_index, ..header };
             let values = values.insert_axis(ndarray::Axis(0));
             let stored = |value: f32| {
-                let stored = (value * scale).round();
+                if offset != 0.0 && (value == 0.0 || value.is_nan()) {
+                    return 0.0;
+                }
+                let stored = ((value + offset) * scale).round();
+                // The lowest value is one: 0 is none.
+                let stored = if offset != 0.0 && stored == 0.0 { 1.0 } else { stored };
                 if stored >= 0.0 && stored <= max_stored as f32 { stored } else { 0.0 }
             };
             match pixels {
@@ -286,5 +328,57 @@ mod tests {
         assert_eq!({ images[1].header.image_series_index }, 9);
         assert_eq!(images[1].meta.get("GADGETRON_DataRole"), Some("ECVR2"));
         assert_eq!(images[0].meta.values("ImageComments"), ["ECV x10 %", "accept"]);
+    }
+
+    #[test]
+    fn values_with_a_sign_keep_it_as_integers_and_0_stays_invalid() {
+        let angles = [-90.0, -45.26, 0.0, 90.0, f32::NAN, -120.0];
+        let map = ParametricMap {
+            quantity: "HA".to_owned(),
+            unit: Unit::Deg,
+            header: ImageHeader::default(),
+            meta: Meta::default(),
+            values: Array3::from_shape_fn((1, 1, 6), |(.., x)| angles[x]),
+            sd: None,
+            r_squared: None,
+            verdict: None,
+            presentation: Presentation {
+                values: View {
+                    window: Some([0.0, 180.0]),
+                    integer_offset: 90.0,
+                    ..View::default()
+                },
+                ..Presentation::default()
+            },
+        };
+        let floats = map.clone().into_images();
+        assert_eq!(floats[0].meta.get("RescaleIntercept"), Some("0"));
+        let images = map.into_images_as(DataType::U16, 4095);
+        let Pixels::U16(pixels) = &images[0].pixels else { panic!("u16 was asked for") };
+        assert_eq!(pixels.iter().copied().collect::<Vec<_>>(), [1, 447, 0, 1800, 0, 0]);
+        let meta = &images[0].meta;
+        let (slope, intercept) = (meta.get_f64("RescaleSlope"), meta.get_f64("RescaleIntercept"));
+        let back = 447.0 * slope.expect("a slope") + intercept.expect("an intercept");
+        // Half of a tenth of a degree.
+        assert!((back + 45.26).abs() <= 0.05, "{back}");
+        assert_eq!(meta.get("GADGETRON_ScaleOffset"), Some("900"));
+        assert_eq!(meta.get("WindowCenter"), Some("0"));
+        assert_eq!(meta.get("GADGETRON_WindowCenter"), Some("900"));
+        assert_eq!(meta.get("ImageComments"), Some("HA (+90) x10 deg"));
+    }
+
+    #[test]
+    fn a_window_that_is_no_whole_numbers_is_told_as_it_is_and_never_as_another() {
+        let view = View { window: Some([0.5, 1.0]), ..View::default() };
+        let mut meta = Meta::default();
+        view.write(&mut meta, 1000.0, 0.0);
+        assert_eq!(window_of(&meta), Some([0.5, 1.0]));
+        assert_eq!(meta.get("WindowCenter"), None);
+        assert_eq!(meta.get("GADGETRON_WindowCenter"), Some("500"), "as it is stored");
+        view.write(&mut meta, 1.0, 0.0);
+        assert_eq!(meta.get("GADGETRON_WindowCenter"), None);
+        let view = View { window: Some([60.0, 120.0]), ..View::default() };
+        view.write(&mut meta, 10.0, 0.0);
+        assert_eq!((window_of(&meta), meta.get(WINDOW_KEY)), (Some([60.0, 120.0]), None));
     }
 }

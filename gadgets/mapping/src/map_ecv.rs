@@ -366,14 +366,14 @@ impl MapEcv {
                     palette_file: Some("GadgetronParametricMap.pal".to_owned()),
                     color_map: Some("navia"),
                     series_index: Some(SERIES[0]),
-                    integer_scale: None,
+                    ..View::default()
                 },
                 sd: View {
                     window: Some([5.0, 10.0]),
                     palette_file: Some("GadgetronParametricSDMap.pal".to_owned()),
                     color_map: Some("navia"),
                     series_index: Some(SERIES[1]),
-                    integer_scale: None,
+                    ..View::default()
                 },
                 r_squared: View::default(),
             },

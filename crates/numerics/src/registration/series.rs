@@ -232,6 +232,55 @@ pub fn refine_series(
     Registration::new(frames, times_ms, options, FROM_FIELDS).run(Some(start), FROM_FIELDS)
 }
 
+/// Registers a series whose twins are told by a model of its own, from fields that are nearly right,
+/// e.g. rigid ones.
+///
+/// * `frames`: `[frame, y, x]`.
+/// * `start`: `[frame, 2, y, x]`, px.
+/// * `predict`: from the frames in the reference's pose, pixel by pixel in any order and number, to
+///   what each should be as told by the others.
+///
+/// # Panics
+/// As [`refine_series`].
+pub fn register_predicted(
+    frames: ArrayView3<'_, f32>,
+    options: &SeriesOptions,
+    start: ArrayView4<'_, f32>,
+    predict: &Predict<'_>,
+) -> SeriesMotion {
+    let (n_frames, n_y, n_x) = frames.dim();
+    assert_eq!(start.dim(), (n_frames, 2, n_y, n_x), "a field for each frame");
+    let times_ms = vec![0.0; n_frames];
+    let mut registration = Registration::new(frames, &times_ms, options, OF_A_MODEL);
+    registration.predict = Some(predict);
+    registration.run(Some(start), OF_A_MODEL)
+}
+
+/// What frames should be as the others tell: \[frame\]\[pixel\].
+pub type Predict<'a> = dyn Fn(&[Vec<f32>]) -> Vec<Vec<f32>> + Sync + 'a;
+
+/// With twins by a model: rank and tile do not matter.
+const OF_A_MODEL: &[Stage] = &[
+    Stage {
+        level: 2,
+        n_rounds: 3,
+        n_steps: 2,
+        window_px: 2.0,
+        elastic_px: 1.2,
+        rank: 0,
+        tile_px: 0,
+    },
+    Stage {
+        level: 1,
+        n_rounds: 2,
+        n_steps: 2,
+        window_px: 3.0,
+        elastic_px: 1.5,
+        rank: 0,
+        tile_px: 0,
+    },
+];
+
 /// Images of one level.
 struct Level {
     size: Size,
@@ -244,6 +293,8 @@ pub(super) struct Registration<'a> {
     levels: Vec<Level>,
     times_ms: &'a [f64],
     options: &'a SeriesOptions,
+    /// Tells twins where the series has a model of its own.
+    predict: Option<&'a Predict<'a>>,
     /// Model error in the images' unit.
     floor: f32,
 }
@@ -281,7 +332,7 @@ impl<'a> Registration<'a> {
                 noise_sd: finer.noise_sd * HALVING_NOISE_GAIN,
             });
         }
-        Self { size, levels, times_ms, options, floor: MODEL_ERROR * bright }
+        Self { size, levels, times_ms, options, predict: None, floor: MODEL_ERROR * bright }
     }
 
     pub fn run(&self, start: Option<ArrayView4<'_, f32>>, stages: &[Stage]) -> SeriesMotion {
@@ -378,6 +429,9 @@ impl<'a> Registration<'a> {
             })
             .collect();
         let n_frames = images.len();
+        if let Some(predict) = self.predict {
+            return predict(&warped);
+        }
         match self.options.model {
             TwinModel::Decay => {
                 let weights = vec![1.0; n_frames];

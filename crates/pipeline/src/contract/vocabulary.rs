@@ -36,6 +36,10 @@ pub(super) fn check(
         meta.append("ImageProcessingHistory", SIGNATURE);
     }
     for (fire, gadgetron) in PAIRS {
+        // The map's unit is too coarse for its window: none is better than another one.
+        if fire.starts_with("Window") && meta.get(crate::WINDOW_KEY).is_some() {
+            continue;
+        }
         mirror(meta, gadgetron, fire);
         if fire == "SequenceDescriptionAdditional" && meta.get(fire).is_none() {
             // Some releases write "None" behind the name of a series that says nothing.

@@ -3,7 +3,7 @@
 use ismrmrd::{Image, Pixels};
 use ndarray::Array4;
 use num_complex::Complex32;
-use pipeline::image_facts::rescale;
+use pipeline::image_facts::{rescale, stored_zero_is_none};
 
 use crate::proto::{self, ElementType};
 
@@ -28,7 +28,13 @@ pub(crate) fn n_bytes(pixels: &Pixels) -> usize {
 pub(crate) fn of(image: &Image) -> proto::Pixels {
     let (slope, intercept) = rescale(image);
     let (slope, intercept) = (slope as f32, intercept as f32);
-    let scaled = |stored: f32| stored * slope + intercept;
+    let zero_is_none = stored_zero_is_none(image);
+    let scaled = |stored: f32| match stored * slope + intercept {
+        _ if zero_is_none && stored == 0.0 => 0.0,
+        // A value that there is must not look like none.
+        0.0 if zero_is_none => f32::MIN_POSITIVE,
+        value => value,
+    };
     let data = match &image.pixels {
         Pixels::U16(pixels) => real(pixels, |value| scaled(f32::from(value))),
         Pixels::I16(pixels) => real(pixels, |value| scaled(f32::from(value))),
