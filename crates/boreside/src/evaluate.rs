@@ -1,5 +1,6 @@
 //! `boreside evaluate`: how good methods are on freshly simulated data whose answer is known.
 
+mod accelerated;
 mod cmrf;
 mod mapping;
 mod moco;
@@ -24,12 +25,14 @@ enum EvaluateCommand {
     Moco(moco::MocoOptions),
     /// Fingerprints: T1 and T2 in all rhythms by dictionary and by network, and the system phantom
     Cmrf(cmrf::CmrfOptions),
+    /// Undersampled MOLLI series: T1, likeness and lesions by each reconstruction, and its time
+    Accelerated(accelerated::AcceleratedOptions),
 }
 
 /// Which cases, and how the result is printed.
 #[derive(Args, Clone, Debug)]
 pub struct CaseOptions {
-    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf]
+    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf, 4 of accelerated]
     #[arg(long, value_name = "N")]
     pub cases: Option<u64>,
     /// Seed of the cases: the same cases for the same number
@@ -59,6 +62,11 @@ pub fn run(options: &EvaluateOptions) -> Result<()> {
             let n_cases = number_of(&options.cases, 6)?;
             let methods = cmrf::evaluate(n_cases, options)?;
             print("cmrf", n_cases, &options.cases, &methods)
+        }
+        EvaluateCommand::Accelerated(options) => {
+            let n_cases = number_of(&options.cases, 4)?;
+            let methods = accelerated::evaluate(n_cases, options)?;
+            print("accelerated", n_cases, &options.cases, &methods)
         }
     }
 }

@@ -278,7 +278,11 @@ fn bart(k_space: &KSpace, truth: &Truth) -> Result<()> {
         ("l2", Regulariser::None, 0.01_f32, 50),
         (
             "locally low rank",
-            Regulariser::LocallyLowRank { block_size: [1, 8, 8], random_shift: false },
+            Regulariser::LocallyLowRank {
+                block_size: [1, 8, 8],
+                random_shift: false,
+                keep_strong: false,
+            },
             weight_of_blocks(truth),
             400,
         ),

@@ -5,7 +5,7 @@ mod method;
 
 use ndarray::{Array4, s};
 use num_complex::Complex32;
-use numerics::joint::{SeriesEncoding, noise_sd, reconstruct};
+use numerics::joint::{SeriesEncoding, Subspace, noise_sd, reconstruct};
 use pipeline::{Gadget, ImageSeries, KSpace, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -40,6 +40,9 @@ pub struct Config {
     /// each axis; 0 for 8 and 5.
     #[schemars(range(max = 64))]
     pub block_size: usize,
+    /// Courses of `subspace`; 0 for as many as stand out of the noise of the calibration lines.
+    #[schemars(range(max = 64))]
+    pub n_modes: usize,
     /// How coil maps are made.
     pub coil_map_algorithm: CoilMapAlgorithm,
     /// Window of the coil maps in plane, pixels.
@@ -65,6 +68,7 @@ impl Default for Config {
             max_iterations: 0,
             threshold: 2e-3,
             block_size: 0,
+            n_modes: 0,
             coil_map_algorithm: CoilMapAlgorithm::Inati,
             coil_map_kernel_size_readout: 7,
             coil_map_kernel_size_phase: 5,
@@ -99,7 +103,8 @@ impl Config {
         at_most("regularisation", self.regularisation.into(), 100.0, "0 to 100")?;
         at_most("threshold", self.threshold.into(), 1.0, "0 to 1")?;
         at_most("max_iterations", self.max_iterations as f64, 1000.0, "0 to 1000")?;
-        at_most("block_size", self.block_size as f64, 64.0, "0 to 64")
+        at_most("block_size", self.block_size as f64, 64.0, "0 to 64")?;
+        at_most("n_modes", self.n_modes as f64, 64.0, "0 to 64")
     }
 }
 
@@ -182,8 +187,18 @@ impl Gadget for ReconstructSeries {
                 squares,
                 job.shape.n_channels * job.shape.k_space[2],
             );
+            let mut n_modes = 0;
             let options = method.options(&self.config, &noise, encoding.shape());
-            let (found, report) = reconstruct(&encoding, &right, squares, &options);
+            let (found, report) = if method == Method::Subspace {
+                let modes = frames.modes(&samples, &noise, self.config.n_modes);
+                n_modes = modes.nrows();
+                let subspace = Subspace::new(&encoding, &modes);
+                let right = subspace.reduce(right.view());
+                let (found, report) = reconstruct(&subspace, &right, squares, &options);
+                (subspace.expand(found.view()), report)
+            } else {
+                reconstruct(&encoding, &right, squares, &options)
+            };
             for (frame, [s, n]) in found.outer_iter().zip(&frames.places) {
                 let mut target = images.slice_mut(s![frames.slice, *s, *n, 0, .., .., ..]);
                 target.zip_mut_with(&frame, |target, value| *target = value * scale);
@@ -191,10 +206,11 @@ impl Gadget for ReconstructSeries {
             let misfit = noise.misfit(report.misfit);
             if self.config.print_iterations {
                 out.inform(format!(
-                    "slice {slice}: {} images by `{}`, {} steps, the last one changed them by \
+                    "slice {slice}: {} images by `{}`{}, {} steps, the last one changed them by \
                      {:.4}; noise {:.3}, distance from the samples over that of noise {misfit:.2}",
                     frames.places.len(),
                     method.name(),
+                    if n_modes > 0 { format!(" of {n_modes} modes") } else { String::new() },
                     report.n_iterations,
                     report.last_change,
                     noise.sd,

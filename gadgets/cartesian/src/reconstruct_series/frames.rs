@@ -1,8 +1,10 @@
 //! The images of one slice as frames of a series.
 
-use ndarray::{Array3, Array5, Axis, s};
+use ndarray::{Array2, Array3, Array5, Axis, s};
 use num_complex::Complex32;
+use numerics::joint::principal_modes;
 
+use super::method::Noise;
 use crate::unaliasing::{Group, Job};
 
 /// All images of a slice that have lines.
@@ -48,5 +50,34 @@ impl Frames {
             target.assign(&job.buffer.data.slice(s![self.slice, *s, *n, .., .., .., ..]));
         }
         samples
+    }
+    /// The courses that their lines in common are made of: `[mode, frame]`.
+    pub(super) fn modes(
+        &self,
+        samples: &Array5<Complex32>,
+        noise: &Noise,
+        n_modes: usize,
+    ) -> Array2<f32> {
+        let n_frames = self.places.len();
+        let in_all = self.sampled.map_axis(Axis(0), |frames| frames.iter().all(|read| *read));
+        let common: Vec<[usize; 2]> =
+            in_all.indexed_iter().filter(|(_, all)| **all).map(|((e2, e1), _)| [e2, e1]).collect();
+        if common.is_empty() {
+            // Nothing says which courses there are: any are allowed.
+            return Array2::eye(n_frames);
+        }
+        let mut courses = Vec::new();
+        for frame in samples.outer_iter() {
+            for [e2, e1] in &common {
+                courses.extend(frame.slice(s![.., *e2, *e1, ..]).iter());
+            }
+        }
+        let n = courses.len() / n_frames;
+        let courses = Array2::from_shape_vec((n_frames, n), courses);
+        let variance = 2.0 * f64::from(noise.sd).powi(2);
+        courses.map_or_else(
+            |_| Array2::eye(n_frames),
+            |courses| principal_modes(courses.view(), variance, n_modes),
+        )
     }
 }

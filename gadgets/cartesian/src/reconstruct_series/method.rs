@@ -21,6 +21,9 @@ pub enum Method {
     /// A neighbourhood has few different time courses (Trzasko and Manduca 2011).
     #[default]
     LocallyLowRank,
+    /// The whole series has few time courses, those of its calibration lines (Liang 2007), and a
+    /// neighbourhood fewer.
+    Subspace,
     /// Similar patches have few different patterns and time courses (Bustin et al. 2019).
     PatchLowRank,
 }
@@ -75,13 +78,14 @@ impl Method {
             Self::TotalVariation => "total_variation",
             Self::Wavelets => "wavelets",
             Self::LocallyLowRank => "locally_low_rank",
+            Self::Subspace => "subspace",
             Self::PatchLowRank => "patch_low_rank",
         }
     }
 
     /// Whether a single image has nothing that it could share.
     pub(super) fn shares_courses(self) -> bool {
-        matches!(self, Self::LocallyLowRank | Self::PatchLowRank)
+        matches!(self, Self::LocallyLowRank | Self::Subspace | Self::PatchLowRank)
     }
 
     /// * `shape`: `[frame, z, y, x]`.
@@ -113,12 +117,14 @@ impl Method {
                 0.25 * of_pixel * of_frames,
                 40,
             ),
-            // The largest singular value of a block of noise (Marchenko and Pastur 1967).
-            Self::LocallyLowRank => {
+            Self::LocallyLowRank | Self::Subspace => {
                 let block_size = size(USUAL_BLOCK);
-                let of_block = (block_size.iter().product::<usize>() as f32).sqrt();
-                let regulariser = Regulariser::LocallyLowRank { block_size, random_shift: true };
-                (regulariser, 0.5 * of_pixel * (of_block + of_frames), 40)
+                let regulariser = Regulariser::LocallyLowRank {
+                    block_size,
+                    random_shift: true,
+                    keep_strong: true,
+                };
+                (regulariser, of_pixel, 30)
             }
             Self::PatchLowRank => {
                 let patches = PatchOptions { size: size(USUAL_PATCH), ..PatchOptions::default() };
