@@ -37,10 +37,11 @@ pub struct Config {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: f32,
     /// Pixels of a neighbourhood of `locally_low_rank`, or of a patch of `patch_low_rank`, along
-    /// each axis; 0 for 8 and 5.
+    /// each axis; 0 for 4 and 5.
     #[schemars(range(max = 64))]
     pub block_size: usize,
-    /// Courses of `subspace`; 0 for as many as stand out of the noise of the calibration lines.
+    /// Courses of `subspace`; 0 for as many as stand out of the noise of the calibration lines, 3 at
+    /// least.
     #[schemars(range(max = 64))]
     pub n_modes: usize,
     /// How coil maps are made.

@@ -137,7 +137,7 @@ pub fn evaluate(n_cases: u64, options: &AcceleratedOptions) -> Result<Methods> {
 /// Images `[frame, y, x]` of one slice.
 type Reconstruct = fn(&Scan, &KSpace) -> Result<Array3<Complex32>>;
 
-const METHODS: [(&str, Reconstruct); 6] = [
+const METHODS: [(&str, Reconstruct); 7] = [
     ("grappa", |scan, k_space| {
         // As in the chain `molli_t1`.
         let config = grappa::Config {
@@ -154,6 +154,7 @@ const METHODS: [(&str, Reconstruct); 6] = [
     ("total_variation", |scan, k_space| together(Method::TotalVariation, scan, k_space)),
     ("wavelets", |scan, k_space| together(Method::Wavelets, scan, k_space)),
     ("locally_low_rank", |scan, k_space| together(Method::LocallyLowRank, scan, k_space)),
+    ("subspace", |scan, k_space| together(Method::Subspace, scan, k_space)),
 ];
 
 fn together(method: Method, scan: &Scan, k_space: &KSpace) -> Result<Array3<Complex32>> {

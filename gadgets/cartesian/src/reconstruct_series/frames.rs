@@ -7,6 +7,9 @@ use numerics::joint::principal_modes;
 use super::method::Noise;
 use crate::unaliasing::{Group, Job};
 
+/// Modes that a series has where noise hides them: a relaxation has a level, a height and a time.
+const LEAST_MODES: usize = 3;
+
 /// All images of a slice that have lines.
 pub(super) struct Frames {
     pub(super) slice: usize,
@@ -77,7 +80,14 @@ impl Frames {
         let variance = 2.0 * f64::from(noise.sd).powi(2);
         courses.map_or_else(
             |_| Array2::eye(n_frames),
-            |courses| principal_modes(courses.view(), variance, n_modes),
+            |courses| {
+                let modes = principal_modes(courses.view(), variance, n_modes);
+                if n_modes == 0 && modes.nrows() < LEAST_MODES {
+                    principal_modes(courses.view(), variance, LEAST_MODES)
+                } else {
+                    modes
+                }
+            },
         )
     }
 }

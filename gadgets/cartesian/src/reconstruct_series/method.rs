@@ -21,8 +21,8 @@ pub enum Method {
     /// A neighbourhood has few different time courses (Trzasko and Manduca 2011).
     #[default]
     LocallyLowRank,
-    /// The whole series has few time courses, those of its calibration lines (Liang 2007), and a
-    /// neighbourhood fewer.
+    /// The whole series has few time courses, those of its calibration lines (Liang 2007), and their
+    /// images have few wavelets.
     Subspace,
     /// Similar patches have few different patterns and time courses (Bustin et al. 2019).
     PatchLowRank,
@@ -67,7 +67,7 @@ impl Noise {
 }
 
 /// Pixels of a neighbourhood and of a patch along an axis where nobody says otherwise.
-const USUAL_BLOCK: usize = 8;
+const USUAL_BLOCK: usize = 4;
 const USUAL_PATCH: usize = 5;
 
 impl Method {
@@ -111,20 +111,24 @@ impl Method {
                 let of_unknowns = 2.0 * f64::from(noise.sd).powi(2) * n_unknowns as f64;
                 (Regulariser::None, (of_unknowns / signal).min(1.0) as f32, 30)
             }
-            Self::TotalVariation => (Regulariser::TotalVariation, 0.25 * of_pixel * of_frames, 40),
-            Self::Wavelets => (
-                Regulariser::Wavelets(ShrinkageOptions::default()),
-                0.25 * of_pixel * of_frames,
-                40,
-            ),
-            Self::LocallyLowRank | Self::Subspace => {
+            Self::TotalVariation => (Regulariser::TotalVariation, 0.3 * of_pixel * of_frames, 40),
+            Self::Wavelets => {
+                let wavelets = Regulariser::Wavelets(ShrinkageOptions::default());
+                (wavelets, 0.35 * of_pixel * of_frames, 40)
+            }
+            // The modes share what they have as frames do; there are about three.
+            Self::Subspace => {
+                let wavelets = Regulariser::Wavelets(ShrinkageOptions::default());
+                (wavelets, 0.6 * of_pixel, 40)
+            }
+            Self::LocallyLowRank => {
                 let block_size = size(USUAL_BLOCK);
                 let regulariser = Regulariser::LocallyLowRank {
                     block_size,
                     random_shift: true,
                     keep_strong: true,
                 };
-                (regulariser, of_pixel, 30)
+                (regulariser, of_pixel, 15)
             }
             Self::PatchLowRank => {
                 let patches = PatchOptions { size: size(USUAL_PATCH), ..PatchOptions::default() };

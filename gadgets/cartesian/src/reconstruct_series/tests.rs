@@ -76,6 +76,7 @@ fn what_images_share_makes_up_for_lines_that_are_missing() {
         (Method::TotalVariation, 0.8),
         (Method::Wavelets, 0.8),
         (Method::LocallyLowRank, 0.65),
+        (Method::Subspace, 0.65),
         (Method::PatchLowRank, 0.8),
     ] {
         let (found, told) = images::<ReconstructSeries>(config(method), &simulated);

@@ -101,13 +101,14 @@ impl Series {
             let lines = pattern.frame(idx.set.into());
             let own = lines.iter().find(|l| l.line == usize::from(idx.kspace_encode_step_1))?;
             let mut readout = readout.clone();
-            readout.header.flags |= match own.role {
+            let flags = match own.role {
                 LineRole::Image => AcquisitionFlags::NONE,
                 LineRole::Calibration => AcquisitionFlags::IS_PARALLEL_CALIBRATION,
                 LineRole::CalibrationAndImage => {
                     AcquisitionFlags::IS_PARALLEL_CALIBRATION_AND_IMAGING
                 }
             };
+            readout.header.set_flags(flags);
             Some(Message::from(readout))
         });
         let mut header = self.scan.header().clone();
