@@ -28,11 +28,11 @@ impl Frames {
         for group in groups {
             let places = group.n.clone().map(|n| [group.s, n]);
             match slices.last_mut() {
-                Some(last) if last.slice == group.slice => {
+                Some(last)
+                    if last.slice == group.slice
+                        && last.sampled.append(Axis(0), group.sampled.view()).is_ok() =>
+                {
                     last.places.extend(places);
-                    let both =
-                        ndarray::concatenate(Axis(0), &[last.sampled.view(), group.sampled.view()]);
-                    last.sampled = both.expect("all images of a buffer have as many lines");
                 }
                 _ => slices.push(Self {
                     slice: group.slice,

@@ -19,10 +19,10 @@ pub enum Method {
     /// Wavelets are few and in the same places (Lustig et al. 2007).
     Wavelets,
     /// A neighbourhood has few different time courses (Trzasko and Manduca 2011).
-    #[default]
     LocallyLowRank,
     /// The whole series has few time courses, those of its calibration lines (Liang 2007), and their
     /// images have few wavelets.
+    #[default]
     Subspace,
     /// Similar patches have few different patterns and time courses (Bustin et al. 2019).
     PatchLowRank,
