@@ -27,20 +27,19 @@ impl Frames {
         let mut slices: Vec<Self> = Vec::new();
         for group in groups {
             let places = group.n.clone().map(|n| [group.s, n]);
-            match slices.last_mut() {
-                Some(last)
-                    if last.slice == group.slice
-                        && last.sampled.append(Axis(0), group.sampled.view()).is_ok() =>
-                {
-                    last.places.extend(places);
-                }
-                _ => slices.push(Self {
-                    slice: group.slice,
-                    places: places.collect(),
-                    serving: group.serving,
-                    sampled: group.sampled.clone(),
-                }),
+            if let Some(last) = slices.last_mut()
+                && last.slice == group.slice
+                && last.sampled.append(Axis(0), group.sampled.view()).is_ok()
+            {
+                last.places.extend(places);
+                continue;
             }
+            slices.push(Self {
+                slice: group.slice,
+                places: places.collect(),
+                serving: group.serving,
+                sampled: group.sampled.clone(),
+            });
         }
         slices
     }
