@@ -1,5 +1,6 @@
 //! `boreside evaluate`: how good methods are on freshly simulated data whose answer is known.
 
+mod accelerated;
 mod cmrf;
 mod dti;
 mod mapping;
@@ -28,12 +29,14 @@ enum EvaluateCommand {
     /// Diffusion tensors: diffusivity, anisotropy and angles by averages, signal-to-noise ratio and
     /// denoiser
     Dti(dti::DtiEvaluation),
+    /// Undersampled MOLLI series: T1, likeness and lesions by each reconstruction, and its time
+    Accelerated(accelerated::AcceleratedOptions),
 }
 
 /// Which cases, and how the result is printed.
 #[derive(Args, Clone, Debug)]
 pub struct CaseOptions {
-    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf, 10 of dti]
+    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf, 10 of dti, 4 of accelerated]
     #[arg(long, value_name = "N")]
     pub cases: Option<u64>,
     /// Seed of the cases: the same cases for the same number
@@ -68,6 +71,11 @@ pub fn run(options: &EvaluateOptions) -> Result<()> {
             let n_cases = number_of(&options.cases, 10)?;
             let methods = dti::evaluate(n_cases, options)?;
             print("dti", n_cases, &options.cases, &methods)
+        }
+        EvaluateCommand::Accelerated(options) => {
+            let n_cases = number_of(&options.cases, 4)?;
+            let methods = accelerated::evaluate(n_cases, options)?;
+            print("accelerated", n_cases, &options.cases, &methods)
         }
     }
 }

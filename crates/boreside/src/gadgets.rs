@@ -42,6 +42,7 @@ pub fn registry() -> Registry {
         .with::<cartesian::PseudoReplica>()
         .with::<cartesian::ReconstructCoils>()
         .with::<cartesian::ReconstructFft>()
+        .with::<cartesian::ReconstructSeries>()
         .with::<cartesian::RegridEpi>()
         .with::<cartesian::ScaleSeries>()
         .with::<cartesian::Spirit>()
@@ -149,6 +150,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "isalive.xml"
     "lv_segmentation.toml"
     "molli_t1.toml"
+    "molli_t1_accelerated.toml"
     "molli_t1_segments.toml"
     "non_cartesian.toml"
     "non_cartesian_sense.toml"
@@ -158,6 +160,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "realtime_cine.toml"
     "retro_cine.toml"
     "sasha_t1.toml"
+    "sasha_t1_accelerated.toml"
     "sasha_t1_segments.toml"
     "savedataonly.toml"
     "shmolli_t1.toml"
@@ -167,6 +170,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "stream_image_array_scaling.xml"
     "stream_image_array_split.xml"
     "t2.toml"
+    "t2_accelerated.toml"
     "t2_segments.toml"
     "t2_star.toml"
     "t2_star_segments.toml"

@@ -30,7 +30,7 @@ pub use moving::Moving;
 pub use noise::noise_sd;
 pub use patch_low_rank::{PatchOptions, denoise_patches};
 pub use proximal::{ProximalOptions, Regulariser, Report, block_shift, reconstruct};
-pub use subspace::Subspace;
+pub use subspace::{Subspace, principal_modes};
 pub use total_variation::shrink_variation;
 
 use ndarray::Array4;

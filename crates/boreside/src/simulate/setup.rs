@@ -105,6 +105,9 @@ struct LinesOptions {
     /// Leave out lines at random, denser in the centre and other ones in each image
     #[arg(long)]
     random_lines: bool,
+    /// Acquire in each image the lines one further than in the one before
+    #[arg(long, conflicts_with = "random_lines")]
+    interleaved_lines: bool,
     /// Part of the lines that is covered: 0.5 to 1
     #[arg(long, default_value_t = 1.0, value_name = "PART")]
     partial_fourier: f64,
@@ -283,6 +286,8 @@ impl LinesOptions {
                 power: 1.5,
                 seed,
             }
+        } else if self.interleaved_lines {
+            Undersampling::Interleaved { acceleration: self.acceleration.round() as usize }
         } else {
             Undersampling::Regular { acceleration: self.acceleration.round() as usize }
         };

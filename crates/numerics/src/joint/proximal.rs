@@ -28,6 +28,10 @@ pub enum Regulariser {
         /// Whether neighbourhoods lie elsewhere in each step, by fixed random numbers: no borders
         /// stay visible.
         random_shift: bool,
+        /// Whether courses that stand out of the noise keep their strength, which singular values
+        /// that all lose the same do not: values of maps are not drawn together. `weight` is then
+        /// the noise that is expected, real and imaginary part together, instead of the loss.
+        keep_strong: bool,
     },
     /// That similar patches have few different patterns and time courses. `weight` is the
     /// threshold of their coefficients.
@@ -113,11 +117,15 @@ pub fn reconstruct(
                 }
             })
         }
-        Regulariser::LocallyLowRank { block_size, random_shift } => {
+        Regulariser::LocallyLowRank { block_size, random_shift, keep_strong } => {
+            let rule = if keep_strong {
+                SingularValues::Denoised(weight)
+            } else {
+                SingularValues::Less(weight)
+            };
             fista(normal, right, &mut images, options, |images, step| {
                 let shift = if random_shift { block_shift(step, block_size) } else { [0; 3] };
-                let blocks = BlockOptions { size: block_size, shift };
-                shrink_locally(images, blocks, SingularValues::Less(weight));
+                shrink_locally(images, BlockOptions { size: block_size, shift }, rule);
             })
         }
     };
@@ -218,7 +226,11 @@ mod tests {
     }
 
     fn low_rank() -> Regulariser {
-        Regulariser::LocallyLowRank { block_size: [1, 8, 8], random_shift: true }
+        Regulariser::LocallyLowRank {
+            block_size: [1, 8, 8],
+            random_shift: true,
+            keep_strong: false,
+        }
     }
 
     #[test]

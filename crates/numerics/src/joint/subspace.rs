@@ -1,7 +1,8 @@
 //! Time courses that a signal model allows.
 
+use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, Array4, ArrayView4};
+use ndarray::{Array2, Array4, ArrayView2, ArrayView4};
 use num_complex::Complex32;
 
 use super::Normal;
@@ -32,6 +33,55 @@ impl<'a, N: Normal> Subspace<'a, N> {
     }
 }
 
+/// The modes that samples of all frames are made of, strongest first: `[mode, frame]`,
+/// orthonormal, for [`Subspace`].
+///
+/// * `samples`: `[frame, sample]`, such as calibration lines.
+/// * `noise_variance`: of real and imaginary part together. Modes count that hold more than twice
+///   what noise puts into each.
+/// * `n_modes`: how many, whatever the noise; 0 for as many as count.
+///
+/// # Method
+/// Eigenvectors of the real part of the samples' Gram matrix: a frame is a real multiple of each
+/// mode, for the phase of a pixel is the same in all frames.
+///
+/// # Source
+/// Liang 2007 (partially separable functions).
+pub fn principal_modes(
+    samples: ArrayView2<'_, Complex32>,
+    noise_variance: f64,
+    n_modes: usize,
+) -> Array2<f32> {
+    let (n_frames, n_samples) = samples.dim();
+    if n_frames == 0 {
+        return Array2::zeros((0, 0));
+    }
+    let mut gram = DMatrix::<f64>::zeros(n_frames, n_frames);
+    for i in 0..n_frames {
+        for j in 0..=i {
+            let pairs = samples.row(i).into_iter().zip(samples.row(j));
+            let product: f64 = pairs.map(|(a, b)| f64::from((a * b.conj()).re)).sum();
+            gram[(i, j)] = product;
+            gram[(j, i)] = product;
+        }
+    }
+    if !gram.trace().is_finite() {
+        return Array2::eye(n_frames);
+    }
+    let eigen = SymmetricEigen::new(gram);
+    let mut order: Vec<usize> = (0..n_frames).collect();
+    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+    let least = 2.0 * noise_variance * n_samples as f64;
+    let count = match n_modes {
+        0 => order.iter().filter(|mode| eigen.eigenvalues[**mode] > least).count(),
+        n => n,
+    };
+    let count = count.clamp(1, n_frames);
+    Array2::from_shape_fn((count, n_frames), |(mode, frame)| {
+        eigen.eigenvectors[(frame, order[mode])] as f32
+    })
+}
+
 impl<N: Normal> Normal for Subspace<'_, N> {
     fn apply(&self, images: &Array4<Complex32>, result: &mut Array4<Complex32>) {
         let frames = self.expand(images.view());
@@ -57,6 +107,30 @@ mod tests {
     use crate::joint::{
         ProximalOptions, Regulariser, SeriesEncoding, StopRule, conjugate_gradients, reconstruct,
     };
+
+    #[test]
+    fn modes_are_those_of_the_courses_in_the_samples() {
+        let courses = [[1.0_f32, 0.5, -0.5, 0.0], [0.2, -0.4, 0.1, 0.9]];
+        let random = Scan::new([2, 1, 40, 10], 1, 9).images;
+        let samples = Array2::from_shape_fn((4, 400), |(frame, n)| {
+            let [a, b] = [0, 1].map(|course| random[[course, 0, n / 10, n % 10]]);
+            a * courses[0][frame] + b * courses[1][frame]
+        });
+        let modes = principal_modes(samples.view(), 1e-6, 0);
+        assert_eq!(modes.dim(), (2, 4));
+        let unit = modes.dot(&modes.t());
+        for ((i, j), value) in unit.indexed_iter() {
+            assert!((value - f32::from(i == j)).abs() < 1e-5, "{unit}");
+        }
+        // Each course lies in the space of the modes.
+        for course in courses {
+            let course = ndarray::Array1::from_iter(course);
+            let left = &course - &modes.t().dot(&modes.dot(&course));
+            assert!(left.iter().all(|value| value.abs() < 1e-4), "{left}");
+        }
+        assert_eq!(principal_modes(samples.view(), 1e-6, 3).nrows(), 3);
+        assert_eq!(principal_modes(samples.view(), 1e6, 0).nrows(), 1);
+    }
 
     #[test]
     fn signals_of_a_model_are_found_from_a_fraction_of_the_lines() {

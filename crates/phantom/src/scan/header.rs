@@ -12,7 +12,7 @@ use super::plan::{Content, Plan, Readout, Sampling};
 use super::setup::Setup;
 use crate::motion::waveform_information;
 use crate::tissue::H1_HZ_PER_T;
-use crate::trajectory::CalibrationLines;
+use crate::trajectory::{CalibrationLines, Undersampling};
 
 /// Start of the measurement as in [`crate::clock::START_TICKS`].
 const START_TIME: &str = "10:00:00";
@@ -125,10 +125,11 @@ fn encoding(setup: &Setup, plan: &Plan) -> Encoding {
     };
     let n_samples = setup.grid().n_samples();
     let centered = |count: usize| Some(Limit::up_to((count - 1) as u16, (count / 2) as u16));
-    let calibration_mode = match setup.lines.calibration {
-        CalibrationLines::None => CalibrationMode::Other,
-        CalibrationLines::Embedded(_) => CalibrationMode::Embedded,
-        CalibrationLines::Separate(_) => CalibrationMode::Separate,
+    let calibration_mode = match (setup.lines.calibration, setup.lines.undersampling) {
+        (CalibrationLines::None, Undersampling::Interleaved { .. }) => CalibrationMode::Interleaved,
+        (CalibrationLines::None, _) => CalibrationMode::Other,
+        (CalibrationLines::Embedded(_), _) => CalibrationMode::Embedded,
+        (CalibrationLines::Separate(_), _) => CalibrationMode::Separate,
     };
     // Repetitions and the like are counted by what the readouts say.
     let largest = |of: fn(&Readout) -> u16| {

@@ -240,7 +240,8 @@ impl Setup {
     /// Lines of an image over those acquired, as headers say it.
     pub fn acceleration(&self) -> usize {
         match self.lines.undersampling {
-            Undersampling::Regular { acceleration } => acceleration,
+            Undersampling::Regular { acceleration }
+            | Undersampling::Interleaved { acceleration } => acceleration,
             Undersampling::VariableDensity { acceleration, .. } => acceleration.round() as usize,
         }
     }

@@ -140,10 +140,13 @@ fn flags_of(role: LineRole) -> AcquisitionFlags {
     }
 }
 
-/// Refuses lines at random: the gradients of a train are the same in all images.
+/// Refuses lines that differ from image to image: the gradients of a train are the same in all images.
 pub(super) fn regular_trains_only(setup: &Setup) -> Result<(), SetupError> {
     match setup.lines.undersampling {
         Undersampling::Regular { .. } => Ok(()),
+        Undersampling::Interleaved { .. } => {
+            Err(SetupError::OnlyForLines { what: "undersampling that differs from image to image" })
+        }
         Undersampling::VariableDensity { .. } => {
             Err(SetupError::OnlyForLines { what: "undersampling at random" })
         }

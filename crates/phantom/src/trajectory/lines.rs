@@ -36,6 +36,12 @@ pub enum Undersampling {
         /// Every how many lines one is acquired, 1 to 16.
         acceleration: usize,
     },
+    /// One of every so many, in each frame one further than in the one before: so many frames
+    /// together have all lines (Kellman 2001).
+    Interleaved {
+        /// Every how many lines one is acquired, 1 to 16.
+        acceleration: usize,
+    },
     /// At random, other lines in every frame, denser towards the centre: with probability
     /// 1/(1 + k/k0)^power at k lines from it (Lustig 2007).
     VariableDensity {
@@ -128,8 +134,8 @@ impl LinePattern {
         Ok(pattern)
     }
 
-    /// The lines of a frame in the order of their acquisition. Only those of
-    /// [`Undersampling::VariableDensity`] differ from frame to frame.
+    /// The lines of a frame in the order of their acquisition. Those of
+    /// [`Undersampling::Regular`] are the same in all frames.
     pub fn frame(&self, frame: u64) -> Vec<AcquiredLine> {
         let embedded = self.n_embedded();
         let is_image = self.image_lines(frame);
@@ -208,7 +214,8 @@ impl LinePattern {
         count("the number of lines", self.n_lines, 1, MAX_SIZE)?;
         quantity("the partial Fourier fraction", self.options.partial_fourier, 0.5, 1.0)?;
         match self.options.undersampling {
-            Undersampling::Regular { acceleration } => {
+            Undersampling::Regular { acceleration }
+            | Undersampling::Interleaved { acceleration } => {
                 count("the acceleration", acceleration, 1, MAX_ACCELERATION)?;
             }
             Undersampling::VariableDensity {
@@ -248,10 +255,16 @@ impl LinePattern {
     /// Whether each line serves the image.
     fn image_lines(&self, frame: u64) -> Vec<bool> {
         let (n_lines, center, first) = (self.n_lines, self.n_lines / 2, self.first_line());
+        let every = |acceleration: usize, shift: usize| {
+            let is_image =
+                |line| line >= first && line % acceleration == (center + shift) % acceleration;
+            (0..n_lines).map(is_image).collect()
+        };
         match self.options.undersampling {
-            Undersampling::Regular { acceleration } => (0..n_lines)
-                .map(|line| line >= first && line % acceleration == center % acceleration)
-                .collect(),
+            Undersampling::Regular { acceleration } => every(acceleration, 0),
+            Undersampling::Interleaved { acceleration } => {
+                every(acceleration, (frame % acceleration as u64) as usize)
+            }
             Undersampling::VariableDensity {
                 acceleration,
                 n_center_lines,

@@ -8,7 +8,7 @@ use num_complex::Complex32;
 use phantom::{SimulatedScan, Subject};
 use pipeline::{Accept, Gadget, ImageSeries, Message, Remedy, Scan, run_gadget};
 
-use crate::PrepareReference;
+use crate::{PrepareReference, prepare_reference};
 
 /// A small phantom seen by eight coils.
 pub(crate) fn setup(lines: phantom::LineOptions) -> phantom::Setup {
@@ -28,6 +28,16 @@ fn step<G: Gadget>(config: G::Config, scan: &Scan, messages: Vec<Message>) -> Ve
 
 /// K-space of a scan with its calibration, images along `n` by cardiac phase.
 pub(crate) fn k_space(simulated: &SimulatedScan) -> (Scan, Vec<Message>) {
+    let config = Default::default();
+    k_space_along(sort_k_space::Dimension::Phase, config, simulated)
+}
+
+/// The same by another counter, with calibration lines made ready in this way.
+pub(crate) fn k_space_along(
+    dimension: sort_k_space::Dimension,
+    prepare: prepare_reference::Config,
+    simulated: &SimulatedScan,
+) -> (Scan, Vec<Message>) {
     let scan = Scan::with_header(simulated.header().clone());
     let messages = simulated.acquisitions().map(Message::from).collect();
     let messages = step::<RemoveOversampling>(Default::default(), &scan, messages);
@@ -37,12 +47,12 @@ pub(crate) fn k_space(simulated: &SimulatedScan) -> (Scan, Vec<Message>) {
     };
     let messages = step::<CollectReadouts>(collect, &scan, messages);
     let sort = sort_k_space::Config {
-        n_dimension: Some(sort_k_space::Dimension::Phase),
+        n_dimension: Some(dimension),
         ignore_segment: true,
         ..Default::default()
     };
     let messages = step::<SortKSpace>(sort, &scan, messages);
-    (scan.clone(), step::<PrepareReference>(Default::default(), &scan, messages))
+    (scan.clone(), step::<PrepareReference>(prepare, &scan, messages))
 }
 
 /// The one series that a gadget makes of a scan, and what it reported.

@@ -66,6 +66,20 @@ fn separate_calibration_is_no_part_of_the_frame() {
 }
 
 #[test]
+fn interleaved_frames_have_all_lines_together() {
+    let options = |options: &mut LineOptions| {
+        options.undersampling = Undersampling::Interleaved { acceleration: 4 };
+    };
+    let pattern = pattern(16, options);
+    assert_eq!(indices(&pattern.frame(0)), [0, 4, 8, 12]);
+    assert_eq!(indices(&pattern.frame(3)), [3, 7, 11, 15]);
+    assert_eq!(pattern.frame(5), pattern.frame(1));
+    let mut all: Vec<usize> = (0..4).flat_map(|n| indices(&pattern.frame(n))).collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..16).collect::<Vec<_>>());
+}
+
+#[test]
 fn partial_fourier_leaves_out_low_lines_and_keeps_the_centre() {
     for (fraction, first) in [(1.0, 0), (0.75, 4), (0.625, 6), (0.5, 8)] {
         let lines = frame(|options| options.partial_fourier = fraction);

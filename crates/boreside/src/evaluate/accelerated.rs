@@ -1,0 +1,310 @@
+//! MOLLI series of a fraction of their lines: T1 against that of all lines, lesions, and time.
+//!
+//! Each case is a random heart with a lesion of three pixels and 150 ms more T1, 192 x 160 pixels,
+//! 16 channels, other lines in every image and 24 calibration lines. Errors are against the fit of
+//! images of all lines without noise; the row `all_lines` is what noise alone does.
+
+mod series;
+mod similarity;
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use cartesian::reconstruct_series::Method;
+use cartesian::{CgSense, Grappa, ReconstructSeries, grappa, reconstruct_series};
+use clap::Args;
+use ndarray::{Array2, Array3};
+use num_complex::Complex32;
+use numerics::relaxation::{FitOptions, Model, Plan, restore_polarity};
+use phantom::{
+    Anatomy, Attachment, Ellipse, FieldStrength, Label, LesionKind, PixelGrid, RandomOptions,
+    Region, TissueMaps, random_anatomy,
+};
+use pipeline::{Gadget, KSpace, Message, Scan, run_gadget};
+
+use super::{CaseOptions, Methods};
+use series::Series;
+use similarity::structural_similarity;
+
+#[derive(Args, Clone, Debug)]
+pub struct AcceleratedOptions {
+    #[command(flatten)]
+    pub cases: CaseOptions,
+    /// Every how many lines one is acquired, beside the calibration lines
+    #[arg(long, value_delimiter = ',', default_values_t = [2, 4, 8], value_name = "R,...")]
+    acceleration: Vec<usize>,
+    /// Signal of the myocardium in the brightest image over the noise of a channel
+    #[arg(long, default_value_t = 20.0, value_name = "RATIO")]
+    snr: f64,
+}
+
+const MATRIX: [usize; 2] = [192, 160];
+const FIELD_OF_VIEW_MM: [f64; 2] = [360.0, 300.0];
+/// Diameter and T1 of a lesion.
+const LESION_PIXELS: f64 = 3.0;
+const LESION_MORE_MS: f64 = 150.0;
+
+/// What a method gave, over all cases.
+#[derive(Default)]
+struct Sums {
+    /// |T1 − truth| / truth of all pixels of all walls.
+    errors: Vec<f64>,
+    /// Median of T1 over a wall less that of the truth, over the latter, of each case.
+    bias: Vec<f64>,
+    similarity: Vec<f64>,
+    /// Lesion less rest over the same of the truth, of each case.
+    contrast: Vec<f64>,
+    seconds: Vec<f64>,
+}
+
+impl Sums {
+    fn metrics(mut self, seconds_of_low_rank: Option<f64>) -> Vec<(&'static str, f64)> {
+        let seconds = mean(&self.seconds);
+        let mut metrics = vec![
+            ("t1_error_median_percent", 100.0 * median(&mut self.errors)),
+            ("t1_of_wall_error_percent", {
+                let mut sizes: Vec<f64> = self.bias.iter().map(|bias| bias.abs()).collect();
+                100.0 * median(&mut sizes)
+            }),
+            ("t1_of_wall_bias_percent", 100.0 * mean(&self.bias)),
+            ("ssim", mean(&self.similarity)),
+            ("lesion_contrast_percent", 100.0 * mean(&self.contrast)),
+        ];
+        if seconds > 0.0 {
+            metrics.push(("s_per_series", seconds));
+            if let Some(of_low_rank) = seconds_of_low_rank {
+                metrics.push(("speed_over_locally_low_rank", of_low_rank / seconds));
+            }
+        }
+        metrics
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Rows, and the number of their acceleration.
+type Row = (&'static str, usize);
+
+/// The metrics of each method at each acceleration.
+pub fn evaluate(n_cases: u64, options: &AcceleratedOptions) -> Result<Methods> {
+    if let Some(wrong) = options.acceleration.iter().find(|r| !(2..=16).contains(*r)) {
+        bail!("--acceleration is {wrong}: choose 2 to 16");
+    }
+    if !(options.snr > 0.0 && options.snr.is_finite()) {
+        bail!("--snr is {}: choose more than 0", options.snr);
+    }
+    let mut sums: BTreeMap<Row, Sums> = BTreeMap::new();
+    for index in 0..n_cases {
+        let seed = options.cases.seed;
+        let case = Case::new(seed, index, options.snr).with_context(|| format!("case {index}"))?;
+        case.add(sums.entry(("all_lines", 1)).or_default(), &case.series.all_lines(), 0.0)?;
+        for &acceleration in &options.acceleration {
+            let (scan, k_space) = case.series.undersampled(acceleration)?;
+            for (name, reconstruct) in METHODS {
+                let started = Instant::now();
+                let images = reconstruct(&scan, &k_space).with_context(|| {
+                    format!("case {index}, {name}, acceleration {acceleration}")
+                })?;
+                let seconds = started.elapsed().as_secs_f64();
+                case.add(sums.entry((name, acceleration)).or_default(), &images, seconds)?;
+            }
+        }
+        tracing::info!("case {} of {n_cases}", index + 1);
+    }
+    let low_rank: BTreeMap<usize, f64> = sums
+        .iter()
+        .filter(|((name, _), _)| *name == "locally_low_rank")
+        .map(|((_, acceleration), sums)| (*acceleration, mean(&sums.seconds)))
+        .collect();
+    let methods = sums.into_iter().map(|((name, acceleration), sums)| {
+        // A few names, for as long as the program runs.
+        let name =
+            if acceleration > 1 { String::leak(format!("r{acceleration}_{name}")) } else { name };
+        (name, sums.metrics(low_rank.get(&acceleration).copied()))
+    });
+    Ok(methods.collect())
+}
+
+/// Images `[frame, y, x]` of one slice.
+type Reconstruct = fn(&Scan, &KSpace) -> Result<Array3<Complex32>>;
+
+const METHODS: [(&str, Reconstruct); 7] = [
+    ("grappa", |scan, k_space| {
+        // As in the chain `molli_t1`.
+        let config = grappa::Config {
+            grappa_ksize_ro: 7,
+            grappa_ksize_e1: 3,
+            grappa_ksize_e2: 3,
+            downstream_coil_compression: false,
+            ..grappa::Config::default()
+        };
+        run::<Grappa>(config, scan, k_space)
+    }),
+    ("cg_sense", |scan, k_space| run::<CgSense>(Default::default(), scan, k_space)),
+    ("sense", |scan, k_space| together(Method::Sense, scan, k_space)),
+    ("total_variation", |scan, k_space| together(Method::TotalVariation, scan, k_space)),
+    ("wavelets", |scan, k_space| together(Method::Wavelets, scan, k_space)),
+    ("locally_low_rank", |scan, k_space| together(Method::LocallyLowRank, scan, k_space)),
+    ("subspace", |scan, k_space| together(Method::Subspace, scan, k_space)),
+];
+
+fn together(method: Method, scan: &Scan, k_space: &KSpace) -> Result<Array3<Complex32>> {
+    let config = reconstruct_series::Config { method, ..reconstruct_series::Config::default() };
+    run::<ReconstructSeries>(config, scan, k_space)
+}
+
+fn run<G: Gadget<Input = KSpace>>(
+    config: G::Config,
+    scan: &Scan,
+    k_space: &KSpace,
+) -> Result<Array3<Complex32>>
+where
+    G::Error: Send + Sync + 'static,
+{
+    let (outputs, _) = run_gadget::<G>(config, scan, [k_space.clone()])?;
+    let Some(Message::ImageSeries(series)) = outputs.into_iter().next() else {
+        bail!("no images came out");
+    };
+    let n = series.data.shape().get(2).copied().unwrap_or(0);
+    Ok(series.data.into_shape_with_order((n, MATRIX[1], MATRIX[0]))?)
+}
+
+/// A heart, its scan, and what is true of it.
+struct Case {
+    series: Series,
+    /// `[frame, y, x]`: of all lines without noise, as the channels together show them.
+    images: Array3<Complex32>,
+    t1_map_ms: Array2<f32>,
+    myocardium: Array2<bool>,
+    lesion: Array2<bool>,
+    times_ms: Vec<f64>,
+}
+
+impl Case {
+    fn new(seed: u64, index: u64, snr: f64) -> Result<Self> {
+        let options = RandomOptions {
+            field_strengths: vec![FieldStrength::Medium, FieldStrength::High],
+            contrast_probability: 0.0,
+            lesion_probability: 0.0,
+            field_of_view_mm: FIELD_OF_VIEW_MM,
+            ..RandomOptions::default()
+        };
+        let body = random_anatomy(seed, index, &options)?;
+        let mut anatomy = body.anatomy;
+        add_lesion(&mut anatomy, index)?;
+        let grid = PixelGrid { matrix_size: MATRIX, field_of_view_mm: FIELD_OF_VIEW_MM };
+        let maps = TissueMaps::new(&anatomy, grid);
+        let seed = seed.wrapping_mul(1000).wrapping_add(index);
+        let series = Series::new(anatomy, body.field_strength, snr, seed)?;
+        let images = series.truth();
+        let times_ms = series.times_ms();
+        let myocardium = maps.myocardium();
+        let t1_map_ms = t1(&images, &times_ms, &myocardium)?;
+        Ok(Self { series, images, t1_map_ms, myocardium, lesion: maps.lesions(), times_ms })
+    }
+
+    /// Adds what a method made of the samples.
+    fn add(&self, sums: &mut Sums, images: &Array3<Complex32>, seconds: f64) -> Result<()> {
+        let t1_map_ms = t1(images, &self.times_ms, &self.myocardium)?;
+        let pairs = t1_map_ms.iter().zip(&self.t1_map_ms).zip(&self.myocardium);
+        let pairs = pairs.filter(|((_, truth), is_wall)| **is_wall && **truth > 0.0);
+        let before = sums.errors.len();
+        let (mut found, mut truth) = (Vec::new(), Vec::new());
+        for ((value, true_value), _) in pairs {
+            let [value, true_value] = [f64::from(*value), f64::from(*true_value)];
+            sums.errors.push((value - true_value).abs() / true_value);
+            found.push(value);
+            truth.push(true_value);
+        }
+        if sums.errors.len() == before {
+            bail!("the slice has no myocardium");
+        }
+        let of_truth = median(&mut truth);
+        sums.bias.push((median(&mut found) - of_truth) / of_truth);
+        let contrast = |map: &Array2<f32>| {
+            let of = |is_lesion: bool| {
+                let pixels = map.iter().zip(&self.lesion).zip(&self.myocardium);
+                let values = pixels
+                    .filter(|((_, lesion), wall)| **wall && **lesion == is_lesion)
+                    .map(|((value, _), _)| f64::from(*value));
+                values.collect::<Vec<_>>()
+            };
+            mean(&of(true)) - median(&mut of(false))
+        };
+        sums.contrast.push(contrast(&t1_map_ms) / contrast(&self.t1_map_ms));
+        sums.similarity.push(structural_similarity(images, &self.images));
+        sums.seconds.push(seconds);
+        Ok(())
+    }
+}
+
+/// A round lesion in the middle of the wall's thickness, elsewhere in each case.
+fn add_lesion(anatomy: &mut Anatomy, index: u64) -> Result<()> {
+    let ring = anatomy.left_ventricle.context("no left ventricle")?;
+    let is_wall = |region: &Region| region.label == Label::Myocardium;
+    let parent = anatomy.regions.iter().position(is_wall).context("no myocardium")?;
+    let thickness_mm = ring.epicardial_radius_mm - ring.endocardial_radius_mm;
+    let radius_mm = 0.5 * LESION_PIXELS * FIELD_OF_VIEW_MM[0] / MATRIX[0] as f64;
+    let angle_rad = TAU * (0.618 * index as f64).fract();
+    let at_mm = 0.5 * (ring.epicardial_radius_mm + ring.endocardial_radius_mm);
+    let (sin, cos) = angle_rad.sin_cos();
+    let mut tissue = anatomy.regions[parent].tissue;
+    tissue.t1_ms += LESION_MORE_MS;
+    anatomy.regions.push(Region {
+        label: Label::Lesion(LesionKind::Fibrosis),
+        ellipse: Ellipse {
+            // A thin wall has less room.
+            semi_axes_mm: [radius_mm.min(0.45 * thickness_mm), radius_mm],
+            center_mm: [ring.center_mm[0] + at_mm * cos, ring.center_mm[1] + at_mm * sin],
+            angle_rad,
+        },
+        parent: Some(parent),
+        tissue,
+        attachment: Attachment::LeftVentricle,
+    });
+    Ok(())
+}
+
+/// T1 of the wall.
+fn t1(images: &Array3<Complex32>, times_ms: &[f64], wall: &Array2<bool>) -> Result<Array2<f32>> {
+    let longest = (0..times_ms.len()).max_by(|&a, &b| times_ms[a].total_cmp(&times_ms[b]));
+    let signed = restore_polarity(images.view(), longest.unwrap_or(0));
+    let model = Model::LookLocker { inversion_factor: 1.0 };
+    let plan = Plan::new(model, times_ms, model.usual_range())?;
+    let options = FitOptions { mask: Some(wall.view()), ..FitOptions::default() };
+    Ok(plan.fit(signed.view(), &options).value_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn together_images_need_fewer_lines() {
+        let options = AcceleratedOptions {
+            cases: CaseOptions { cases: Some(1), seed: 3, json: false },
+            acceleration: vec![4],
+            snr: 20.0,
+        };
+        let methods = evaluate(1, &options).expect("a case");
+        let value = |method: &str, name: &str| {
+            let metrics = methods.get(method).expect(method);
+            metrics.iter().find(|(metric, _)| *metric == name).expect(name).1
+        };
+        let error = |method| value(method, "t1_error_median_percent");
+        assert!(error("r4_locally_low_rank") < 0.6 * error("r4_grappa"), "{methods:?}");
+        assert!(value("r4_locally_low_rank", "ssim") > value("r4_grappa", "ssim"), "{methods:?}");
+        let contrast = value("all_lines", "lesion_contrast_percent");
+        // A mean over some seven pixels of a noisy map.
+        assert!((60.0..140.0).contains(&contrast), "{methods:?}");
+    }
+}

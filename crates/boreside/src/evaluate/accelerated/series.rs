@@ -1,0 +1,168 @@
+//! One simulated MOLLI, of which any share of the lines can be taken.
+
+use acquisition::{
+    CollectReadouts, RemoveOversampling, SortKSpace, collect_readouts, sort_k_space,
+};
+use anyhow::{Result, bail};
+use cartesian::{CompressCoils, PrepareReference, compress_coils, prepare_reference};
+use ismrmrd::xml::{AccelerationFactor, CalibrationMode, ParallelImaging};
+use ismrmrd::{Acquisition, AcquisitionFlags};
+use ndarray::{Array3, Axis};
+use num_complex::Complex32;
+use phantom::{
+    Anatomy, CalibrationLines, FieldStrength, LineOptions, LineOrder, LinePattern, LineRole, Molli,
+    Motion, Noise, Rhythm, Setup, SignalModel, SimulatedScan, Subject, Undersampling,
+};
+use pipeline::{Accept, Gadget, KSpace, Message, Scan, run_gadget};
+use rand_distr::{Distribution, StandardNormal};
+use rand_pcg::Pcg64Mcg;
+
+use super::{FIELD_OF_VIEW_MM, MATRIX};
+
+const N_CHANNELS: usize = 16;
+const N_CALIBRATION_LINES: usize = 24;
+
+/// A scan of all lines.
+pub(super) struct Series {
+    scan: SimulatedScan,
+    /// With noise.
+    readouts: Vec<Acquisition>,
+    brightness: ndarray::Array2<f32>,
+    noise_sd: f64,
+    seed: u64,
+}
+
+impl Series {
+    pub(super) fn new(
+        anatomy: Anatomy,
+        field_strength: FieldStrength,
+        snr: f64,
+        seed: u64,
+    ) -> Result<Self> {
+        let setup = Setup {
+            field_strength,
+            matrix_size: MATRIX,
+            field_of_view_mm: FIELD_OF_VIEW_MM,
+            n_channels: N_CHANNELS,
+            lines: LineOptions { order: LineOrder::Centric, ..LineOptions::default() },
+            motion: Motion::still(Rhythm::default()),
+            signal_model: SignalModel::Ideal,
+            noise: Noise::SignalToNoise(snr),
+            seed,
+            ..Setup::new(Subject::Anatomies(vec![anatomy]))
+        };
+        let scan = SimulatedScan::new(&Molli::default(), setup)?;
+        let readouts = scan.acquisitions().collect();
+        // Coil maps of Σ|s|² = 1 leave the channels' common brightness in the images.
+        let brightness = scan.coil_maps(0).map_axis(Axis(0), |channels| {
+            channels.iter().map(|value| value.norm_sqr()).sum::<f32>().sqrt()
+        });
+        let noise_sd = scan.noise_sd();
+        Ok(Self { scan, readouts, brightness, noise_sd, seed })
+    }
+
+    /// Inversion times of the images.
+    pub(super) fn times_ms(&self) -> Vec<f64> {
+        let parameters = self.scan.header().sequence_parameters.as_ref();
+        parameters.map_or_else(Vec::new, |p| p.ti.iter().map(|ti| f64::from(*ti)).collect())
+    }
+
+    /// Images of all lines without noise, `[frame, y, x]`.
+    pub(super) fn truth(&self) -> Array3<Complex32> {
+        let n = self.scan.plan().frames.len();
+        let mut images = Array3::zeros((n, MATRIX[1], MATRIX[0]));
+        for (frame, mut image) in images.outer_iter_mut().enumerate() {
+            image.assign(&self.scan.object_image(frame));
+            image.zip_mut_with(&self.brightness, |image, factor| *image *= *factor);
+        }
+        images
+    }
+
+    /// The same with the noise that all lines have in an image combined with the true coil maps.
+    pub(super) fn all_lines(&self) -> Array3<Complex32> {
+        let mut random = Pcg64Mcg::new((u128::from(self.seed) << 64) | 1);
+        let mut normal = || -> f32 { StandardNormal.sample(&mut random) };
+        let sd = self.noise_sd as f32;
+        self.truth().mapv(|value| value + Complex32::new(sd * normal(), sd * normal()))
+    }
+
+    /// K-space of every so many lines, as it reaches the reconstruction in the chain `molli_t1`.
+    pub(super) fn undersampled(&self, acceleration: usize) -> Result<(Scan, KSpace)> {
+        let pattern = LinePattern::new(
+            MATRIX[1],
+            LineOptions {
+                undersampling: Undersampling::Interleaved { acceleration },
+                calibration: CalibrationLines::Embedded(N_CALIBRATION_LINES),
+                ..LineOptions::default()
+            },
+        )?;
+        let kept = self.readouts.iter().filter_map(|readout| {
+            let idx = readout.header.idx;
+            let lines = pattern.frame(idx.set.into());
+            let own = lines.iter().find(|l| l.line == usize::from(idx.kspace_encode_step_1))?;
+            let mut readout = readout.clone();
+            let flags = match own.role {
+                LineRole::Image => AcquisitionFlags::NONE,
+                LineRole::Calibration => AcquisitionFlags::IS_PARALLEL_CALIBRATION,
+                LineRole::CalibrationAndImage => {
+                    AcquisitionFlags::IS_PARALLEL_CALIBRATION_AND_IMAGING
+                }
+            };
+            readout.header.set_flags(flags);
+            Some(Message::from(readout))
+        });
+        let mut header = self.scan.header().clone();
+        for encoding in &mut header.encoding {
+            encoding.parallel_imaging = Some(ParallelImaging {
+                acceleration_factor: AccelerationFactor {
+                    kspace_encoding_step_1: acceleration as u16,
+                    kspace_encoding_step_2: 1,
+                },
+                calibration_mode: Some(CalibrationMode::Embedded),
+                ..ParallelImaging::default()
+            });
+        }
+        let scan = Scan::with_header(header);
+        let messages = kept.collect();
+        let messages = step::<RemoveOversampling>(Default::default(), &scan, messages)?;
+        let collect = collect_readouts::Config {
+            trigger_dimension: Some(collect_readouts::Dimension::Slice),
+            ..Default::default()
+        };
+        let messages = step::<CollectReadouts>(collect, &scan, messages)?;
+        let sort = sort_k_space::Config {
+            n_dimension: Some(sort_k_space::Dimension::Set),
+            s_dimension: Some(sort_k_space::Dimension::Contrast),
+            ignore_segment: true,
+            ..Default::default()
+        };
+        let messages = step::<SortKSpace>(sort, &scan, messages)?;
+        let prepare = prepare_reference::Config {
+            average_all_ref_n: true,
+            average_all_ref_s: true,
+            ref_fill_into_data_embedded: true,
+            ..Default::default()
+        };
+        let messages = step::<PrepareReference>(prepare, &scan, messages)?;
+        let compress = compress_coils::Config {
+            average_all_ref_n: true,
+            average_all_ref_s: true,
+            upstream_coil_compression_thres: 0.0005,
+            ..Default::default()
+        };
+        let messages = step::<CompressCoils>(compress, &scan, messages)?;
+        match messages.into_iter().next() {
+            Some(Message::KSpace(k_space)) => Ok((scan, k_space)),
+            _ => bail!("no k-space came out"),
+        }
+    }
+}
+
+fn step<G: Gadget>(config: G::Config, scan: &Scan, messages: Vec<Message>) -> Result<Vec<Message>>
+where
+    G::Error: Send + Sync + 'static,
+{
+    let inputs: Vec<_> =
+        messages.into_iter().filter_map(|message| G::Input::accept(message).ok()).collect();
+    Ok(run_gadget::<G>(config, scan, inputs)?.0)
+}

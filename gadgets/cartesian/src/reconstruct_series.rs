@@ -1,0 +1,237 @@
+//! All images of a series from a fraction of their lines, together.
+
+mod frames;
+mod method;
+
+use ndarray::{Array4, s};
+use num_complex::Complex32;
+use numerics::joint::{SeriesEncoding, Subspace, noise_sd, reconstruct};
+use pipeline::{Gadget, ImageSeries, KSpace, Scan, Sink};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::coil_combination::{CoilMapAlgorithm, CoilMapOptions};
+use crate::suitability::{Suitability, Takes};
+pub use crate::unaliasing::Error;
+use crate::unaliasing::{Kept, Unaliasing, empty_images, scale, slice_of};
+use frames::Frames;
+pub use method::Method;
+use method::Noise;
+
+/// What is assumed about the series, and how the images are found.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Added to the numbers of the series: images are series 1 of encoding space 0.
+    pub image_series: i64,
+    /// What images of a series have in common.
+    pub method: Method,
+    /// How much noise is suppressed: 1 suits each method, 2 is twice its threshold, 0 none. The
+    /// threshold is in units of the noise, which is estimated from the outermost lines.
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub regularisation: f32,
+    /// Most steps; 0 for as many as the method needs as a rule.
+    #[schemars(range(max = 1000))]
+    pub max_iterations: usize,
+    /// Relative change of the images in a step, or the residual of `sense`, that ends them.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub threshold: f32,
+    /// Pixels of a neighbourhood of `locally_low_rank`, or of a patch of `patch_low_rank`, along
+    /// each axis; 0 for 4 and 5.
+    #[schemars(range(max = 64))]
+    pub block_size: usize,
+    /// Courses of `subspace`; 0 for as many as stand out of the noise of the calibration lines, 3 at
+    /// least.
+    #[schemars(range(max = 64))]
+    pub n_modes: usize,
+    /// How coil maps are made.
+    pub coil_map_algorithm: CoilMapAlgorithm,
+    /// Window of the coil maps in plane, pixels.
+    #[schemars(range(min = 1, max = 63))]
+    pub coil_map_kernel_size_readout: usize,
+    /// Window of the coil maps across partitions, for `inati_iter` across lines too, pixels.
+    #[schemars(range(min = 1, max = 63))]
+    pub coil_map_kernel_size_phase: usize,
+    /// Most iterations of `inati_iter`.
+    pub coil_map_num_iter: usize,
+    /// Relative change that ends `inati_iter`.
+    pub coil_map_thres_iter: f32,
+    /// Whether steps, noise, and how well the images fit the samples are reported.
+    pub print_iterations: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            image_series: 0,
+            method: Method::default(),
+            regularisation: 1.0,
+            max_iterations: 0,
+            threshold: 2e-3,
+            block_size: 0,
+            n_modes: 0,
+            coil_map_algorithm: CoilMapAlgorithm::Inati,
+            coil_map_kernel_size_readout: 7,
+            coil_map_kernel_size_phase: 5,
+            coil_map_num_iter: 10,
+            coil_map_thres_iter: 1e-4,
+            print_iterations: false,
+        }
+    }
+}
+
+impl Config {
+    fn coil_maps(&self) -> CoilMapOptions {
+        CoilMapOptions {
+            algorithm: self.coil_map_algorithm,
+            kernel_readout: self.coil_map_kernel_size_readout,
+            kernel_phase: self.coil_map_kernel_size_phase,
+            iterations: self.coil_map_num_iter,
+            threshold: self.coil_map_thres_iter,
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.coil_maps().check()?;
+        let at_most = |property, value: f64, most: f64, allowed| {
+            // Not a number is not in the range either.
+            if (0.0..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(Error::Property { property, value, allowed })
+            }
+        };
+        at_most("regularisation", self.regularisation.into(), 100.0, "0 to 100")?;
+        at_most("threshold", self.threshold.into(), 1.0, "0 to 1")?;
+        at_most("max_iterations", self.max_iterations as f64, 1000.0, "0 to 1000")?;
+        at_most("block_size", self.block_size as f64, 64.0, "0 to 64")?;
+        at_most("n_modes", self.n_modes as f64, 64.0, "0 to 64")
+    }
+}
+
+/// Reconstructs all images of each slice together from undersampled Cartesian k-space: what they
+/// have in common makes up for missing lines, best where other lines are missing in each.
+pub struct ReconstructSeries {
+    config: Config,
+    unaliasing: Unaliasing,
+    /// `[channel, z, y, x]`.
+    maps: Kept<Array4<Complex32>>,
+    suitability: Suitability,
+    told: Told,
+}
+
+/// What is said once in a scan.
+#[derive(Default)]
+struct Told {
+    single: bool,
+    misfit: bool,
+}
+
+/// Samples are this many times farther from the images than noise would put them where something
+/// is wrong: coil maps of another position, motion within an image.
+const SUSPICIOUS_MISFIT: f64 = 10.0;
+
+impl Gadget for ReconstructSeries {
+    const NAME: &str = "reconstruct_series";
+    const HEAVY: bool = true;
+    type Config = Config;
+    type Input = KSpace;
+    type Output = ImageSeries; // [slice, s, n, channel = 1, z, y, x]
+    type Error = Error;
+
+    fn new(config: Config, scan: &Scan) -> Result<Self, Error> {
+        config.check()?;
+        let unaliasing = Unaliasing::new(scan, config.coil_maps(), config.image_series);
+        let takes = Takes { undersampled: true, echo_planar: true };
+        let suitability = Suitability::of(scan, takes);
+        Ok(Self { config, unaliasing, maps: Kept::default(), suitability, told: Told::default() })
+    }
+
+    fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
+        self.suitability.tell(out);
+        let Some(job) = self.unaliasing.begin(k_space)? else { return Ok(()) };
+        let scale = scale(&job);
+        let mut images = empty_images(job.shape);
+        for frames in Frames::of(&job.groups) {
+            let slice = slice_of(&job.buffer, frames.slice);
+            let mut method = self.config.method;
+            if frames.places.len() == 1 && method.shares_courses() {
+                method = Method::Sense;
+                if !std::mem::replace(&mut self.told.single, true) {
+                    out.warn(
+                        format!(
+                            "slice {slice} has one image, `{}` needs a series: it is \
+                             reconstructed by `sense`",
+                            self.config.method.name(),
+                        ),
+                        "let `sort_k_space` put the images of a series along `n` or `s`, and \
+                         `collect_readouts` wait for all of them, with `trigger_dimension = \
+                         \"slice\"`",
+                    );
+                }
+            }
+            let unaliasing = &self.unaliasing;
+            let maps = self.maps.get(
+                &job.reference,
+                frames.serving,
+                (job.encoding_space, false),
+                job.shape.k_space,
+                || Ok(unaliasing.coil_maps(&job.reference, frames.serving, job.shape.k_space)),
+            )?;
+            let samples = frames.samples(&job);
+            let sampled = frames.sampled.view();
+            let encoding = SeriesEncoding::new(sampled, maps.view());
+            let (right, squares) = encoding.adjoint(samples.view());
+            let noise = Noise::new(
+                noise_sd(samples.view(), sampled).unwrap_or(0.0),
+                sampled,
+                squares,
+                job.shape.n_channels * job.shape.k_space[2],
+            );
+            let mut n_modes = 0;
+            let options = method.options(&self.config, &noise, encoding.shape());
+            let (found, report) = if method == Method::Subspace {
+                let modes = frames.modes(&samples, &noise, self.config.n_modes);
+                n_modes = modes.nrows();
+                let subspace = Subspace::new(&encoding, &modes);
+                let right = subspace.reduce(right.view());
+                let (found, report) = reconstruct(&subspace, &right, squares, &options);
+                (subspace.expand(found.view()), report)
+            } else {
+                reconstruct(&encoding, &right, squares, &options)
+            };
+            for (frame, [s, n]) in found.outer_iter().zip(&frames.places) {
+                let mut target = images.slice_mut(s![frames.slice, *s, *n, 0, .., .., ..]);
+                target.zip_mut_with(&frame, |target, value| *target = value * scale);
+            }
+            let misfit = noise.misfit(report.misfit);
+            if self.config.print_iterations {
+                out.inform(format!(
+                    "slice {slice}: {} images by `{}`{}, {} steps, the last one changed them by \
+                     {:.4}; noise {:.3}, distance from the samples over that of noise {misfit:.2}",
+                    frames.places.len(),
+                    method.name(),
+                    if n_modes > 0 { format!(" of {n_modes} modes") } else { String::new() },
+                    report.n_iterations,
+                    report.last_change,
+                    noise.sd,
+                ));
+            }
+            if misfit > SUSPICIOUS_MISFIT && !std::mem::replace(&mut self.told.misfit, true) {
+                out.warn(
+                    format!(
+                        "slice {slice}: the images are {misfit:.0} times as far from the samples \
+                         as noise explains"
+                    ),
+                    "look for artefacts: calibration lines of another position, motion within \
+                     an image, or spikes",
+                );
+            }
+        }
+        out.push(self.unaliasing.series(job, images));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! The images of one slice as frames of a series.
+
+use ndarray::{Array2, Array3, Array5, Axis, s};
+use num_complex::Complex32;
+use numerics::joint::principal_modes;
+
+use super::method::Noise;
+use crate::unaliasing::{Group, Job};
+
+/// Modes that a series has where noise hides them: a relaxation has a level, a height and a time.
+const LEAST_MODES: usize = 3;
+
+/// All images of a slice that have lines.
+pub(super) struct Frames {
+    pub(super) slice: usize,
+    /// `[s, n]` of each.
+    pub(super) places: Vec<[usize; 2]>,
+    /// The image of the reference that calibrates them: `[slice, s, n]`.
+    pub(super) serving: [usize; 3],
+    /// `[frame, encoding_step_2, encoding_step_1]`.
+    pub(super) sampled: Array3<bool>,
+}
+
+impl Frames {
+    /// Of each slice; a slice that has no lines has no frames.
+    pub(super) fn of(groups: &[Group]) -> Vec<Self> {
+        let mut slices: Vec<Self> = Vec::new();
+        for group in groups {
+            let places = group.n.clone().map(|n| [group.s, n]);
+            if let Some(last) = slices.last_mut()
+                && last.slice == group.slice
+                && last.sampled.append(Axis(0), group.sampled.view()).is_ok()
+            {
+                last.places.extend(places);
+                continue;
+            }
+            slices.push(Self {
+                slice: group.slice,
+                places: places.collect(),
+                serving: group.serving,
+                sampled: group.sampled.clone(),
+            });
+        }
+        slices
+    }
+
+    /// Their samples: `[frame, channel, encoding_step_2, encoding_step_1, x]`.
+    pub(super) fn samples(&self, job: &Job) -> Array5<Complex32> {
+        let [e2, e1, x] = job.shape.k_space;
+        let mut samples = Array5::zeros((self.places.len(), job.shape.n_channels, e2, e1, x));
+        for (mut target, [s, n]) in samples.outer_iter_mut().zip(&self.places) {
+            target.assign(&job.buffer.data.slice(s![self.slice, *s, *n, .., .., .., ..]));
+        }
+        samples
+    }
+    /// The courses that their lines in common are made of: `[mode, frame]`.
+    pub(super) fn modes(
+        &self,
+        samples: &Array5<Complex32>,
+        noise: &Noise,
+        n_modes: usize,
+    ) -> Array2<f32> {
+        let n_frames = self.places.len();
+        let in_all = self.sampled.map_axis(Axis(0), |frames| frames.iter().all(|read| *read));
+        let common: Vec<[usize; 2]> =
+            in_all.indexed_iter().filter(|(_, all)| **all).map(|((e2, e1), _)| [e2, e1]).collect();
+        if common.is_empty() {
+            // Nothing says which courses there are: any are allowed.
+            return Array2::eye(n_frames);
+        }
+        let mut courses = Vec::new();
+        for frame in samples.outer_iter() {
+            for [e2, e1] in &common {
+                courses.extend(frame.slice(s![.., *e2, *e1, ..]).iter());
+            }
+        }
+        let n = courses.len() / n_frames;
+        let courses = Array2::from_shape_vec((n_frames, n), courses);
+        let variance = 2.0 * f64::from(noise.sd).powi(2);
+        courses.map_or_else(
+            |_| Array2::eye(n_frames),
+            |courses| {
+                let modes = principal_modes(courses.view(), variance, n_modes);
+                if n_modes == 0 && modes.nrows() < LEAST_MODES {
+                    principal_modes(courses.view(), variance, LEAST_MODES)
+                } else {
+                    modes
+                }
+            },
+        )
+    }
+}

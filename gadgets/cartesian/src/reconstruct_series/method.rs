@@ -1,0 +1,148 @@
+//! The methods by name, with thresholds in units of the noise.
+
+use ndarray::ArrayView3;
+use numerics::joint::{PatchOptions, ProximalOptions, Regulariser};
+use numerics::wavelet::ShrinkageOptions;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+
+/// What images of a series have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Nothing: each image is what its own samples say (Pruessmann et al. 2001).
+    Sense,
+    /// Edges are few and in the same places (Block et al. 2007).
+    TotalVariation,
+    /// Wavelets are few and in the same places (Lustig et al. 2007).
+    Wavelets,
+    /// A neighbourhood has few different time courses (Trzasko and Manduca 2011).
+    LocallyLowRank,
+    /// The whole series has few time courses, those of its calibration lines (Liang 2007), and their
+    /// images have few wavelets.
+    #[default]
+    Subspace,
+    /// Similar patches have few different patterns and time courses (Bustin et al. 2019).
+    PatchLowRank,
+}
+
+/// Noise of the samples, and what it does to images.
+pub(super) struct Noise {
+    /// Standard deviation in real and imaginary part of a sample.
+    pub(super) sd: f32,
+    /// That of a pixel of Eᴴ y, both parts together.
+    of_pixel: f32,
+    /// Energy that noise alone gives the samples, and all that they have.
+    energy: f64,
+    of_samples: f64,
+}
+
+impl Noise {
+    /// * `sampled`: `[frame, encoding_step_2, encoding_step_1]`.
+    /// * `squares`: Σ|y|² of the samples.
+    /// * `n_of_line`: samples of a line, of all channels.
+    pub(super) fn new(
+        sd: f32,
+        sampled: ArrayView3<'_, bool>,
+        squares: f64,
+        n_of_line: usize,
+    ) -> Self {
+        let n_lines = sampled.iter().filter(|sampled| **sampled).count();
+        let share = n_lines as f32 / sampled.len().max(1) as f32;
+        let variance = 2.0 * f64::from(sd).powi(2);
+        Self {
+            sd,
+            of_pixel: sd * (2.0 * share).sqrt(),
+            energy: variance * n_lines as f64 * n_of_line as f64,
+            of_samples: squares,
+        }
+    }
+
+    /// ‖E X − y‖ over what noise alone would make of it, from ‖E X − y‖² over ‖y‖².
+    pub(super) fn misfit(&self, relative: f64) -> f64 {
+        if self.energy > 0.0 { (relative * self.of_samples / self.energy).sqrt() } else { 0.0 }
+    }
+}
+
+/// Pixels of a neighbourhood and of a patch along an axis where nobody says otherwise.
+const USUAL_BLOCK: usize = 4;
+const USUAL_PATCH: usize = 5;
+
+impl Method {
+    /// As in a chain file.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Sense => "sense",
+            Self::TotalVariation => "total_variation",
+            Self::Wavelets => "wavelets",
+            Self::LocallyLowRank => "locally_low_rank",
+            Self::Subspace => "subspace",
+            Self::PatchLowRank => "patch_low_rank",
+        }
+    }
+
+    /// Whether a single image has nothing that it could share.
+    pub(super) fn shares_courses(self) -> bool {
+        matches!(self, Self::LocallyLowRank | Self::Subspace | Self::PatchLowRank)
+    }
+
+    /// * `shape`: `[frame, z, y, x]`.
+    pub(super) fn options(
+        self,
+        config: &Config,
+        noise: &Noise,
+        shape: [usize; 4],
+    ) -> ProximalOptions {
+        let [n_frames, n_z, n_y, n_x] = shape;
+        let size = |usual: usize| {
+            let size = if config.block_size == 0 { usual } else { config.block_size };
+            // Partitions are thick: half as many.
+            [size.div_ceil(2).min(n_z), size.min(n_y), size.min(n_x)]
+        };
+        let of_frames = (n_frames as f32).sqrt();
+        let of_pixel = noise.of_pixel;
+        let (regulariser, threshold, usual_iterations) = match self {
+            // Wiener's: noise over signal, of all pixels together.
+            Self::Sense => {
+                let n_unknowns: usize = shape.iter().product();
+                let signal = (noise.of_samples - noise.energy).max(f64::MIN_POSITIVE);
+                let of_unknowns = 2.0 * f64::from(noise.sd).powi(2) * n_unknowns as f64;
+                (Regulariser::None, (of_unknowns / signal).min(1.0) as f32, 30)
+            }
+            Self::TotalVariation => (Regulariser::TotalVariation, 0.3 * of_pixel * of_frames, 40),
+            Self::Wavelets => {
+                let wavelets = Regulariser::Wavelets(ShrinkageOptions::default());
+                (wavelets, 0.35 * of_pixel * of_frames, 40)
+            }
+            // The modes share what they have as frames do; there are about three.
+            Self::Subspace => {
+                let wavelets = Regulariser::Wavelets(ShrinkageOptions::default());
+                (wavelets, 0.6 * of_pixel, 40)
+            }
+            Self::LocallyLowRank => {
+                let block_size = size(USUAL_BLOCK);
+                let regulariser = Regulariser::LocallyLowRank {
+                    block_size,
+                    random_shift: true,
+                    keep_strong: true,
+                };
+                (regulariser, of_pixel, 15)
+            }
+            Self::PatchLowRank => {
+                let patches = PatchOptions { size: size(USUAL_PATCH), ..PatchOptions::default() };
+                (Regulariser::PatchLowRank(patches), 3.0 * of_pixel, 40)
+            }
+        };
+        ProximalOptions {
+            regulariser,
+            weight: config.regularisation * threshold,
+            max_iterations: match config.max_iterations {
+                0 => usual_iterations,
+                n => n,
+            },
+            threshold: config.threshold,
+        }
+    }
+}
