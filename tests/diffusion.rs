@@ -232,8 +232,8 @@ fn weightings_that_are_missing_or_contradict_the_images_are_an_error_that_says_s
         (changed(&|table| table.swap(0, 5)), "is not in the order of the images"),
         (
             changed(&|table| {
-                let same = table[1].clone();
-                table[2..].iter_mut().for_each(|entry| *entry = same.clone());
+                let same = table[1];
+                table[2..].iter_mut().for_each(|entry| *entry = same);
             }),
             "of the tensor's 7 unknowns",
         ),
