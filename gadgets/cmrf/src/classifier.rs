@@ -152,8 +152,10 @@ impl Classifier {
 
     fn parse(path: &str, text: &str) -> Result<Self, ClassifierError> {
         let broken = |why: String| ClassifierError::Content { path: path.to_owned(), why };
-        // Of a file that is something else nothing is repeated.
-        let own: Self = toml::from_str(text).map_err(|error| broken(error.message().to_owned()))?;
+        // The name may come from a client: nothing of a file that is something else is repeated,
+        // not even the name of a field.
+        let own: Self = toml::from_str(text)
+            .map_err(|_| broken("its fields are not those of a classifier".to_owned()))?;
         let (n_classes, n_windows) = (own.classes.len(), own.pulses.flip_angles_deg.len());
         let finite = |values: &[f64]| values.iter().all(|value| value.is_finite());
         let fits = (2..=1000).contains(&n_classes)
@@ -416,7 +418,8 @@ mod tests {
         assert_eq!(Classifier::parse("file", &text).expect("its own text"), classifier);
         let torn = text.replacen("offsets = [", "offsets = [1.0, ", 1);
         assert!(matches!(Classifier::parse("file", &torn), Err(ClassifierError::Content { .. })));
-        assert!(matches!(Classifier::parse("file", "a = 1"), Err(ClassifierError::Content { .. })));
+        let told = Classifier::parse("file", "secret = 1").map_err(|error| error.to_string());
+        assert!(told.is_err_and(|text| text.contains("no classifier") && !text.contains("secret")));
         assert!(matches!(Classifier::open("no such"), Err(ClassifierError::Unknown(_))));
         assert!(matches!(Classifier::open("/no/such.toml"), Err(ClassifierError::File { .. })));
         assert!(Classifier::open("heart_tissues").is_ok());

@@ -122,12 +122,15 @@ impl ClassifyFingerprint {
             let (course, _) = courses.of_pixel(numbers.pixels.column(y * n_x + x));
             let course: ndarray::Array1<f64> = course.into_iter().map(f64::from).collect();
             let of_classes = discriminant.probabilities(course.view());
+            let mut best = (0, 0.0);
             for (class, probability) in of_classes.iter().enumerate() {
                 probabilities[[class, y, x]] = *probability as f32;
+                if *probability > best.1 {
+                    best = (class, *probability);
+                }
             }
-            let class = discriminant.class(course.view());
-            if of_classes[class] >= self.config.least_probability {
-                labels[[y, x]] = class as u16 + 1;
+            if best.1 >= self.config.least_probability {
+                labels[[y, x]] = best.0 as u16 + 1;
             }
         }
         self.n_sent = self.n_sent.saturating_add(1);
