@@ -6,25 +6,30 @@ mod support;
 use ismrmrd::{AcquisitionFlags, Image};
 use ndarray::Array2;
 use phantom::{
-    CalibrationLines, Label, LineOptions, LineOrder, Molli, Motion, Noise, NoiseScan, Rhythm,
-    Sasha, Sequence, Setup, ShortAxisOptions, SignalModel, SimulatedScan, Subject, T2Prepared,
-    Undersampling,
+    Breathing, BreathingOptions, BreathingPattern, CalibrationLines, FreeBreathing, Label,
+    LineOptions, LineOrder, Molli, Motion, Noise, NoiseScan, Rhythm, Sasha, Sequence, Setup,
+    ShortAxisOptions, SignalModel, SimulatedScan, Subject, T2Prepared, Undersampling,
 };
 use support::TestServer;
+use support::networks::has_runtime;
 use support::recording::{Recording, inside, median_inside, values, with_role};
 
 /// A still heart of which every image has a quarter of the lines, other ones than the next.
 fn heart(sequence: &dyn Sequence) -> SimulatedScan {
+    moving_heart(sequence, Motion::still(Rhythm::default()), 4)
+}
+
+fn moving_heart(sequence: &dyn Sequence, motion: Motion, acceleration: usize) -> SimulatedScan {
     let setup = Setup {
         matrix_size: [96, 80],
         n_channels: 12,
         lines: LineOptions {
-            undersampling: Undersampling::Interleaved { acceleration: 4 },
+            undersampling: Undersampling::Interleaved { acceleration },
             calibration: CalibrationLines::Embedded(20),
             order: LineOrder::Centric,
             ..LineOptions::default()
         },
-        motion: Motion::still(Rhythm::default()),
+        motion,
         signal_model: SignalModel::Ideal,
         noise: Noise::SignalToNoise(25.0),
         noise_scan: Some(NoiseScan { n_readouts: 64, sample_time_us: 5.0 }),
@@ -61,6 +66,101 @@ fn t1_of_a_quarter_of_the_lines_is_that_of_the_tissue_and_better_than_by_grappa(
     // Ringing and what lies around the wall, as where all lines are there, and noise.
     assert!((together.0 / 1000.0 - 1.0).abs() < 0.05, "{together:?}");
     assert!(together.1 < 0.7 * alone.1, "grappa {alone:?}, together {together:?}");
+    server.stop();
+}
+
+/// The chain with another way to reconstruct.
+fn by(method: &str) -> String {
+    let chain = include_str!("../config/molli_t1_accelerated.toml");
+    let (before, after) = chain.split_once("use = \"reconstruct_series\"\n").expect("the gadget");
+    let after = after.split_once('\n').expect("its method").1;
+    format!(
+        "{before}use = \"reconstruct_series\"\nmethod = \"{method}\"\nprint_iterations = true\n{after}"
+    )
+}
+
+#[test]
+fn a_network_lowers_the_error_and_comes_nearer_to_the_samples_with_each_step() {
+    if !has_runtime() {
+        return;
+    }
+    let server = TestServer::start(&[]);
+    let scan = heart(&Molli { scheme: "3(3)3(3)5".parse().expect("a scheme"), ..Molli::default() });
+    let wall = inside(&scan, Label::Myocardium);
+    let [low_rank, network] = ["locally_low_rank", "network"].map(|method| {
+        let (images, told) = Recording::of(&scan).through_text(&server, &by(method));
+        let map = with_role(&images, "T1").unwrap_or_else(|| panic!("{method}: {told:?}"));
+        println!("{method}: {told:?}");
+        (median_error(map, &wall, 1000.0), told)
+    });
+    println!("low rank {}, network {}", low_rank.0, network.0);
+    assert!(network.0 < low_rank.0, "low rank {}, network {}", low_rank.0, network.0);
+    let told = network.1.iter().find(|text| text.contains("by `network`")).expect("a report");
+    let (_, steps) = told.split_once("left at most, ").expect("the steps");
+    let (steps, _) = steps.split_once(" step by step").expect("their end");
+    let steps: Vec<f32> = steps.split(' ').map(|step| step.parse().expect("a number")).collect();
+    assert_eq!(steps.len(), 4, "{told}");
+    assert!(steps.is_sorted_by(|a, b| a >= b), "{told}");
+    // As far from the samples as noise is; coil maps of few lines add to it.
+    assert!(steps.last().is_some_and(|last| (0.8..1.3).contains(last)), "{told}");
+    server.stop();
+}
+
+#[test]
+fn without_its_network_a_series_is_reconstructed_and_that_is_told() {
+    let server = TestServer::start(&[]);
+    let chain = by("network\"\nnetwork = \"nowhere");
+    let scan = heart(&Molli::default());
+    let (images, told) = Recording::of(&scan).through_text(&server, &chain);
+    assert!(told.iter().any(|text| text.contains("`subspace` is used instead")), "{told:?}");
+    assert!(told.iter().any(|text| text.contains("by `subspace`")), "{told:?}");
+    let map = with_role(&images, "T1").unwrap_or_else(|| panic!("{told:?}"));
+    let median = median_inside(map, &inside(&scan, Label::Myocardium));
+    assert!((median / 1000.0 - 1.0).abs() < 0.05, "{median}");
+    server.stop();
+}
+
+/// Pixels of the map's middle, where the heart is in every pose, whose T1 is the wall's.
+fn n_like_the_wall(map: &Image) -> usize {
+    let map = values(map);
+    let (.., n_y, n_x) = map.dim();
+    let middle = |at: usize, of: usize| at.abs_diff(of / 2) < of / 4;
+    map.indexed_iter()
+        .filter(|((.., y, x), t1_ms)| {
+            middle(*y, n_y) && middle(*x, n_x) && (**t1_ms - 1000.0).abs() < 50.0
+        })
+        .count()
+}
+
+#[test]
+fn motion_in_the_model_keeps_the_wall_of_a_breathing_heart_together() {
+    let server = TestServer::start(&[]);
+    let breath = FreeBreathing { amplitude_mm: 10.0, ..FreeBreathing::default() };
+    let pattern = BreathingPattern::Free(breath);
+    let breathing = Breathing::new(&BreathingOptions { pattern, ..BreathingOptions::default() });
+    let breathing = breathing.expect("good options");
+    let motion = Motion { breathing, ..Motion::still(Rhythm::default()) };
+    let scan = moving_heart(&Molli::default(), motion, 3);
+    let n_wall = inside(&scan, Label::Myocardium).iter().filter(|is| **is).count();
+    let chain = include_str!("../config/molli_t1_free_breathing.toml");
+    let chain =
+        chain.replace("method = \"network\"", "method = \"subspace\"\nprint_iterations = true");
+    let [apart, together] = ["false", "true"].map(|is_in_model| {
+        let chain =
+            chain.replace("correct_motion = true", &format!("correct_motion = {is_in_model}"));
+        // What is in the model is to be seen, and not what is corrected behind it.
+        let behind = "[[gadget]]\nuse = \"correct_motion\"\ncontrast = \"inversion\"\n";
+        assert!(chain.contains(behind));
+        let (images, told) = Recording::of(&scan).through_text(&server, &chain.replace(behind, ""));
+        let map = with_role(&images, "T1").unwrap_or_else(|| panic!("{told:?}"));
+        println!("{told:?}");
+        assert_eq!(told.iter().any(|text| text.contains("moving by up to")), is_in_model == "true");
+        n_like_the_wall(map)
+    });
+    println!(
+        "of {n_wall} pixels of the wall: {apart} without, {together} with motion in the model"
+    );
+    assert!(together as f32 > 1.2 * apart as f32, "{apart} {together}");
     server.stop();
 }
 

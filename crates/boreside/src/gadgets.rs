@@ -151,6 +151,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "lv_segmentation.toml"
     "molli_t1.toml"
     "molli_t1_accelerated.toml"
+    "molli_t1_free_breathing.toml"
     "molli_t1_segments.toml"
     "non_cartesian.toml"
     "non_cartesian_sense.toml"

@@ -7,6 +7,7 @@
 
 mod field;
 mod flow;
+mod inverse;
 mod pair;
 mod rigid;
 mod series;
@@ -17,6 +18,7 @@ mod support;
 mod tests;
 mod twin;
 
+pub use inverse::inverse_fields;
 pub use pair::{PairMotion, register_pair};
 pub use rigid::{PredictMoved, RigidMotion, RigidOptions, register_rigid, rigid_fields};
 pub use series::{

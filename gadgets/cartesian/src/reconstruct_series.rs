@@ -2,11 +2,18 @@
 
 mod frames;
 mod method;
+mod motion;
+mod network;
 
-use ndarray::{Array4, s};
+use std::sync::Arc;
+
+use inference::{InferenceError, Model, Models};
+use ndarray::{Array2, Array4, Axis, s};
 use num_complex::Complex32;
-use numerics::joint::{SeriesEncoding, Subspace, noise_sd, reconstruct};
-use pipeline::{Gadget, ImageSeries, KSpace, Scan, Sink};
+use numerics::joint::{
+    Moving, Normal, Report, SeriesEncoding, Subspace, noise_sd, reconstruct, structure_of_residual,
+};
+use pipeline::{Gadget, ImageSeries, KSpace, Remedy, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,6 +24,8 @@ use crate::unaliasing::{Kept, Unaliasing, empty_images, scale, slice_of};
 use frames::Frames;
 pub use method::Method;
 use method::Noise;
+use motion::{LEAST_MOVING, Motion};
+use network::Network;
 
 /// What is assumed about the series, and how the images are found.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -26,7 +35,9 @@ pub struct Config {
     pub image_series: i64,
     /// What images of a series have in common.
     pub method: Method,
-    /// How much noise is suppressed: 1 suits each method, 2 is twice its threshold, 0 none. The
+    /// The network.
+    pub network: String,
+    /// How much noise is suppressed, but by `network`: 1 suits each method, 2 is twice its threshold, 0 none. The
     /// threshold is in units of the noise, which is estimated from the outermost lines.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub regularisation: f32,
@@ -41,9 +52,13 @@ pub struct Config {
     #[schemars(range(max = 64))]
     pub block_size: usize,
     /// Courses of `subspace`; 0 for as many as stand out of the noise of the calibration lines, 3 at
-    /// least.
+    /// least. `network` takes the four strongest.
     #[schemars(range(max = 64))]
     pub n_modes: usize,
+    /// Whether motion from image to image is found and put into the model: the images then show one
+    /// pose. For slices of four images and more, with free breathing; in a held breath it costs time
+    /// and gains nothing.
+    pub correct_motion: bool,
     /// How coil maps are made.
     pub coil_map_algorithm: CoilMapAlgorithm,
     /// Window of the coil maps in plane, pixels.
@@ -65,11 +80,13 @@ impl Default for Config {
         Self {
             image_series: 0,
             method: Method::default(),
+            network: "series_regulariser".to_owned(),
             regularisation: 1.0,
             max_iterations: 0,
             threshold: 2e-3,
             block_size: 0,
             n_modes: 0,
+            correct_motion: false,
             coil_map_algorithm: CoilMapAlgorithm::Inati,
             coil_map_kernel_size_readout: 7,
             coil_map_kernel_size_phase: 5,
@@ -113,6 +130,8 @@ impl Config {
 /// have in common makes up for missing lines, best where other lines are missing in each.
 pub struct ReconstructSeries {
     config: Config,
+    session: u64,
+    models: Option<Arc<Models>>,
     unaliasing: Unaliasing,
     /// `[channel, z, y, x]`.
     maps: Kept<Array4<Complex32>>,
@@ -124,12 +143,39 @@ pub struct ReconstructSeries {
 #[derive(Default)]
 struct Told {
     single: bool,
+    network: bool,
+    structure: bool,
     misfit: bool,
+}
+
+/// What is to be solved of the images of one slice.
+struct Problem<'a, N> {
+    normal: &'a N,
+    /// Eᴴ y, `[frame, z, y, x]`, and ‖y‖².
+    right: Array4<Complex32>,
+    squares: f64,
+    noise: &'a Noise,
+    /// So many courses of the series, `[mode, frame]`; 0: those that stand out.
+    modes: &'a dyn Fn(usize) -> Array2<f32>,
+}
+
+struct Solution {
+    /// `[frame, z, y, x]`.
+    images: Array4<Complex32>,
+    report: Report,
+    /// Courses that they are made of; 0: any.
+    n_modes: usize,
+    /// What a network left of the samples, where one was asked.
+    structure: Option<f32>,
 }
 
 /// Samples are this many times farther from the images than noise would put them where something
 /// is wrong: coil maps of another position, motion within an image.
 const SUSPICIOUS_MISFIT: f64 = 10.0;
+
+/// A network that leaves so much of an object in the samples took something away. Scans of the kind
+/// that it was trained on stay below.
+const SUSPICIOUS_STRUCTURE: f32 = 12.0;
 
 impl Gadget for ReconstructSeries {
     const NAME: &str = "reconstruct_series";
@@ -144,7 +190,20 @@ impl Gadget for ReconstructSeries {
         let unaliasing = Unaliasing::new(scan, config.coil_maps(), config.image_series);
         let takes = Takes { undersampled: true, echo_planar: true };
         let suitability = Suitability::of(scan, takes);
-        Ok(Self { config, unaliasing, maps: Kept::default(), suitability, told: Told::default() })
+        let gadget = Self {
+            config,
+            session: scan.session,
+            models: scan.services.get::<Models>(),
+            unaliasing,
+            maps: Kept::default(),
+            suitability,
+            told: Told::default(),
+        };
+        // Loading goes on while the scan arrives; what is wrong is told with the first series.
+        if gadget.config.method == Method::Network {
+            let _ = gadget.model();
+        }
+        Ok(gadget)
     }
 
     fn process(&mut self, k_space: KSpace, out: &mut Sink<Self>) -> Result<(), Error> {
@@ -188,18 +247,24 @@ impl Gadget for ReconstructSeries {
                 squares,
                 job.shape.n_channels * job.shape.k_space[2],
             );
-            let mut n_modes = 0;
-            let options = method.options(&self.config, &noise, encoding.shape());
-            let (found, report) = if method == Method::Subspace {
-                let modes = frames.modes(&samples, &noise, self.config.n_modes);
-                n_modes = modes.nrows();
-                let subspace = Subspace::new(&encoding, &modes);
-                let right = subspace.reduce(right.view());
-                let (found, report) = reconstruct(&subspace, &right, squares, &options);
-                (subspace.expand(found.view()), report)
-            } else {
-                reconstruct(&encoding, &right, squares, &options)
+            let motion = self.motion_of(&encoding, &right, squares, &noise);
+            let (solution, method) = match &motion {
+                Some(motion) => {
+                    let moving = Moving::new(&encoding, motion.fields.view());
+                    let (right, squares) = moving.right_side(&right, squares);
+                    let modes = |n| motion.modes(&noise, n);
+                    let normal = &moving;
+                    let problem = Problem { normal, right, squares, noise: &noise, modes: &modes };
+                    self.solve(method, &problem, out)
+                }
+                None => {
+                    let modes = |n| frames.modes(&samples, &noise, n);
+                    let normal = &encoding;
+                    let problem = Problem { normal, right, squares, noise: &noise, modes: &modes };
+                    self.solve(method, &problem, out)
+                }
             };
+            let Solution { images: found, report, n_modes, structure } = solution;
             for (frame, [s, n]) in found.outer_iter().zip(&frames.places) {
                 let mut target = images.slice_mut(s![frames.slice, *s, *n, 0, .., .., ..]);
                 target.zip_mut_with(&frame, |target, value| *target = value * scale);
@@ -207,15 +272,38 @@ impl Gadget for ReconstructSeries {
             let misfit = noise.misfit(report.misfit);
             if self.config.print_iterations {
                 out.inform(format!(
-                    "slice {slice}: {} images by `{}`{}, {} steps, the last one changed them by \
-                     {:.4}; noise {:.3}, distance from the samples over that of noise {misfit:.2}",
+                    "slice {slice}: {} images by `{}`{}{}, {} steps, the last one changed them by \
+                     {:.4}; noise {:.3}{}, distance from the samples over that of noise {misfit:.2}",
                     frames.places.len(),
                     method.name(),
+                    motion.map_or(String::new(), |motion| format!(
+                        ", moving by up to {:.1} px",
+                        motion.largest_px
+                    )),
                     if n_modes > 0 { format!(" of {n_modes} modes") } else { String::new() },
                     report.n_iterations,
                     report.last_change,
                     noise.sd,
+                    structure.map_or(String::new(), |structure| {
+                        let misfits = report.misfits.iter().map(|misfit| noise.misfit(*misfit));
+                        let misfits: Vec<_> = misfits.map(|m| format!("{m:.3}")).collect();
+                        format!(
+                            ", {structure:.1} standard deviations left at most, {} step by step",
+                            misfits.join(" ")
+                        )
+                    }),
                 ));
+            }
+            if let Some(structure) = structure.filter(|structure| *structure > SUSPICIOUS_STRUCTURE)
+                && !std::mem::replace(&mut self.told.structure, true)
+            {
+                out.warn(
+                    format!(
+                        "slice {slice}: what the network left of the samples stands {structure:.0} \
+                         standard deviations out of the noise: something is not in the images"
+                    ),
+                    "compare with `method = \"subspace\"`, and look for artefacts, devices and motion",
+                );
             }
             if misfit > SUSPICIOUS_MISFIT && !std::mem::replace(&mut self.told.misfit, true) {
                 out.warn(
@@ -230,6 +318,86 @@ impl Gadget for ReconstructSeries {
         }
         out.push(self.unaliasing.series(job, images));
         Ok(())
+    }
+}
+
+impl ReconstructSeries {
+    fn model(&self) -> Result<Arc<Model>, InferenceError> {
+        let name = &self.config.network;
+        let models = self.models.as_ref().ok_or_else(|| InferenceError::NoModels(name.clone()))?;
+        models.open(name)
+    }
+
+    /// The motion of the images, where it is to be in the model and there is any.
+    fn motion_of(
+        &self,
+        encoding: &SeriesEncoding,
+        right: &Array4<Complex32>,
+        squares: f64,
+        noise: &Noise,
+    ) -> Option<Motion> {
+        let [n_frames, n_z, ..] = encoding.shape();
+        if !self.config.correct_motion || n_frames < LEAST_MOVING || n_z > 1 {
+            return None;
+        }
+        // What images of all poses have in common is little: neighbourhoods have more.
+        let options = Method::LocallyLowRank.options(&self.config, noise, encoding.shape());
+        let (images, _) = reconstruct(encoding, right, squares, &options);
+        Motion::of(&images)
+    }
+
+    /// The images by a method, and that which gave them.
+    fn solve(
+        &mut self,
+        method: Method,
+        problem: &Problem<'_, impl Normal>,
+        out: &mut Sink<Self>,
+    ) -> (Solution, Method) {
+        if method != Method::Network {
+            return (self.by_model(method, problem), method);
+        }
+        match self.model().and_then(|model| self.by_network(&model, problem)) {
+            Ok(solution) => (solution, method),
+            Err(error) => {
+                if !std::mem::replace(&mut self.told.network, true) {
+                    let text = format!("{error}; `subspace` is used instead");
+                    out.warn(text, error.remedy().to_owned());
+                }
+                (self.by_model(Method::Subspace, problem), Method::Subspace)
+            }
+        }
+    }
+
+    fn by_model(&self, method: Method, problem: &Problem<'_, impl Normal>) -> Solution {
+        let Problem { normal, right, squares, noise, modes } = problem;
+        let (n_frames, n_z, n_y, n_x) = right.dim();
+        let options = method.options(&self.config, noise, [n_frames, n_z, n_y, n_x]);
+        if method != Method::Subspace {
+            let (images, report) = reconstruct(*normal, right, *squares, &options);
+            return Solution { images, report, n_modes: 0, structure: None };
+        }
+        let modes = modes(self.config.n_modes);
+        let subspace = Subspace::new(*normal, &modes);
+        let right = subspace.reduce(right.view());
+        let (found, report) = reconstruct(&subspace, &right, *squares, &options);
+        let images = subspace.expand(found.view());
+        Solution { images, report, n_modes: modes.nrows(), structure: None }
+    }
+
+    fn by_network(
+        &self,
+        model: &Model,
+        problem: &Problem<'_, impl Normal>,
+    ) -> Result<Solution, InferenceError> {
+        let Problem { normal, right, squares, noise, modes } = problem;
+        let modes = modes(network::N_MODES.min(right.len_of(Axis(0))));
+        let subspace = Subspace::new(*normal, &modes);
+        let right = subspace.reduce(right.view());
+        let network = Network { model, session: self.session };
+        let (found, report) = network.reconstruct(&subspace, &right, *squares, noise.of_mode())?;
+        let structure = structure_of_residual(&subspace, &right, &found, noise.of_pixel);
+        let images = subspace.expand(found.view());
+        Ok(Solution { images, report, n_modes: modes.nrows(), structure: Some(structure) })
     }
 }
 

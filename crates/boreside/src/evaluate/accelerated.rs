@@ -9,24 +9,27 @@ mod similarity;
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use cartesian::reconstruct_series::Method;
 use cartesian::{CgSense, Grappa, ReconstructSeries, grappa, reconstruct_series};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ndarray::{Array2, Array3};
 use num_complex::Complex32;
 use numerics::relaxation::{FitOptions, Model, Plan, restore_polarity};
 use phantom::{
     Anatomy, Attachment, Ellipse, FieldStrength, Label, LesionKind, PixelGrid, RandomOptions,
-    Region, TissueMaps, random_anatomy,
+    Region, Tissue, TissueMaps, random_anatomy,
 };
-use pipeline::{Gadget, KSpace, Message, Scan, run_gadget};
+use pipeline::{Gadget, KSpace, Message, Scan, Services, run_gadget};
 
 use super::{CaseOptions, Methods};
 use series::Series;
 use similarity::structural_similarity;
+
+use crate::models::{Place, service};
 
 #[derive(Args, Clone, Debug)]
 pub struct AcceleratedOptions {
@@ -38,6 +41,44 @@ pub struct AcceleratedOptions {
     /// Signal of the myocardium in the brightest image over the noise of a channel
     #[arg(long, default_value_t = 20.0, value_name = "RATIO")]
     snr: f64,
+    /// How the images are reconstructed [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "METHOD,...")]
+    methods: Vec<Reconstruction>,
+    /// Who lies in the scanner
+    #[arg(long, value_enum, default_value_t)]
+    body: Body,
+    #[command(flatten)]
+    at: Place,
+}
+
+/// How images are made of the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Reconstruction {
+    /// The gadget `grappa` as in the chain `molli_t1`
+    Grappa,
+    /// The gadget `cg_sense`
+    CgSense,
+    /// `reconstruct_series` with the method of this name, as all that follow
+    Sense,
+    TotalVariation,
+    Wavelets,
+    LocallyLowRank,
+    Subspace,
+    Network,
+}
+
+/// What hearts are like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Body {
+    /// As those that networks are trained on
+    #[default]
+    Usual,
+    /// Left and right exchanged
+    SitusInversus,
+    /// A wall of 16 to 24 mm
+    ThickWall,
+    /// A device that takes all signal of a disc at the heart's edge
+    Device,
 }
 
 const MATRIX: [usize; 2] = [192, 160];
@@ -57,11 +98,14 @@ struct Sums {
     /// Lesion less rest over the same of the truth, of each case.
     contrast: Vec<f64>,
     seconds: Vec<f64>,
+    /// Cases of which the gadget told that something is wrong.
+    n_warned: usize,
 }
 
 impl Sums {
     fn metrics(mut self, seconds_of_low_rank: Option<f64>) -> Vec<(&'static str, f64)> {
         let seconds = mean(&self.seconds);
+        let n_cases = self.seconds.len().max(1) as f64;
         let mut metrics = vec![
             ("t1_error_median_percent", 100.0 * median(&mut self.errors)),
             ("t1_of_wall_error_percent", {
@@ -73,6 +117,7 @@ impl Sums {
             ("lesion_contrast_percent", 100.0 * mean(&self.contrast)),
         ];
         if seconds > 0.0 {
+            metrics.push(("told_of_percent", 100.0 * self.n_warned as f64 / n_cases));
             metrics.push(("s_per_series", seconds));
             if let Some(of_low_rank) = seconds_of_low_rank {
                 metrics.push(("speed_over_locally_low_rank", of_low_rank / seconds));
@@ -95,27 +140,52 @@ fn median(values: &mut [f64]) -> f64 {
 type Row = (&'static str, usize);
 
 /// The metrics of each method at each acceleration.
-pub fn evaluate(n_cases: u64, options: &AcceleratedOptions) -> Result<Methods> {
+pub fn evaluate(n_cases: u64, options: &AcceleratedOptions) -> Result<Methods<String>> {
     if let Some(wrong) = options.acceleration.iter().find(|r| !(2..=16).contains(*r)) {
         bail!("--acceleration is {wrong}: choose 2 to 16");
     }
     if !(options.snr > 0.0 && options.snr.is_finite()) {
         bail!("--snr is {}: choose more than 0", options.snr);
     }
+    let mut methods = options.methods.clone();
+    if methods.is_empty() {
+        methods = Reconstruction::value_variants().to_vec();
+    }
+    let mut models = None;
+    if methods.contains(&Reconstruction::Network) {
+        let service = service(&options.at.networks, &options.at.data);
+        let ready = service.open("series_regulariser").and_then(|model| model.wait_until_ready());
+        match ready {
+            Ok(_) => models = Some(service),
+            Err(error) if !options.methods.is_empty() => {
+                return Err(error).context("the network cannot be asked");
+            }
+            Err(error) => {
+                tracing::warn!("no rows of the network, a chain takes `subspace` then: {error}");
+                methods.retain(|method| *method != Reconstruction::Network);
+            }
+        }
+    }
     let mut sums: BTreeMap<Row, Sums> = BTreeMap::new();
     for index in 0..n_cases {
         let seed = options.cases.seed;
-        let case = Case::new(seed, index, options.snr).with_context(|| format!("case {index}"))?;
+        let case = Case::new(seed, index, options).with_context(|| format!("case {index}"))?;
         case.add(sums.entry(("all_lines", 1)).or_default(), &case.series.all_lines(), 0.0)?;
         for &acceleration in &options.acceleration {
-            let (scan, k_space) = case.series.undersampled(acceleration)?;
-            for (name, reconstruct) in METHODS {
+            let (mut scan, k_space) = case.series.undersampled(acceleration)?;
+            if let Some(models) = &models {
+                scan.services = Services::default().with(Arc::clone(models));
+            }
+            for method in &methods {
+                let name = method.name();
                 let started = Instant::now();
-                let images = reconstruct(&scan, &k_space).with_context(|| {
+                let (images, told) = method.images(&scan, &k_space).with_context(|| {
                     format!("case {index}, {name}, acceleration {acceleration}")
                 })?;
                 let seconds = started.elapsed().as_secs_f64();
-                case.add(sums.entry((name, acceleration)).or_default(), &images, seconds)?;
+                let sums = sums.entry((name, acceleration)).or_default();
+                sums.n_warned += usize::from(!told.is_empty());
+                case.add(sums, &images, seconds)?;
             }
         }
         tracing::info!("case {} of {n_cases}", index + 1);
@@ -126,56 +196,69 @@ pub fn evaluate(n_cases: u64, options: &AcceleratedOptions) -> Result<Methods> {
         .map(|((_, acceleration), sums)| (*acceleration, mean(&sums.seconds)))
         .collect();
     let methods = sums.into_iter().map(|((name, acceleration), sums)| {
-        // A few names, for as long as the program runs.
-        let name =
-            if acceleration > 1 { String::leak(format!("r{acceleration}_{name}")) } else { name };
+        let name = match acceleration {
+            1 => name.to_owned(),
+            _ => format!("r{acceleration}_{name}"),
+        };
         (name, sums.metrics(low_rank.get(&acceleration).copied()))
     });
     Ok(methods.collect())
 }
 
-/// Images `[frame, y, x]` of one slice.
-type Reconstruct = fn(&Scan, &KSpace) -> Result<Array3<Complex32>>;
+impl Reconstruction {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Grappa => "grappa",
+            Self::CgSense => "cg_sense",
+            Self::Sense => "sense",
+            Self::TotalVariation => "total_variation",
+            Self::Wavelets => "wavelets",
+            Self::LocallyLowRank => "locally_low_rank",
+            Self::Subspace => "subspace",
+            Self::Network => "network",
+        }
+    }
 
-const METHODS: [(&str, Reconstruct); 7] = [
-    ("grappa", |scan, k_space| {
-        // As in the chain `molli_t1`.
-        let config = grappa::Config {
-            grappa_ksize_ro: 7,
-            grappa_ksize_e1: 3,
-            grappa_ksize_e2: 3,
-            downstream_coil_compression: false,
-            ..grappa::Config::default()
+    /// Images `[frame, y, x]` of one slice, and what was told of them.
+    fn images(self, scan: &Scan, k_space: &KSpace) -> Result<(Array3<Complex32>, Vec<String>)> {
+        let method = match self {
+            Self::Grappa => {
+                let config = grappa::Config {
+                    grappa_ksize_ro: 7,
+                    grappa_ksize_e1: 3,
+                    grappa_ksize_e2: 3,
+                    downstream_coil_compression: false,
+                    ..grappa::Config::default()
+                };
+                return run::<Grappa>(config, scan, k_space);
+            }
+            Self::CgSense => return run::<CgSense>(Default::default(), scan, k_space),
+            Self::Sense => Method::Sense,
+            Self::TotalVariation => Method::TotalVariation,
+            Self::Wavelets => Method::Wavelets,
+            Self::LocallyLowRank => Method::LocallyLowRank,
+            Self::Subspace => Method::Subspace,
+            Self::Network => Method::Network,
         };
-        run::<Grappa>(config, scan, k_space)
-    }),
-    ("cg_sense", |scan, k_space| run::<CgSense>(Default::default(), scan, k_space)),
-    ("sense", |scan, k_space| together(Method::Sense, scan, k_space)),
-    ("total_variation", |scan, k_space| together(Method::TotalVariation, scan, k_space)),
-    ("wavelets", |scan, k_space| together(Method::Wavelets, scan, k_space)),
-    ("locally_low_rank", |scan, k_space| together(Method::LocallyLowRank, scan, k_space)),
-    ("subspace", |scan, k_space| together(Method::Subspace, scan, k_space)),
-];
-
-fn together(method: Method, scan: &Scan, k_space: &KSpace) -> Result<Array3<Complex32>> {
-    let config = reconstruct_series::Config { method, ..reconstruct_series::Config::default() };
-    run::<ReconstructSeries>(config, scan, k_space)
+        let config = reconstruct_series::Config { method, ..reconstruct_series::Config::default() };
+        run::<ReconstructSeries>(config, scan, k_space)
+    }
 }
 
 fn run<G: Gadget<Input = KSpace>>(
     config: G::Config,
     scan: &Scan,
     k_space: &KSpace,
-) -> Result<Array3<Complex32>>
+) -> Result<(Array3<Complex32>, Vec<String>)>
 where
     G::Error: Send + Sync + 'static,
 {
-    let (outputs, _) = run_gadget::<G>(config, scan, [k_space.clone()])?;
+    let (outputs, told) = run_gadget::<G>(config, scan, [k_space.clone()])?;
     let Some(Message::ImageSeries(series)) = outputs.into_iter().next() else {
         bail!("no images came out");
     };
     let n = series.data.shape().get(2).copied().unwrap_or(0);
-    Ok(series.data.into_shape_with_order((n, MATRIX[1], MATRIX[0]))?)
+    Ok((series.data.into_shape_with_order((n, MATRIX[1], MATRIX[0]))?, told))
 }
 
 /// A heart, its scan, and what is true of it.
@@ -190,8 +273,11 @@ struct Case {
 }
 
 impl Case {
-    fn new(seed: u64, index: u64, snr: f64) -> Result<Self> {
+    fn new(seed: u64, index: u64, options: &AcceleratedOptions) -> Result<Self> {
+        let AcceleratedOptions { snr, body: kind, .. } = options;
         let options = RandomOptions {
+            mirror_probability: f64::from(u8::from(*kind == Body::SitusInversus)),
+            thick_wall_probability: f64::from(u8::from(*kind == Body::ThickWall)),
             field_strengths: vec![FieldStrength::Medium, FieldStrength::High],
             contrast_probability: 0.0,
             lesion_probability: 0.0,
@@ -201,10 +287,13 @@ impl Case {
         let body = random_anatomy(seed, index, &options)?;
         let mut anatomy = body.anatomy;
         add_lesion(&mut anatomy, index)?;
+        if *kind == Body::Device {
+            add_device(&mut anatomy)?;
+        }
         let grid = PixelGrid { matrix_size: MATRIX, field_of_view_mm: FIELD_OF_VIEW_MM };
         let maps = TissueMaps::new(&anatomy, grid);
         let seed = seed.wrapping_mul(1000).wrapping_add(index);
-        let series = Series::new(anatomy, body.field_strength, snr, seed)?;
+        let series = Series::new(anatomy, body.field_strength, *snr, seed)?;
         let images = series.truth();
         let times_ms = series.times_ms();
         let myocardium = maps.myocardium();
@@ -274,6 +363,43 @@ fn add_lesion(anatomy: &mut Anatomy, index: u64) -> Result<()> {
     Ok(())
 }
 
+/// A lead in the right ventricle, and all signal around it gone.
+fn add_device(anatomy: &mut Anatomy) -> Result<()> {
+    let is_blood = |region: &Region| region.label == Label::RightBlood;
+    let parent = anatomy.regions.iter().position(is_blood).context("no right ventricle")?;
+    let Region { ellipse, tissue, attachment, .. } = anatomy.regions[parent].clone();
+    let radius_mm = 0.3 * ellipse.semi_axes_mm[0].min(ellipse.semi_axes_mm[1]);
+    // Where the left ventricle is not, which lies in the right one.
+    let children = anatomy.regions.iter().filter(|region| region.parent == Some(parent));
+    let others: Vec<Ellipse> = children.map(|region| region.ellipse).collect();
+    let reach = |other: &Ellipse| other.semi_axes_mm[0].max(other.semi_axes_mm[1]) + radius_mm;
+    let center_mm = (0..64)
+        .map(|n| {
+            let (sin, cos) = (TAU * f64::from(n) / 64.0).sin_cos();
+            let inner = ellipse.semi_axes_mm.map(|axis| 0.6 * (axis - radius_mm));
+            let (sin_tilt, cos_tilt) = ellipse.angle_rad.sin_cos();
+            let [x, y] = [inner[0] * cos, inner[1] * sin];
+            [
+                ellipse.center_mm[0] + cos_tilt * x - sin_tilt * y,
+                ellipse.center_mm[1] + sin_tilt * x + cos_tilt * y,
+            ]
+        })
+        .find(|[x, y]| {
+            others.iter().all(|other| {
+                (x - other.center_mm[0]).hypot(y - other.center_mm[1]) > reach(other) + 1.0
+            })
+        })
+        .context("no room for a device")?;
+    anatomy.regions.push(Region {
+        label: Label::RightBlood,
+        ellipse: Ellipse { semi_axes_mm: [radius_mm; 2], center_mm, angle_rad: 0.0 },
+        parent: Some(parent),
+        tissue: Tissue { proton_density: 0.0, ..tissue },
+        attachment,
+    });
+    Ok(())
+}
+
 /// T1 of the wall.
 fn t1(images: &Array3<Complex32>, times_ms: &[f64], wall: &Array2<bool>) -> Result<Array2<f32>> {
     let longest = (0..times_ms.len()).max_by(|&a, &b| times_ms[a].total_cmp(&times_ms[b]));
@@ -294,6 +420,9 @@ mod tests {
             cases: CaseOptions { cases: Some(1), seed: 3, json: false },
             acceleration: vec![4],
             snr: 20.0,
+            methods: vec![Reconstruction::Grappa, Reconstruction::LocallyLowRank],
+            body: Body::Usual,
+            at: Place::default(),
         };
         let methods = evaluate(1, &options).expect("a case");
         let value = |method: &str, name: &str| {

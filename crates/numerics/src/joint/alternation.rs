@@ -5,16 +5,13 @@ use num_complex::Complex32;
 
 use super::Normal;
 use super::conjugate_gradients::{StopRule, conjugate_gradients};
-use super::proximal::Report;
+use super::proximal::{Report, misfit};
 
-/// How often, and how much the denoiser is trusted.
+/// How often, and what is solved in between.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AlternationOptions {
     /// Times the images are denoised.
     pub n_iterations: usize,
-    /// μ of (EᴴE + μ) X = Eᴴ y + μ D(X). Samples that were acquired are moved by the denoiser by
-    /// μ/(1 + μ) of what it does.
-    pub trust: f32,
     /// Most conjugate gradients in between.
     pub n_inner: usize,
     /// λ of the first images, (EᴴE + λ) X = Eᴴ y.
@@ -25,14 +22,24 @@ pub struct AlternationOptions {
 
 impl Default for AlternationOptions {
     fn default() -> Self {
-        Self { n_iterations: 5, trust: 0.1, n_inner: 8, regularisation: 0.01, n_first: 12 }
+        Self { n_iterations: 5, n_inner: 8, regularisation: 0.01, n_first: 12 }
     }
+}
+
+/// What a denoiser made of images.
+pub struct Denoised {
+    /// As they were, `[frame, z, y, x]`.
+    pub images: Array4<Complex32>,
+    /// How much it is trusted, above 0: μ of (EᴴE + μ) X = Eᴴ y + μ D(X). Samples that were
+    /// acquired are moved by the denoiser by μ/(1 + μ) of what it does.
+    pub trust: f32,
 }
 
 /// Starts from regularised conjugate gradients, then denoises and solves
 /// (EᴴE + μ) X = Eᴴ y + μ D(X) in turn; the samples have the last word.
 ///
-/// * `denoise`: D, takes the images, `[frame, z, y, x]`, and how often it was called before.
+/// * `right`, `squares_of_data`: Eᴴ y, `[frame, z, y, x]`, and ‖y‖².
+/// * `denoise`: D, takes the images and how often it was called before.
 ///
 /// # Errors
 /// Those of the denoiser.
@@ -42,8 +49,9 @@ impl Default for AlternationOptions {
 pub fn alternate<E>(
     normal: &impl Normal,
     right: &Array4<Complex32>,
+    squares_of_data: f64,
     options: &AlternationOptions,
-    mut denoise: impl FnMut(&Array4<Complex32>, usize) -> Result<Array4<Complex32>, E>,
+    mut denoise: impl FnMut(&Array4<Complex32>, usize) -> Result<Denoised, E>,
 ) -> Result<(Array4<Complex32>, Report), E> {
     let mut images = Array4::zeros(right.raw_dim());
     let stop = StopRule { max_iterations: options.n_first, threshold: 1e-3 };
@@ -51,16 +59,59 @@ pub fn alternate<E>(
     let mut report = Report { n_iterations: solved.n_iterations, ..Report::default() };
     let mut side = Array4::zeros(right.raw_dim());
     for step in 0..options.n_iterations {
-        let denoised = denoise(&images, step)?;
+        let Denoised { images: denoised, trust } = denoise(&images, step)?;
         Zip::from(&mut side).and(right).and(&denoised).for_each(|side, right, denoised| {
-            *side = right + denoised * options.trust;
+            *side = right + denoised * trust;
         });
         // Next to the denoised images: where nothing was sampled they are the solution.
         images = denoised;
         let stop = StopRule { max_iterations: options.n_inner, threshold: 1e-4 };
-        solved = conjugate_gradients(normal, options.trust, &side, &mut images, stop);
+        solved = conjugate_gradients(normal, trust, &side, &mut images, stop);
         report.n_iterations += solved.n_iterations;
+        report.misfits.push(misfit(normal, right, squares_of_data, &images));
     }
     report.last_change = solved.residual;
+    report.misfit = match report.misfits.last() {
+        Some(last) => *last,
+        None => misfit(normal, right, squares_of_data, &images),
+    };
     Ok((images, report))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::joint::SeriesEncoding;
+    use crate::joint::testing::Scan;
+
+    #[test]
+    fn the_less_a_denoiser_is_trusted_the_nearer_are_the_samples() {
+        let mut scan = Scan::new([3, 1, 24, 10], 4, 5);
+        scan.sample_every(2);
+        let encoding = SeriesEncoding::new(scan.sampled.view(), scan.maps.view());
+        let (right, squares) = encoding.adjoint(scan.samples().view());
+        let options = AlternationOptions { n_iterations: 4, n_inner: 40, ..Default::default() };
+        let trusts = [1.0, 0.3, 0.1, 0.01];
+        let (_, report) = alternate(&encoding, &right, squares, &options, |images, step| {
+            // It takes away half of everything.
+            let images = images * Complex32::new(0.5, 0.0);
+            Ok::<_, Infallible>(Denoised { images, trust: trusts[step] })
+        })
+        .unwrap_or_else(|never| match never {});
+        assert_eq!(report.misfits.len(), 4);
+        assert!(report.misfits.is_sorted_by(|a, b| a > b), "{:?}", report.misfits);
+        assert!(report.misfit < 1e-3, "{:?}", report.misfits);
+    }
+
+    #[test]
+    fn a_denoiser_that_fails_ends_it() {
+        let scan = Scan::new([2, 1, 8, 6], 2, 6);
+        let encoding = SeriesEncoding::new(scan.sampled.view(), scan.maps.view());
+        let (right, squares) = encoding.adjoint(scan.samples().view());
+        let failing = |_: &Array4<Complex32>, _| Err("no");
+        let found = alternate(&encoding, &right, squares, &Default::default(), failing);
+        assert_eq!(found.err(), Some("no"));
+    }
 }

@@ -1,6 +1,8 @@
 //! From images to the samples of their lines.
 
-use ndarray::{Array4, Array5, ArrayView3, ArrayView4, ArrayView5, Axis, Zip};
+use ndarray::{
+    Array2, Array4, Array5, ArrayView3, ArrayView4, ArrayView5, ArrayViewMut3, ArrayViewMut4, Axis,
+};
 use num_complex::Complex32;
 use rayon::prelude::*;
 
@@ -153,6 +155,22 @@ impl SeriesEncoding {
         data
     }
 
+    /// What the lines of all frames make of one mode in another: `[mode][mode][line]`.
+    fn coupling(&self, modes: &Array2<f32>) -> Vec<f32> {
+        let n_lines = self.phases.len();
+        let n_modes = modes.nrows();
+        let mut coupling = vec![0.0; n_modes * n_modes * n_lines];
+        for (frame, sampled) in self.sampled.chunks_exact(n_lines).enumerate() {
+            for (pair, coupling) in coupling.chunks_exact_mut(n_lines).enumerate() {
+                let product = modes[[pair / n_modes, frame]] * modes[[pair % n_modes, frame]];
+                for (value, sampled) in coupling.iter_mut().zip(sampled) {
+                    *value += if *sampled { product } else { 0.0 };
+                }
+            }
+        }
+        coupling
+    }
+
     fn maps_of(&self, x: usize) -> &[Complex32] {
         let n = self.n_channels * self.phases.len();
         &self.maps[x * n..][..n]
@@ -162,23 +180,14 @@ impl SeriesEncoding {
 impl Normal for SeriesEncoding {
     fn apply(&self, images: &Array4<Complex32>, result: &mut Array4<Complex32>) {
         let n_lines = self.phases.len();
-        let portions: Vec<_> = result
-            .axis_chunks_iter_mut(Axis(3), POSITIONS)
-            .zip(images.axis_chunks_iter(Axis(3), POSITIONS))
-            .collect();
-        portions.into_par_iter().enumerate().for_each(|(portion, (mut result, images))| {
+        for_portions(images, result, |portion, images, mut result| {
             let n_positions = images.len_of(Axis(3));
             let mut work = Workspace::default();
             let mut channels = vec![Complex32::ZERO; self.n_channels * n_lines];
             // `[position][line]` of a frame.
             let mut gathered = vec![Complex32::ZERO; n_positions * n_lines];
             for (frame, sampled) in self.sampled.chunks_exact(n_lines).enumerate() {
-                let image = images.index_axis(Axis(0), frame);
-                for (line, values) in image.lanes(Axis(2)).into_iter().enumerate() {
-                    for (position, value) in values.iter().enumerate() {
-                        gathered[position * n_lines + line] = *value;
-                    }
-                }
+                gather(images.index_axis(Axis(0), frame), &mut gathered);
                 for (position, image) in gathered.chunks_exact_mut(n_lines).enumerate() {
                     let maps = self.maps_of(portion * POSITIONS + position);
                     spread(maps, image, &mut channels);
@@ -193,15 +202,89 @@ impl Normal for SeriesEncoding {
                     self.transform.inverse(&mut channels, &mut work);
                     combine(maps, &channels, image);
                 }
-                let mut target = result.index_axis_mut(Axis(0), frame);
-                Zip::indexed(target.lanes_mut(Axis(2))).for_each(|(z, y), mut values| {
-                    let line = z * self.shape[2] + y;
-                    for (position, value) in values.iter_mut().enumerate() {
-                        *value = gathered[position * n_lines + line];
-                    }
-                });
+                put_back(&gathered, result.index_axis_mut(Axis(0), frame));
             }
         });
+    }
+
+    /// Transforms modes instead of frames: the lines of the frames couple the modes of a line with
+    /// each other (Tamir et al. 2017).
+    fn apply_in_modes(
+        &self,
+        modes: &Array2<f32>,
+        images: &Array4<Complex32>,
+        result: &mut Array4<Complex32>,
+    ) {
+        let n_lines = self.phases.len();
+        let n_modes = modes.nrows();
+        let coupling = self.coupling(modes);
+        for_portions(images, result, |portion, images, mut result| {
+            let n_positions = images.len_of(Axis(3));
+            let of_position = n_positions * n_lines;
+            let mut work = Workspace::default();
+            // `[mode][position][line]`, `[mode][line]` of a channel, and what becomes of these.
+            let mut gathered = vec![Complex32::ZERO; n_modes * of_position];
+            let mut channel = vec![Complex32::ZERO; n_modes * n_lines];
+            let mut mixed = channel.clone();
+            for (mode, gathered) in gathered.chunks_exact_mut(of_position).enumerate() {
+                gather(images.index_axis(Axis(0), mode), gathered);
+            }
+            let mut sums = vec![Complex32::ZERO; n_modes * of_position];
+            for position in 0..n_positions {
+                let here = |mode: usize| (mode * n_positions + position) * n_lines;
+                let maps = self.maps_of(portion * POSITIONS + position);
+                for map in maps.chunks_exact(n_lines) {
+                    for (mode, channel) in channel.chunks_exact_mut(n_lines).enumerate() {
+                        spread(map, &gathered[here(mode)..][..n_lines], channel);
+                    }
+                    self.transform.forward(&mut channel, &mut work);
+                    couple(&coupling, &channel, &mut mixed, n_lines);
+                    self.transform.inverse(&mut mixed, &mut work);
+                    for (mode, mixed) in mixed.chunks_exact(n_lines).enumerate() {
+                        add(map, mixed, &mut sums[here(mode)..][..n_lines]);
+                    }
+                }
+            }
+            for (mode, sums) in sums.chunks_exact(of_position).enumerate() {
+                put_back(sums, result.index_axis_mut(Axis(0), mode));
+            }
+        });
+    }
+}
+
+/// Calls `work` with the number of a few neighbouring positions along x, and these.
+fn for_portions(
+    images: &Array4<Complex32>,
+    result: &mut Array4<Complex32>,
+    work: impl Fn(usize, ArrayView4<'_, Complex32>, ArrayViewMut4<'_, Complex32>) + Sync,
+) {
+    let portions: Vec<_> = result
+        .axis_chunks_iter_mut(Axis(3), POSITIONS)
+        .zip(images.axis_chunks_iter(Axis(3), POSITIONS))
+        .collect();
+    portions
+        .into_par_iter()
+        .enumerate()
+        .for_each(|(portion, (result, images))| work(portion, images, result));
+}
+
+/// `[z, y, position]` as `[position][line]`.
+fn gather(image: ArrayView3<'_, Complex32>, gathered: &mut [Complex32]) {
+    let n_lines = image.len_of(Axis(0)) * image.len_of(Axis(1));
+    for (line, values) in image.lanes(Axis(2)).into_iter().enumerate() {
+        for (position, value) in values.iter().enumerate() {
+            gathered[position * n_lines + line] = *value;
+        }
+    }
+}
+
+/// `[position][line]` as `[z, y, position]`.
+fn put_back(gathered: &[Complex32], mut image: ArrayViewMut3<'_, Complex32>) {
+    let n_lines = image.len_of(Axis(0)) * image.len_of(Axis(1));
+    for (line, mut values) in image.lanes_mut(Axis(2)).into_iter().enumerate() {
+        for (position, value) in values.iter_mut().enumerate() {
+            *value = gathered[position * n_lines + line];
+        }
     }
 }
 
@@ -217,13 +300,37 @@ fn spread(maps: &[Complex32], image: &[Complex32], channels: &mut [Complex32]) {
 }
 
 /// Σ conj(map) · channel.
-#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
 fn combine(maps: &[Complex32], channels: &[Complex32], image: &mut [Complex32]) {
     image.fill(Complex32::ZERO);
     let n_lines = image.len();
-    for (maps, channel) in maps.chunks_exact(n_lines).zip(channels.chunks_exact(n_lines)) {
-        for ((sum, map), value) in image.iter_mut().zip(maps).zip(channel) {
-            *sum += map.conj() * value;
+    for (map, channel) in maps.chunks_exact(n_lines).zip(channels.chunks_exact(n_lines)) {
+        add(map, channel, image);
+    }
+}
+
+/// Adds conj(map) · channel.
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
+fn add(map: &[Complex32], channel: &[Complex32], image: &mut [Complex32]) {
+    for ((sum, map), value) in image.iter_mut().zip(map).zip(channel) {
+        *sum += map.conj() * value;
+    }
+}
+
+/// Sums over modes, of each line.
+///
+/// * `coupling`: `[mode][mode][line]`.
+/// * `modes`, `mixed`: `[mode][line]`.
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
+fn couple(coupling: &[f32], modes: &[Complex32], mixed: &mut [Complex32], n_lines: usize) {
+    mixed.fill(Complex32::ZERO);
+    let n_modes = modes.len() / n_lines;
+    for (mixed, coupling) in
+        mixed.chunks_exact_mut(n_lines).zip(coupling.chunks_exact(n_modes * n_lines))
+    {
+        for (mode, coupling) in modes.chunks_exact(n_lines).zip(coupling.chunks_exact(n_lines)) {
+            for ((sum, value), weight) in mixed.iter_mut().zip(mode).zip(coupling) {
+                *sum += value * weight;
+            }
         }
     }
 }
@@ -231,6 +338,7 @@ fn combine(maps: &[Complex32], channels: &[Complex32], image: &mut [Complex32]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::joint::mix;
     use crate::joint::testing::Scan;
 
     #[test]
@@ -259,6 +367,26 @@ mod tests {
         encoding.apply(&scan.images, &mut normal);
         for (normal, adjoint) in normal.iter().zip(&adjoint) {
             assert!((normal - adjoint).norm() < 1e-5, "{normal} {adjoint}");
+        }
+    }
+
+    #[test]
+    fn modes_are_transformed_as_their_frames_are() {
+        let scan = Scan::new([5, 2, 9, 11], 3, 4);
+        let encoding = SeriesEncoding::new(scan.sampled.view(), scan.maps.view());
+        let modes = Array2::from_shape_fn((2, 5), |(mode, frame)| match mode {
+            0 => 0.2_f32.sqrt(),
+            _ => (frame as f32 - 2.0) / 10.0_f32.sqrt(),
+        });
+        let images = Scan::new([2, 2, 9, 11], 1, 5).images;
+        let mut found = Array4::zeros(images.raw_dim());
+        encoding.apply_in_modes(&modes, &images, &mut found);
+        let frames = mix(modes.t(), images.view());
+        let mut applied = Array4::zeros(frames.raw_dim());
+        encoding.apply(&frames, &mut applied);
+        let expected = mix(modes.view(), applied.view());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).norm() < 1e-5, "{found} {expected}");
         }
     }
 }

@@ -14,6 +14,10 @@ pub struct Moving<'a, N> {
 }
 
 impl<'a, N: Normal> Moving<'a, N> {
+    /// Interpolation that brings pixels together makes eigenvalues larger than 1: samples and model
+    /// are divided by the root of this, which changes no solution.
+    pub const GAIN: f32 = 1.3;
+
     /// * `inner`: of the frames, single slices.
     /// * `displacements`: `[frame, 2, y, x]`, pixels along y and x: what is seen at a pixel of a
     ///   frame lies at that pixel plus the displacement in the resting object.
@@ -33,6 +37,12 @@ impl<'a, N: Normal> Moving<'a, N> {
     /// The adjoint of [`seen`](Self::seen).
     pub fn returned(&self, images: &Array4<Complex32>) -> Array4<Complex32> {
         self.warp(images, Sampler::scatter)
+    }
+
+    /// Eᴴ y and ‖y‖² of the moving frames as those of the resting object, divided by
+    /// [`GAIN`](Self::GAIN).
+    pub fn right_side(&self, right: &Array4<Complex32>, squares: f64) -> (Array4<Complex32>, f64) {
+        (self.returned(right) / Complex32::from(Self::GAIN), squares / f64::from(Self::GAIN))
     }
 
     fn warp(
@@ -60,7 +70,7 @@ impl<N: Normal> Normal for Moving<'_, N> {
         let mut applied = Array4::zeros(seen.raw_dim());
         self.inner.apply(&seen, &mut applied);
         let returned = self.returned(&applied);
-        Zip::from(result).and(&returned).for_each(|result, value| *result = *value);
+        Zip::from(result).and(&returned).for_each(|result, value| *result = value / Self::GAIN);
     }
 }
 
@@ -174,9 +184,9 @@ mod tests {
             smooth(f, at(0, y), at(1, x))
         });
         let encoding = SeriesEncoding::new(scan.sampled.view(), scan.maps.view());
-        let (right, _) = encoding.adjoint(scan.samples().view());
+        let (right, squares) = encoding.adjoint(scan.samples().view());
         let moving = Moving::new(&encoding, fields.view());
-        let right = moving.returned(&right);
+        let (right, _) = moving.right_side(&right, squares);
         let mut found = Array4::zeros(right.raw_dim());
         let stop = StopRule { max_iterations: 100, threshold: 1e-4 };
         conjugate_gradients(&moving, 1e-3, &right, &mut found, stop);

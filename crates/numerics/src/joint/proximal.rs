@@ -4,7 +4,7 @@ use ndarray::{Array4, Zip};
 use num_complex::Complex32;
 
 use super::Normal;
-use super::alternation::{AlternationOptions, alternate};
+use super::alternation::{AlternationOptions, Denoised, alternate};
 use super::conjugate_gradients::{StopRule, conjugate_gradients, squares};
 use super::locally_low_rank::{BlockOptions, SingularValues, shrink_locally};
 use super::patch_low_rank::{PatchOptions, denoise_patches};
@@ -61,6 +61,8 @@ pub struct Report {
     pub last_change: f64,
     /// ‖E X − y‖² over ‖y‖² at the end.
     pub misfit: f64,
+    /// The same after each time that [`alternate`] denoised.
+    pub misfits: Vec<f64>,
 }
 
 /// Reconstructs a series.
@@ -95,14 +97,13 @@ pub fn reconstruct(
                 ..AlternationOptions::default()
             };
             let denoiser = |images: &Array4<Complex32>, _| {
-                Ok::<_, std::convert::Infallible>(denoise_patches(images, patches, weight))
+                let images = denoise_patches(images, patches, weight);
+                Ok::<_, std::convert::Infallible>(Denoised { images, trust: TRUST_IN_PATCHES })
             };
-            let (found, report) = match alternate(normal, right, &options, denoiser) {
+            return match alternate(normal, right, squares_of_data, &options, denoiser) {
                 Ok(found) => found,
                 Err(never) => match never {},
             };
-            images = found;
-            report
         }
         Regulariser::TotalVariation => {
             fista(normal, right, &mut images, options, |images, _| shrink_variation(images, weight))
@@ -136,8 +137,11 @@ pub fn reconstruct(
 /// Conjugate gradients between two looks at the patches, which take far longer.
 const STEPS_PER_DENOISING: usize = 8;
 
+/// μ of [`alternate`].
+const TRUST_IN_PATCHES: f32 = 0.1;
+
 /// ‖E X − y‖² over ‖y‖².
-fn misfit(
+pub(super) fn misfit(
     normal: &impl Normal,
     right: &Array4<Complex32>,
     squares_of_data: f64,

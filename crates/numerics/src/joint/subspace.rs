@@ -1,17 +1,16 @@
 //! Time courses that a signal model allows.
 
 use nalgebra::{DMatrix, SymmetricEigen};
-use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, Array4, ArrayView2, ArrayView4};
 use num_complex::Complex32;
 
-use super::Normal;
+use super::{Normal, mix};
 
 /// Images as combinations of a few modes of their frames.
 pub struct Subspace<'a, N> {
     inner: &'a N,
     /// `[mode, frame]`, orthonormal.
-    modes: Array2<Complex32>,
+    modes: Array2<f32>,
 }
 
 impl<'a, N: Normal> Subspace<'a, N> {
@@ -19,17 +18,17 @@ impl<'a, N: Normal> Subspace<'a, N> {
     /// * `modes`: `[mode, frame]`, orthonormal, as [`crate::fingerprint::Basis`] makes them from
     ///   the signals of a dictionary.
     pub fn new(inner: &'a N, modes: &Array2<f32>) -> Self {
-        Self { inner, modes: modes.mapv(Complex32::from) }
+        Self { inner, modes: modes.clone() }
     }
 
     /// Coefficients of the modes, `[mode, z, y, x]`, in frames, `[frame, z, y, x]`.
     pub fn reduce(&self, frames: ArrayView4<'_, Complex32>) -> Array4<Complex32> {
-        multiply(&self.modes, frames)
+        mix(self.modes.view(), frames)
     }
 
     /// Frames, `[frame, z, y, x]`, of coefficients, `[mode, z, y, x]`.
     pub fn expand(&self, coefficients: ArrayView4<'_, Complex32>) -> Array4<Complex32> {
-        multiply(&self.modes.t().to_owned(), coefficients)
+        mix(self.modes.t(), coefficients)
     }
 }
 
@@ -84,19 +83,8 @@ pub fn principal_modes(
 
 impl<N: Normal> Normal for Subspace<'_, N> {
     fn apply(&self, images: &Array4<Complex32>, result: &mut Array4<Complex32>) {
-        let frames = self.expand(images.view());
-        let mut applied = Array4::zeros(frames.raw_dim());
-        self.inner.apply(&frames, &mut applied);
-        result.assign(&self.reduce(applied.view()));
+        self.inner.apply_in_modes(&self.modes, images, result);
     }
-}
-
-fn multiply(matrix: &Array2<Complex32>, images: ArrayView4<'_, Complex32>) -> Array4<Complex32> {
-    let (n, z, y, x) = images.dim();
-    let flat = images.to_shape((n, z * y * x)).expect("the same number of pixels");
-    let mut result = Array2::zeros((matrix.nrows(), z * y * x));
-    general_mat_mul(Complex32::ONE, matrix, &flat, Complex32::ZERO, &mut result);
-    result.into_shape_with_order((matrix.nrows(), z, y, x)).expect("the same number of pixels")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::method::Noise;
 use crate::unaliasing::{Group, Job};
 
 /// Modes that a series has where noise hides them: a relaxation has a level, a height and a time.
-const LEAST_MODES: usize = 3;
+pub(super) const LEAST_MODES: usize = 3;
 
 /// All images of a slice that have lines.
 pub(super) struct Frames {

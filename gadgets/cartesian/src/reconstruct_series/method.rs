@@ -24,6 +24,9 @@ pub enum Method {
     /// images have few wavelets.
     #[default]
     Subspace,
+    /// What a network has seen of series, of which it is given the strongest courses (Aggarwal et al.
+    /// 2019). `subspace` where it cannot be asked.
+    Network,
     /// Similar patches have few different patterns and time courses (Bustin et al. 2019).
     PatchLowRank,
 }
@@ -33,7 +36,9 @@ pub(super) struct Noise {
     /// Standard deviation in real and imaginary part of a sample.
     pub(super) sd: f32,
     /// That of a pixel of Eᴴ y, both parts together.
-    of_pixel: f32,
+    pub(super) of_pixel: f32,
+    /// Part of the lines that were acquired.
+    share: f32,
     /// Energy that noise alone gives the samples, and all that they have.
     energy: f64,
     of_samples: f64,
@@ -55,9 +60,16 @@ impl Noise {
         Self {
             sd,
             of_pixel: sd * (2.0 * share).sqrt(),
+            share,
             energy: variance * n_lines as f64 * n_of_line as f64,
             of_samples: squares,
         }
+    }
+
+    /// That of a pixel of a mode, both parts together, as if all lines had been acquired with so
+    /// much more noise.
+    pub(super) fn of_mode(&self) -> f32 {
+        if self.share > 0.0 { self.of_pixel / self.share } else { 0.0 }
     }
 
     /// ‖E X − y‖ over what noise alone would make of it, from ‖E X − y‖² over ‖y‖².
@@ -79,13 +91,14 @@ impl Method {
             Self::Wavelets => "wavelets",
             Self::LocallyLowRank => "locally_low_rank",
             Self::Subspace => "subspace",
+            Self::Network => "network",
             Self::PatchLowRank => "patch_low_rank",
         }
     }
 
     /// Whether a single image has nothing that it could share.
     pub(super) fn shares_courses(self) -> bool {
-        matches!(self, Self::LocallyLowRank | Self::Subspace | Self::PatchLowRank)
+        matches!(self, Self::LocallyLowRank | Self::Subspace | Self::Network | Self::PatchLowRank)
     }
 
     /// * `shape`: `[frame, z, y, x]`.
@@ -117,7 +130,7 @@ impl Method {
                 (wavelets, 0.35 * of_pixel * of_frames, 40)
             }
             // The modes share what they have as frames do; there are about three.
-            Self::Subspace => {
+            Self::Subspace | Self::Network => {
                 let wavelets = Regulariser::Wavelets(ShrinkageOptions::default());
                 (wavelets, 0.6 * of_pixel, 40)
             }

@@ -1,0 +1,67 @@
+//! Motion from image to image of a series.
+
+use ndarray::{Array2, Array4, ArrayView4, Axis};
+use num_complex::Complex32;
+use numerics::joint::principal_modes;
+use numerics::registration::{
+    BSplineImage, SeriesOptions, inverse_fields, register_series, signed_images,
+};
+
+use super::frames::LEAST_MODES;
+use super::method::Noise;
+
+/// Images that tell their motion: of fewer, contrast cannot be told from it.
+pub(super) const LEAST_MOVING: usize = 4;
+
+/// Less is none, px.
+const LEAST_PX: f32 = 0.5;
+
+/// The motion of a slice's images, and the images without it.
+pub(super) struct Motion {
+    /// What is seen at a pixel of an image lies at that pixel plus this in the pose of the
+    /// reference: `[frame, 2, y, x]`, px.
+    pub(super) fields: Array4<f32>,
+    pub(super) largest_px: f32,
+    /// In one pose, `[frame, pixel]`.
+    resting: Array2<Complex32>,
+}
+
+impl Motion {
+    /// * `images`: `[frame, 1, y, x]`.
+    ///
+    /// [`None`] where nothing moves.
+    pub(super) fn of(images: &Array4<Complex32>) -> Option<Self> {
+        let planes = images.index_axis(Axis(1), 0);
+        let (n_frames, n_y, n_x) = planes.dim();
+        // The brightest image tells most.
+        let energy = |frame: usize| -> f64 {
+            planes.index_axis(Axis(0), frame).iter().map(|value| f64::from(value.norm_sqr())).sum()
+        };
+        let reference = (0..n_frames).max_by(|&a, &b| energy(a).total_cmp(&energy(b)))?;
+        let signed = signed_images(planes, reference);
+        let times_ms = vec![0.0; n_frames];
+        let options = SeriesOptions::to(reference);
+        let motion = register_series(signed.view(), &times_ms, &options);
+        if motion.largest_px < LEAST_PX {
+            return None;
+        }
+        let mut resting = Array2::zeros((n_frames, n_y * n_x));
+        let frames = planes.outer_iter().zip(motion.fields.outer_iter());
+        for (mut resting, (image, field)) in resting.outer_iter_mut().zip(frames) {
+            let warped = BSplineImage::new(image).warped(field);
+            resting.iter_mut().zip(&warped).for_each(|(target, value)| *target = *value);
+        }
+        let fields: ArrayView4<'_, f32> = motion.fields.view();
+        Some(Self { fields: inverse_fields(fields), largest_px: motion.largest_px, resting })
+    }
+
+    /// The courses of the images in one pose: `[mode, frame]`.
+    pub(super) fn modes(&self, noise: &Noise, n_modes: usize) -> Array2<f32> {
+        let variance = f64::from(noise.of_mode()).powi(2);
+        let modes = principal_modes(self.resting.view(), variance, n_modes);
+        if n_modes == 0 && modes.nrows() < LEAST_MODES {
+            return principal_modes(self.resting.view(), variance, LEAST_MODES);
+        }
+        modes
+    }
+}

@@ -1,0 +1,123 @@
+//! A network that says what series look like.
+
+use inference::{EngineError, InferenceError, Model, Request, ShapeError, Tensor};
+use ndarray::Array4;
+use num_complex::Complex32;
+use numerics::joint::{AlternationOptions, Denoised, Normal, Report, alternate};
+
+/// Modes that the network takes; of a series of fewer images the rest is empty.
+pub(super) const N_MODES: usize = 4;
+
+/// As it was trained.
+const OPTIONS: AlternationOptions =
+    AlternationOptions { n_iterations: 4, n_inner: 5, regularisation: 0.05, n_first: 10 };
+
+/// A network and a session that asks it.
+pub(super) struct Network<'a> {
+    pub(super) model: &'a Model,
+    pub(super) session: u64,
+}
+
+impl Network<'_> {
+    /// Asks the network and the samples in turn for the images of the modes, `[mode, z, y, x]`.
+    ///
+    /// * `normal`, `right`, `squares_of_data`: of the images of the modes.
+    /// * `noise_sd`: of a pixel of a mode, both parts together.
+    ///
+    /// # Errors
+    /// Those of asking the network, or of an answer that is none.
+    pub(super) fn reconstruct(
+        &self,
+        normal: &impl Normal,
+        right: &Array4<Complex32>,
+        squares_of_data: f64,
+        noise_sd: f32,
+    ) -> Result<(Array4<Complex32>, Report), InferenceError> {
+        let mut sizes: Vec<f32> = Vec::new();
+        alternate(normal, right, squares_of_data, &OPTIONS, |images, step| {
+            if step == 0 {
+                sizes = images.outer_iter().map(|mode| root_mean_square(mode.iter())).collect();
+            }
+            self.denoise(images, &sizes, noise_sd, step)
+        })
+    }
+
+    fn denoise(
+        &self,
+        images: &Array4<Complex32>,
+        sizes: &[f32],
+        noise_sd: f32,
+        step: usize,
+    ) -> Result<Denoised, InferenceError> {
+        let (n_modes, n_z, n_y, n_x) = images.dim();
+        // The network halves the resolution: an odd edge is repeated.
+        let (even_y, even_x) = (n_y.next_multiple_of(2), n_x.next_multiple_of(2));
+        let at = |y: usize, x: usize| (y.min(n_y - 1), x.min(n_x - 1));
+        let turn = |z: usize, y: usize, x: usize| {
+            let first = images[[0, z, y, x]];
+            let size = first.norm();
+            if size > 0.0 { first / size } else { Complex32::ONE }
+        };
+        let n_pixels = even_y * even_x;
+        let mut modes = vec![0.0_f32; n_z * 2 * N_MODES * n_pixels];
+        let mut noise = vec![0.0_f32; n_z * N_MODES * n_pixels];
+        for z in 0..n_z {
+            for (mode, size) in sizes.iter().enumerate() {
+                let scale = if *size > 0.0 { size.recip() } else { 0.0 };
+                let real = (z * 2 * N_MODES + 2 * mode) * n_pixels;
+                for y in 0..even_y {
+                    for x in 0..even_x {
+                        let (from_y, from_x) = at(y, x);
+                        let value = images[[mode, z, from_y, from_x]]
+                            * turn(z, from_y, from_x).conj()
+                            * scale;
+                        let pixel = y * even_x + x;
+                        modes[real + pixel] = value.re;
+                        modes[real + n_pixels + pixel] = value.im;
+                    }
+                }
+                noise[(z * N_MODES + mode) * n_pixels..][..n_pixels].fill(noise_sd * scale);
+            }
+        }
+        let step = vec![step as f32 / OPTIONS.n_iterations as f32; n_z * n_pixels];
+        let tensor = |channels: usize, values: Vec<f32>| {
+            Tensor::from_f32(&[n_z, channels, even_y, even_x], values)
+        };
+        let inputs = [("modes", 2 * N_MODES, modes), ("noise", N_MODES, noise), ("step", 1, step)]
+            .into_iter()
+            .map(|(name, channels, values)| Ok((name.to_owned(), tensor(channels, values)?)))
+            .collect::<Result<Vec<_>, ShapeError>>()
+            .map_err(|error| self.unfit(&error))?;
+        let answer = self.model.run(Request { inputs, session: self.session, time: None })?;
+        let denoised = answer
+            .output("denoised")
+            .filter(|tensor| tensor.shape() == [n_z, 2 * N_MODES, even_y, even_x])
+            .map(Tensor::to_f32)
+            .filter(|values| values.iter().all(|value| value.is_finite()))
+            .ok_or_else(|| self.unfit(&"its output is no image of each mode"))?;
+        let trust = answer
+            .output("trust")
+            .and_then(|tensor| tensor.to_f32().first().copied())
+            .filter(|trust| trust.is_finite() && *trust > 0.0)
+            .ok_or_else(|| self.unfit(&"it does not say how much it is to be trusted"))?;
+        let images = Array4::from_shape_fn((n_modes, n_z, n_y, n_x), |(mode, z, y, x)| {
+            let real = (z * 2 * N_MODES + 2 * mode) * n_pixels + y * even_x + x;
+            let value = Complex32::new(denoised[real], denoised[real + n_pixels]);
+            value * turn(z, y, x) * sizes[mode]
+        });
+        Ok(Denoised { images, trust })
+    }
+
+    fn unfit(&self, what: &dyn std::fmt::Display) -> InferenceError {
+        InferenceError::Engine {
+            model: self.model.manifest().name.clone(),
+            error: EngineError::Call(what.to_string()),
+        }
+    }
+}
+
+fn root_mean_square<'a>(values: impl ExactSizeIterator<Item = &'a Complex32>) -> f32 {
+    let n = values.len().max(1);
+    let sum: f64 = values.map(|value| f64::from(value.norm_sqr())).sum();
+    (sum / n as f64).sqrt() as f32
+}

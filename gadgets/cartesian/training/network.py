@@ -1,0 +1,111 @@
+"""The regulariser: images of the modes of a series, with their noise, to better ones."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+N_MODES = 4
+N_UNROLLS = 4
+
+
+class Block(nn.Module):
+    """Adds a small change, so that what is deeper learns from the first step on."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        for layer, size in ((self.first, 1.0), (self.second, 0.2)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+            with torch.no_grad():
+                layer.weight.mul_(size)
+
+    def forward(self, x):
+        return x + self.second(torch.relu(self.first(x)))
+
+
+def mean_around(x, size):
+    return functional.avg_pool2d(x, size, 1, size // 2, count_include_pad=False)
+
+
+REACH = 2  # px to each side, of the means
+N_AROUND = (2 * REACH + 1) ** 2
+
+
+def mean_around(x, size):
+    return functional.avg_pool2d(x, size, 1, size // 2, count_include_pad=False)
+
+
+def weighted(x, weights):
+    """Sum over the pixels around each, `[batch, channel, y, x]`, with weights of its own, `[batch, pixel around, y, x]`."""
+    n_y, n_x = x.shape[2:]
+    wide = functional.pad(x, (REACH,) * 4, mode="replicate")
+    total = 0
+    for n in range(N_AROUND):
+        y, x0 = n // (2 * REACH + 1), n % (2 * REACH + 1)
+        total = total + weights[:, n : n + 1] * wide[:, :, y : y + n_y, x0 : x0 + n_x]
+    return total
+
+
+class SeriesRegulariser(nn.Module):
+    """Says of each pixel which of its surroundings look like it, takes means of these, changes them a little, and says how much it is to be trusted.
+
+    modes: `[batch, 2 · mode + part, y, x]`, real and imaginary parts over the modes' own size, the phase of the first mode taken out.
+    noise: `[batch, mode, y, x]`, standard deviation over the modes' own size.
+    step: `[batch, 1, y, x]`, how often it was asked before over how often it is asked at all.
+
+    Means are of the modes' ratios to the first, of which relaxation times are made and which density, coils and most of the ringing leave
+    alone, and with weights of their own of the first mode. That it predicts weights (Bako et al. 2017) and not pixels makes it learn: a
+    residual network of the same size that was given the modes, what stands out of their surroundings in units of the noise, and the ratios
+    took 10 % off the error of T1 in 3000 steps.
+    """
+
+    def __init__(self, width=64, n_blocks=4):
+        super().__init__()
+        n_weak = N_MODES - 1
+        n_in = 2 * N_MODES + n_weak + 2 * n_weak + 2 * n_weak + 1 + N_MODES + 1 + 1
+        self.head = nn.Conv2d(4 * n_in, width, 3, padding=1)
+        self.blocks = nn.Sequential(*[Block(width) for _ in range(n_blocks)])
+        self.tail = nn.Conv2d(width, 4 * (2 * N_AROUND + 2 * N_MODES), 3, padding=1)
+        with torch.no_grad():
+            self.tail.weight.mul_(0.1)
+        nn.init.zeros_(self.tail.bias)
+        own = torch.zeros(1, N_AROUND, 1, 1)
+        own[:, N_AROUND // 2] = 2
+        self.register_buffer("own", own)
+        # Of the first step, and what it falls by from step to step: samples have more and more to say.
+        self.log_trust = nn.Parameter(torch.tensor([0.0, -1.0, -1.0, -1.0]))
+
+    def trusts(self):
+        first, falls = self.log_trust[:1], functional.softplus(self.log_trust[1:])
+        return torch.exp(torch.cat([first, first - torch.cumsum(falls, 0)]))
+
+    def features(self, modes, noise, step):
+        strong, weak = modes[:, :1], modes[:, 2:]
+        weak_noise = noise[:, 1:].repeat_interleave(2, 1) + 1e-6
+        floor = (3 * noise[:, :1]).square()
+        amount = (strong.square() + floor).sqrt()
+        around = lambda size: mean_around(weak * strong, size) / (mean_around(strong.square(), size) + floor)
+        # In units of the noise that a ratio has here.
+        unit = weak_noise / amount
+        ratio, near, far = weak * strong / amount.square(), around(3), around(7)
+        bounded = lambda x: 4 * torch.tanh(0.25 * x)
+        outstanding = bounded((ratio - near) / unit), bounded((near - far) / unit)
+        bright = bounded((strong - mean_around(strong, 5)) / (noise[:, :1] + 1e-6))
+        return torch.cat([modes, (ratio[:, 0::2] * 0.5).clamp(-4, 4), *outstanding, bright, noise, noise[:, :1] / amount, step], 1)
+
+    def forward(self, modes, noise, step):
+        x = functional.pixel_unshuffle(self.features(modes, noise, step), 2)
+        x = functional.pixel_shuffle(self.tail(self.blocks(self.head(x))), 2).float()
+        of_ratios = torch.softmax(x[:, :N_AROUND] + self.own, 1)
+        of_first = torch.softmax(x[:, N_AROUND : 2 * N_AROUND] + self.own, 1)
+        strong, weak = modes[:, :1], modes[:, 2:]
+        sums = weighted(torch.cat([weak * strong, strong.square()], 1), of_ratios)
+        ratio = sums[:, :-1] / (sums[:, -1:] + (0.1 * noise[:, :1]).square() + 1e-12)
+        first = weighted(modes[:, :2], of_first)
+        unit = noise.repeat_interleave(2, 1)
+        better = torch.cat([first, ratio * first[:, :1]], 1) + x[:, 2 * N_AROUND :] * unit
+        # Straight lines between the steps' values, without a lookup.
+        at = step.mean((1, 2, 3), keepdim=False).view(-1, 1) * N_UNROLLS
+        share = (1 - (at - torch.arange(float(N_UNROLLS), device=at.device)).abs()).clamp(min=0)
+        return better, (share * self.trusts()).sum(1)

@@ -1,0 +1,44 @@
+"""Denoising and agreement with the samples in turn, as the server does it."""
+
+import torch
+from torch.nn import functional
+
+from network import N_MODES, N_UNROLLS
+from scans import Agreement, conjugate_gradients, turned_back
+
+FIRST_TRUST = 0.05  # of the images that the first denoising is given
+N_FIRST, N_INNER = 10, 5
+
+
+def first(scan):
+    with torch.no_grad():
+        shift = torch.tensor(FIRST_TRUST)
+        return turned_back(conjugate_gradients(scan.normal, shift, scan.right, torch.zeros_like(scan.right), N_FIRST))
+
+
+def denoise(model, scan, images, step):
+    """What the network makes of the images of the modes, and the trust in it."""
+    batch, n_modes, n_y, n_x = images.shape
+    phase = torch.sgn(images[:, :1].detach() + 1e-20)
+    size = scan.size[:, :, None, None]
+    turned = images * phase.conj() / size
+    values = torch.view_as_real(turned).permute(0, 1, 4, 2, 3).reshape(batch, 2 * n_modes, n_y, n_x)
+    noise = (scan.sd[:, None] / scan.size)[:, :, None, None].expand(-1, -1, n_y, n_x)
+    missing = N_MODES - n_modes
+    values = functional.pad(values, (0, 0, 0, 0, 0, 2 * missing))
+    noise = functional.pad(noise, (0, 0, 0, 0, 0, missing))
+    steps = torch.full((batch, 1, n_y, n_x), step / N_UNROLLS)
+    with torch.autocast("cpu", torch.bfloat16, enabled=torch.is_grad_enabled()):
+        out, trust = model(values, noise, steps)
+    out = out[:, : 2 * n_modes].float().reshape(batch, n_modes, 2, n_y, n_x).permute(0, 1, 3, 4, 2).contiguous()
+    return torch.view_as_complex(out) * size * phase, trust.float()
+
+
+def reconstruct(model, scan, n_unrolls=N_UNROLLS):
+    """The images after each agreement with the samples, and what was denoised before."""
+    images, denoised = [first(scan)], []
+    for step in range(n_unrolls):
+        better, trust = denoise(model, scan, images[-1], step)
+        denoised.append(better)
+        images.append(Agreement.apply(better, trust, scan, N_INNER))
+    return images, denoised
