@@ -150,16 +150,16 @@ fn what_tells_no_tensor_is_an_error_and_properties_are_checked() {
         Config { noise_sd: Some(f64::NAN), ..Config::default() },
     ] {
         let error = MapDiffusion::new(config, &Scan::default()).err();
-        assert!(matches!(error, Some(Error::Property(..))), "{error:?}");
+        assert!(matches!(error, Some(SeriesError::Property { .. })), "{error:?}");
     }
     let error = |series: ImageSeries| {
         let input = [SeriesOrLabels::ImageSeries(series)];
         run_gadget::<MapDiffusion>(Config::default(), &Scan::default(), input).err()
     };
     let images = test_heart::images(&encodings(12), |_| [0.0; 2]);
-    assert_eq!(error(test_heart::series(&images)), Some(Error::NoWeighting));
+    assert_eq!(error(test_heart::series(&images)), Some(SeriesError::NoWeighting));
     let few = encodings(5);
     let series = weighted_series(&test_heart::images(&few, |_| [0.0; 2]), &few);
     let refused = error(series);
-    assert!(matches!(refused, Some(Error::Encodings(_))), "{refused:?}");
+    assert!(matches!(refused, Some(SeriesError::Encodings(_))), "{refused:?}");
 }
