@@ -65,6 +65,17 @@ fn maps_have_the_values_of_the_tensor_whatever_the_fit() {
     // 120 degrees over the wall.
     assert!(error(map(&maps, "HA_SLOPE"), |_, _| 1.2) < 0.15);
     assert_eq!(map(&maps, "HA_SLOPE").unit.symbol(), "deg/%");
+    for (quantity, colors) in [
+        ("MD", Some("batlow")),
+        ("FA", Some("batlow")),
+        ("HA", Some("vikO")),
+        ("E2A", Some("vikO")),
+        ("ABS_E2A", Some("batlow")),
+        ("HA_SLOPE", Some("vik")),
+        ("S0", None),
+    ] {
+        assert_eq!(map(&maps, quantity).presentation.values.color_map, colors, "{quantity}");
+    }
     let mode = map(&maps, "MODE").values[[0, 31, 43]];
     // Eigenvalues 1.8, 1.2, 0.9.
     assert!((mode - 0.577).abs() < 0.05, "{mode}");
