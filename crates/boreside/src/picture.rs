@@ -208,6 +208,33 @@ mod tests {
     }
 
     #[test]
+    fn angles_that_were_lifted_above_0_have_the_colours_of_their_values() {
+        // Stored as 10·(angle + 90); 0 is no value.
+        let meta = ismrmrd::Meta::from_iter([
+            ("DataRole", "Quantitative"),
+            ("BoresideColorMap", "vikO"),
+            ("WindowCenter", "0"),
+            ("WindowWidth", "180"),
+            ("RescaleSlope", "0.1"),
+            ("RescaleIntercept", "-90"),
+        ]);
+        let stored = [0_u16, 500, 1300];
+        let pixels = Array4::from_shape_fn((1, 1, 1, 3), |(_, _, _, x)| stored[x]);
+        let mut sheet = ContactSheet::default();
+        sheet.add(&Image::new(Default::default(), meta, pixels));
+        let range = [-90.0, 90.0];
+        let table = palette(Colors::VikO, false, Some(range));
+        let expected = [[0; 3], color(&table, -40.0, range), color(&table, 40.0, range)];
+        let tile = &sheet.tiles[0];
+        for (x, expected) in expected.into_iter().enumerate() {
+            let far = (0..3).map(|k| tile[[0, x]][k].abs_diff(expected[k])).max();
+            // Rounding of the slope may be a colour off.
+            assert!(far <= Some(4), "{x}: {:?} for {expected:?}", tile[[0, x]]);
+        }
+        assert_ne!(tile[[0, 1]], [0; 3]);
+    }
+
+    #[test]
     fn images_stand_beside_each_other_in_pairs() {
         let mut sheets = [ContactSheet::default(), ContactSheet::default()];
         for sheet in &mut sheets {

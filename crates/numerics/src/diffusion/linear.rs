@@ -226,11 +226,10 @@ fn add_group(
 ) {
     let mut products = [1.0_f32; BLOCK];
     for member in members {
-        let signals = &signals[*member];
-        for pixel in 0..BLOCK {
+        let terms = products.iter_mut().zip(&signals[*member]).zip(least).zip(scale);
+        for (((product, signal), least), scale) in terms {
             // Also of what is no number.
-            let signal = if signals[pixel] > least[pixel] { signals[pixel] } else { least[pixel] };
-            products[pixel] *= signal * scale[pixel];
+            *product *= scale * if *signal > *least { *signal } else { *least };
         }
     }
     products.iter_mut().for_each(|product| *product = ln(*product));
@@ -249,15 +248,15 @@ fn decompose(
     scale: &[f32; BLOCK],
     values: &mut [[f32; BLOCK]; N_VALUES],
 ) {
-    for pixel in 0..BLOCK {
+    for (pixel, (largest, scale)) in largest.iter().zip(scale).enumerate() {
         let tensor: [f64; 6] = std::array::from_fn(|element| f64::from(sums[element][pixel]));
-        let is_fitted = (largest[pixel] > 0.0)
-            & largest[pixel].is_finite()
+        let is_fitted = (*largest > 0.0)
+            & largest.is_finite()
             & tensor.iter().fold(true, |all, value| all & value.is_finite());
         let found = eigen(&tensor);
         let mean = mean_diffusivity(&found.values);
         let anisotropy = fractional_anisotropy(&found.values);
-        let s0 = exp(sums[6][pixel]) / scale[pixel];
+        let s0 = exp(sums[6][pixel]) / scale;
         let keep = |value: f32| if is_fitted { value } else { 0.0 };
         for element in 0..6 {
             values[element][pixel] = keep(sums[element][pixel]);
