@@ -176,27 +176,6 @@ fn maps_of_a_simulated_heart_have_its_diffusion_and_its_fibres() {
 }
 
 #[test]
-fn echo_planar_trains_of_every_other_line_become_maps() {
-    let server = TestServer::start(&[]);
-    let lines = LineOptions {
-        undersampling: Undersampling::Regular { acceleration: 2 },
-        calibration: CalibrationLines::Embedded(24),
-        ..LineOptions::default()
-    };
-    let setup = Setup { lines, n_channels: 8, ..setup(128) };
-    let scan = scan(&sequence(Weighting::SpinEcho), setup);
-    let heart = truth(&scan);
-    let places = inside(&heart, 1.5);
-    let (images, told) = Recording::of(&scan).through(&server, "cdti");
-    assert!(with_role(&images, "HA").is_some(), "{told:?}");
-    let found = errors(&images, &heart, &places);
-    println!("every second line of a train: {found:.3?} of {} pixels", places.len());
-    assert!(found[0] < 0.08 && found[1] < 0.04, "6 % of 1.3: {found:?}");
-    assert!(found[2] < 5.0 && found[3] < 6.0, "{found:?}");
-    server.stop();
-}
-
-#[test]
 fn straight_lines_become_maps_with_all_lines_and_with_every_other() {
     let server = TestServer::start(&[]);
     for acceleration in [1, 2] {
