@@ -13,10 +13,10 @@ pub struct PaletteOptions {
     #[arg(value_parser = colors, value_name = "lipari|navia|batlow|vik|vikO")]
     colors: Colors,
     /// Value of the darkest colour, in the map's unit
-    #[arg(long, default_value_t = 0.0, value_name = "VALUE")]
+    #[arg(long, default_value_t = 0.0, value_name = "VALUE", allow_negative_numbers = true)]
     from: f64,
     /// Value of the brightest colour
-    #[arg(long, default_value_t = 2000.0, value_name = "VALUE")]
+    #[arg(long, default_value_t = 2000.0, value_name = "VALUE", allow_negative_numbers = true)]
     to: f64,
     /// Turned round, for maps of rates
     #[arg(long)]
