@@ -151,6 +151,11 @@ fn maps_of_a_simulated_heart_have_its_diffusion_and_its_fibres() {
         assert_eq!(map.meta.get("BoresideUnit"), Some("deg"));
         assert_eq!(map.meta.get("DataRole"), Some("Quantitative"));
         assert!(map.meta.get("BoresideVerdict").is_some());
+        for (role, colors) in [("MD", "batlow"), ("FA", "batlow"), ("HA", "vikO"), ("E2A", "vikO")]
+        {
+            let map = with_role(&images, role).expect("a map");
+            assert_eq!(map.meta.get("BoresideColorMap"), Some(colors), "{role}");
+        }
         for role in ["MDSD", "FASD", "HASD", "MODE", "TA", "HA_SLOPE", "NEGATIVE_EIGENVALUES", "S0"]
         {
             assert!(with_role(&images, role).is_some(), "{role}: {told:?}");

@@ -28,7 +28,8 @@ test("colours are those of `boreside palette`", (t) => {
     t.skip("skipped: set BORESIDE to the program, e.g. target/debug/boreside");
     return;
   }
-  for (const [name, low, high] of [["lipari", 650, 1950], ["lipari", 250, 550], ["navia", 0, 120]] as const) {
+  const maps = [["lipari", 650, 1950], ["lipari", 250, 550], ["navia", 0, 120], ["batlow", 0, 3], ["vik", -1, 1], ["vikO", -90, 90]] as const;
+  for (const [name, low, high] of maps) {
     const printed: string = execFileSync(program, ["palette", name, "--from", String(low), "--to", String(high)], { encoding: "utf8" });
     const rows = printed.trim().split("\r\n").slice(3).map((row) => row.split(" ").map(Number));
     assert.equal(rows.length, N_COLORS);
@@ -64,6 +65,21 @@ test("colours turned round begin at the bright end", () => {
   const [plain, turned] = [colorsOf("navia", [-2, -1]), colorsOf("navia", [-2, -1], true)];
   assert.deepEqual([...turned.subarray(1, 255)], [...plain.subarray(1, 255)].reverse());
   assert.equal(turned[0], BLACK);
+});
+
+test("angles of lines have colours that close and a neutral 0; negative ones have a value", () => {
+  const range: Range = [-90, 90];
+  const colors = colorsOf("vikO", range);
+  const at = (angle: number) => parts(colors[placeOf(angle, range)] ?? 0);
+  const [first, last] = [at(-89.9), at(89.9)];
+  assert.ok(first.every((byte, i) => Math.abs(byte - (last[i] ?? 0)) < 5), `${first.join()} ${last.join()}`);
+  const [red = 0, , blue = 0] = at(-40);
+  assert.ok(blue > red + 40, `${red} ${blue}`);
+  const middle = at(0.1);
+  assert.ok(Math.max(...middle) - Math.min(...middle) < 40 && Math.min(...middle) > 170, middle.join());
+  const into = new Uint32Array(2);
+  colorPlane(Float32Array.of(-40, 0), colors, range, true, into);
+  assert.deepEqual([into[0], into[1]], [colors[placeOf(-40, range)], BLACK]);
 });
 
 test("grey is linear", () => {

@@ -8,19 +8,20 @@ use pipeline::palette::{Colors, byte, palette};
 
 #[derive(Args)]
 pub struct PaletteOptions {
-    /// The colours: lipari for T1, navia for T2 and T2*
-    #[arg(value_parser = colors, value_name = "lipari|navia")]
+    /// The colours: lipari for T1, navia for T2 and T2*, batlow for MD and FA, vik around 0, vikO for
+    /// angles of lines
+    #[arg(value_parser = colors, value_name = "lipari|navia|batlow|vik|vikO")]
     colors: Colors,
     /// Value of the darkest colour, in the map's unit
-    #[arg(long, default_value_t = 0.0, value_name = "VALUE")]
+    #[arg(long, default_value_t = 0.0, value_name = "VALUE", allow_negative_numbers = true)]
     from: f64,
     /// Value of the brightest colour
-    #[arg(long, default_value_t = 2000.0, value_name = "VALUE")]
+    #[arg(long, default_value_t = 2000.0, value_name = "VALUE", allow_negative_numbers = true)]
     to: f64,
     /// Turned round, for maps of rates
     #[arg(long)]
     reversed: bool,
-    /// The table as it is, without the curve that is logarithmic above `to` / e
+    /// The table as it is, without the curve of lipari and navia that is logarithmic above `to` / e
     #[arg(long)]
     linear: bool,
     /// Form of the file
@@ -70,5 +71,6 @@ pub fn run(options: &PaletteOptions) -> Result<()> {
 }
 
 fn colors(name: &str) -> Result<Colors, String> {
-    Colors::from_name(name).ok_or_else(|| "lipari and navia are known".to_owned())
+    let known = || Colors::ALL.map(Colors::name).join(", ");
+    Colors::from_name(name).ok_or_else(|| format!("{} are known", known()))
 }

@@ -38,8 +38,8 @@ impl ContactSheet {
                 self.n_left_out += 1;
                 continue;
             }
-            if let Some((palette, range, scale)) = &colors {
-                self.tiles.push(colored(plane, palette, *range, *scale));
+            if let Some(coloring) = &colors {
+                self.tiles.push(colored(plane, coloring));
                 continue;
             }
             let mut values: Vec<f32> = plane.iter().copied().filter(|v| v.is_finite()).collect();
@@ -139,30 +139,40 @@ impl ContactSheet {
     }
 }
 
-/// Palette of a map that names one, lowest and highest value that it shows, and the factor from
-/// pixels to values.
-#[allow(clippy::type_complexity)]
-fn colors_of(image: &Image) -> Option<(Vec<[f32; 3]>, [f64; 2], f32)> {
+/// How a map that names its colours is painted.
+struct Coloring {
+    palette: Vec<[f32; 3]>,
+    /// Lowest and highest value.
+    range: [f64; 2],
+    /// From what is stored to values.
+    slope: f32,
+    intercept: f32,
+}
+
+fn colors_of(image: &Image) -> Option<Coloring> {
     let meta = &image.meta;
     let colors = Colors::from_name(meta.get("BoresideColorMap")?)?;
-    let [center, width] = pipeline::window_of(meta)?;
-    let range = [(center - 0.5 * width).max(0.0), center + 0.5 * width];
-    let scale = meta.get_f64("RescaleSlope").unwrap_or(1.0) as f32;
-    (range[1] > range[0]).then(|| (palette(colors, false, Some(range)), range, scale))
+    let range = colors.range_of(pipeline::window_of(meta)?)?;
+    let (slope, intercept) = pipeline::image_facts::rescale(image);
+    Some(Coloring {
+        palette: palette(colors, false, Some(range)),
+        range,
+        slope: slope as f32,
+        intercept: intercept as f32,
+    })
 }
 
 /// A plane in colours, with a bar of all of them at its right edge.
-fn colored(
-    plane: ArrayView2<'_, f32>,
-    palette: &[[f32; 3]],
-    range: [f64; 2],
-    scale: f32,
-) -> Array2<[u8; 3]> {
+fn colored(plane: ArrayView2<'_, f32>, coloring: &Coloring) -> Array2<[u8; 3]> {
+    let &Coloring { ref palette, range, slope, intercept } = coloring;
     let (height, width) = plane.dim();
     let bar = (width / 24).max(2);
     Array2::from_shape_fn((height, width + GAP + bar), |(y, x)| {
         if x < width {
-            return color(palette, scale * plane[[y, x]], range);
+            let stored = plane[[y, x]];
+            // Nothing was stored: also where values that have a sign were lifted above 0.
+            let value = if stored == 0.0 { 0.0 } else { slope * stored + intercept };
+            return color(palette, value, range);
         }
         if x < width + GAP {
             return [0; 3];
@@ -195,6 +205,33 @@ mod tests {
         for (y, x) in [(3, 5), (3, 5 + 6 + GAP), (3 + 4 + GAP, 5)] {
             assert_eq!(pixels[[y, x]], [255; 3], "the brightest corner of a tile is white");
         }
+    }
+
+    #[test]
+    fn angles_that_were_lifted_above_0_have_the_colours_of_their_values() {
+        // Stored as 10·(angle + 90); 0 is no value.
+        let meta = ismrmrd::Meta::from_iter([
+            ("DataRole", "Quantitative"),
+            ("BoresideColorMap", "vikO"),
+            ("WindowCenter", "0"),
+            ("WindowWidth", "180"),
+            ("RescaleSlope", "0.1"),
+            ("RescaleIntercept", "-90"),
+        ]);
+        let stored = [0_u16, 500, 1300];
+        let pixels = Array4::from_shape_fn((1, 1, 1, 3), |(_, _, _, x)| stored[x]);
+        let mut sheet = ContactSheet::default();
+        sheet.add(&Image::new(Default::default(), meta, pixels));
+        let range = [-90.0, 90.0];
+        let table = palette(Colors::VikO, false, Some(range));
+        let expected = [[0; 3], color(&table, -40.0, range), color(&table, 40.0, range)];
+        let tile = &sheet.tiles[0];
+        for (x, expected) in expected.into_iter().enumerate() {
+            let far = (0..3).map(|k| tile[[0, x]][k].abs_diff(expected[k])).max();
+            // Rounding of the slope may be a colour off.
+            assert!(far <= Some(4), "{x}: {:?} for {expected:?}", tile[[0, x]]);
+        }
+        assert_ne!(tile[[0, 1]], [0; 3]);
     }
 
     #[test]

@@ -29,11 +29,7 @@ pub(crate) fn plane(
 ) -> Option<(Dataset, Vec<u8>)> {
     let quantity = Quantity::of(facts)?;
     let colors = Colors::from_name(facts.palette)?;
-    let [center, width] = facts.window?;
-    let range = [(center - 0.5 * width).max(0.0), center + 0.5 * width];
-    if range[0] >= range[1] {
-        return None;
-    }
+    let range = colors.range_of(facts.window?)?;
     let picture = picture(values.view(), colors, range, &facts.unit);
     let (rows, columns) = picture.dim();
     let (rows, columns) = (u16::try_from(rows).ok()?, u16::try_from(columns).ok()?);

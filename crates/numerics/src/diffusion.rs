@@ -11,6 +11,7 @@ mod eigen;
 mod encoding;
 mod fit;
 mod linear;
+mod logarithm;
 mod motion;
 mod rejection;
 mod scalars;

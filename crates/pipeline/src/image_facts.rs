@@ -2,6 +2,7 @@
 
 use ismrmrd::{Image, ImageType, Meta, Pixels};
 
+use crate::palette::Colors;
 use crate::{ImageRole, Verdict, unprocessed};
 
 /// What the pixels of an image stand for.
@@ -47,7 +48,7 @@ pub struct ImageFacts {
     pub zero_is_invalid: bool,
     /// Centre and width of the window, in the unit.
     pub window: Option<[f64; 2]>,
-    /// `lipari`, `navia` or `grey`.
+    /// A name of [`Colors`], or `grey`.
     pub palette: &'static str,
     /// Whether a map can be used.
     pub verdict: Option<Verdict>,
@@ -202,14 +203,11 @@ fn unit(kind: ImageKind, role: Option<ImageRole>, meta: &Meta) -> &str {
 }
 
 fn palette(kind: ImageKind, meta: &Meta) -> &'static str {
-    match (meta.get("BoresideColorMap"), kind) {
-        (Some("lipari"), _) => "lipari",
-        (Some("navia"), _) => "navia",
-        (_, ImageKind::Map) if meta.get("LUTFileName").is_some_and(|file| file.contains("T1")) => {
-            "lipari"
-        }
-        _ => "grey",
+    if let Some(colors) = meta.get("BoresideColorMap").and_then(Colors::from_name) {
+        return colors.name();
     }
+    let is_t1 = || meta.get("LUTFileName").is_some_and(|file| file.contains("T1"));
+    if kind == ImageKind::Map && is_t1() { Colors::Lipari.name() } else { "grey" }
 }
 
 fn verdict(text: &str) -> Option<Verdict> {

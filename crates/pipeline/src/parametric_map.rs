@@ -56,7 +56,7 @@ pub struct View {
     pub window: Option<[f64; 2]>,
     /// Name of the palette file on the scanner, e.g. `GadgetronT1_IR_1_5T.pal`.
     pub palette_file: Option<String>,
-    /// The colour map that is recommended for the quantity: `lipari` or `navia`.
+    /// The colour map that is recommended for the quantity: a name of [`crate::palette::Colors`].
     pub color_map: Option<&'static str>,
     /// Series of its images; [`None`]: that of the header, and those after it.
     pub series_index: Option<u16>,

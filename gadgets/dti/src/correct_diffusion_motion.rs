@@ -5,11 +5,11 @@ use numerics::diffusion::{
     DiffusionMotion, MotionOptions, TensorPlan, find_wall, outliers, register_diffusion,
 };
 use numerics::registration::BSplineImage;
-use pipeline::{Gadget, ImageRole, ImageSeries, Remedy, Scan, Sink, unprocessed};
+use pipeline::{Gadget, ImageRole, ImageSeries, Scan, Sink, unprocessed};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::weighting::{self, REJECTED_KEY};
+use crate::weighting::{self, REJECTED_KEY, SeriesError};
 
 /// Registers the diffusion-weighted images of a slice to each other and marks those that are
 /// corrupted.
@@ -61,44 +61,48 @@ impl Gadget for CorrectDiffusionMotion {
     type Config = Config;
     type Input = ImageSeries; // [1, 1, image, 1, z, y, x]
     type Output = ImageSeries;
-    type Error = Error;
+    type Error = SeriesError;
 
-    fn new(config: Config, _scan: &Scan) -> Result<Self, Error> {
+    fn new(config: Config, _scan: &Scan) -> Result<Self, SeriesError> {
         let is_length = |value: f64| value > 0.0 && value < 1e4;
-        for (property, value) in [
+        for (name, value) in [
             ("max_displacement_px", f64::from(config.max_displacement_px)),
             ("max_rotation_deg", f64::from(config.max_rotation_deg)),
             ("heart_radius_mm", config.heart_radius_mm),
             ("rejection_sds", config.rejection_sds),
         ] {
             if !is_length(value) {
-                return Err(Error::Property(property, value));
+                return Err(SeriesError::Property { name, value, allowed: "above 0" });
             }
         }
         Ok(Self { config })
     }
 
-    fn process(&mut self, mut series: ImageSeries, out: &mut Sink<Self>) -> Result<(), Error> {
+    fn process(
+        &mut self,
+        mut series: ImageSeries,
+        out: &mut Sink<Self>,
+    ) -> Result<(), SeriesError> {
         if !series.role.is_image() || series.meta.iter().any(unprocessed::is_marked) {
             out.push(series);
             return Ok(());
         }
-        let encodings = weighting::of_series(&series).ok_or(Error::NoWeighting)?;
-        let mut plan =
-            TensorPlan::new(&encodings).map_err(|error| Error::Encodings(error.to_string()))?;
+        let encodings = weighting::of_series(&series)?;
+        let mut plan = TensorPlan::new(&encodings)?;
         let pixel_mm = weighting::pixel_mm(&series);
         let mut longest_px = 0.0_f32;
         for z in 0..series.data.shape()[4] {
             let images = weighting::magnitudes(&series, z);
             let (n_images, n_y, n_x) = images.dim();
-            let flat = images.to_shape((n_images, n_y * n_x)).map_err(|_| Error::NoWeighting)?;
+            let flat =
+                images.to_shape((n_images, n_y * n_x)).map_err(|_| SeriesError::NoWeighting)?;
             let fit = plan.fit_linear(flat.view());
             let plane =
                 |values: &ndarray::Array1<f32>| values.to_shape((n_y, n_x)).map(|a| a.to_owned());
             let (Ok(s0), Ok(md), Ok(fa)) =
                 (plane(&fit.s0), plane(&fit.mean_diffusivity), plane(&fit.fractional_anisotropy))
             else {
-                return Err(Error::NoWeighting);
+                return Err(SeriesError::NoWeighting);
             };
             let wall = find_wall(s0.view(), md.view(), fa.view(), pixel_mm).ok();
             let center_px =
@@ -202,30 +206,6 @@ fn places(
     let step = places.len().div_ceil(MOST_PIXELS).max(1);
     places = places.into_iter().step_by(step).collect();
     places
-}
-
-/// Why motion is not corrected.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Error {
-    /// A property.
-    #[error("`{0}` is {1}")]
-    Property(&'static str, f64),
-    /// Images without weighting.
-    #[error("the images do not say how they are weighted")]
-    NoWeighting,
-    /// Weightings that tell no tensor.
-    #[error("{0}")]
-    Encodings(String),
-}
-
-impl Remedy for Error {
-    fn remedy(&self) -> &str {
-        match self {
-            Self::Property(..) => "write a number above 0",
-            Self::NoWeighting => "put `assemble_diffusion` before",
-            Self::Encodings(_) => "acquire at least 6 directions and an image without weighting",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use pipeline::{Gadget, ImageRole, ImageSeries, Remedy, Scan, Sink, unprocessed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::weighting::{self, REJECTED_KEY};
+use crate::weighting::{self, REJECTED_KEY, SeriesError};
 
 /// Meta attribute: how a series was denoised.
 const METHOD_KEY: &str = "BoresideDenoising";
@@ -85,14 +85,16 @@ impl Gadget for DenoiseDiffusion {
     type Error = Error;
 
     fn new(config: Config, scan: &Scan) -> Result<Self, Error> {
-        if config.noise_sd.is_some_and(|sd| !(sd.is_finite() && sd > 0.0)) {
-            return Err(Error::Property("noise_sd", "a number above 0"));
-        }
-        if !(1..=7).contains(&config.patch_radius) {
-            return Err(Error::Property("patch_radius", "1 to 7"));
-        }
-        if !(2..=50).contains(&config.search_radius) {
-            return Err(Error::Property("search_radius", "2 to 50"));
+        let noise_sd = f64::from(config.noise_sd.unwrap_or(1.0));
+        let (patch, search) = (config.patch_radius, config.search_radius);
+        for (is_allowed, name, value, allowed) in [
+            (noise_sd.is_finite() && noise_sd > 0.0, "noise_sd", noise_sd, "above 0"),
+            ((1..=7).contains(&patch), "patch_radius", patch as f64, "1 to 7"),
+            ((2..=50).contains(&search), "search_radius", search as f64, "2 to 50"),
+        ] {
+            if !is_allowed {
+                return Err(SeriesError::Property { name, value, allowed }.into());
+            }
         }
         let models = scan.services.get::<Models>();
         let gadget = Self { config, session: scan.session, models, noise_map: None };
@@ -113,7 +115,7 @@ impl Gadget for DenoiseDiffusion {
             out.push(series);
             return Ok(());
         }
-        let encodings = weighting::of_series(&series).ok_or(Error::NoWeighting)?;
+        let encodings = weighting::of_series(&series)?;
         let is_kept = |image: &usize| {
             series.meta.get(*image).is_none_or(|meta| meta.get(REJECTED_KEY).is_none())
         };
@@ -196,8 +198,7 @@ impl DenoiseDiffusion {
                 Ok((denoised, format!("non-local means, noise {middle:.3}")))
             }
             DenoisingMethod::Network => {
-                let plan = TensorPlan::new(encodings)
-                    .map_err(|error| Error::Encodings(error.to_string()))?;
+                let plan = TensorPlan::new(encodings).map_err(SeriesError::from)?;
                 let asked = self.model().and_then(|model| {
                     by_network(&model, &plan, images, noise_sd, self.session)
                         .map(|(images, version)| (images, format!("{version}, noise {middle:.3}")))
@@ -319,17 +320,11 @@ pub fn by_network(
 }
 
 /// Why a series is not denoised.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// A property without sense.
-    #[error("`{0}` is not {1}")]
-    Property(&'static str, &'static str),
-    /// Images without weighting.
-    #[error("the images do not say how they are weighted")]
-    NoWeighting,
-    /// Weightings that tell no tensor.
-    #[error("{0}")]
-    Encodings(String),
+    /// A property, or weightings.
+    #[error(transparent)]
+    Series(#[from] SeriesError),
     /// Images that hold no patch.
     #[error("MP-PCA: {0}")]
     Patch(String),
@@ -338,9 +333,7 @@ pub enum Error {
 impl Remedy for Error {
     fn remedy(&self) -> &str {
         match self {
-            Self::Property(..) => "correct it, or leave it out",
-            Self::NoWeighting => "put `assemble_diffusion` before",
-            Self::Encodings(_) => "acquire at least 6 directions and an image without weighting",
+            Self::Series(error) => error.remedy(),
             Self::Patch(_) => "set a smaller `patch_radius`, or take `denoise_diffusion` out",
         }
     }

@@ -14,12 +14,10 @@ pub use assemble_diffusion::{
 };
 pub use correct_diffusion_motion::{
     Config as CorrectDiffusionMotionConfig, CorrectDiffusionMotion,
-    Error as CorrectDiffusionMotionError,
 };
 pub use denoise_diffusion::{
     Config as DenoiseDiffusionConfig, DenoiseDiffusion, DenoisingMethod,
     Error as DenoiseDiffusionError, by_mp_pca, by_network, by_non_local_means, estimated_noise_sd,
 };
-pub use map_diffusion::{
-    Config as MapDiffusionConfig, Error as MapDiffusionError, Fit, MapDiffusion,
-};
+pub use map_diffusion::{Config as MapDiffusionConfig, Fit, MapDiffusion};
+pub use weighting::SeriesError;

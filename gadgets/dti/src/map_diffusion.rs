@@ -6,14 +6,15 @@ use numerics::diffusion::{
     FitMethod, SlopeOptions, TensorPlan, Wall, WallError, eigen, fibre_angles, find_wall,
     fractional_anisotropy, helix_slope_percent, mean_diffusivity, mode, uncertainty,
 };
+use pipeline::palette::Colors;
 use pipeline::{
-    Gadget, ImageSeries, ParametricMap, Presentation, REMARK_KEY, Remedy, Scan, Sink, Unit,
-    Verdict, View, unprocessed,
+    Gadget, ImageSeries, ParametricMap, Presentation, REMARK_KEY, Scan, Sink, Unit, Verdict, View,
+    unprocessed,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::weighting::{self, REJECTED_KEY};
+use crate::weighting::{self, REJECTED_KEY, SeriesError};
 
 /// How the tensor is fitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -98,22 +99,22 @@ impl Gadget for MapDiffusion {
     type Config = Config;
     type Input = SeriesOrLabels;
     type Output = SeriesMapOrImage;
-    type Error = Error;
+    type Error = SeriesError;
 
-    fn new(config: Config, _scan: &Scan) -> Result<Self, Error> {
-        for (property, value, limit) in [
-            ("mask_share", f64::from(config.mask_share), 1.0),
-            ("slope_margin", config.slope_margin, 0.4),
-            ("noise_sd", config.noise_sd.unwrap_or(0.0), 1e30),
+    fn new(config: Config, _scan: &Scan) -> Result<Self, SeriesError> {
+        for (name, value, limit, allowed) in [
+            ("mask_share", f64::from(config.mask_share), 1.0, "0 to below 1"),
+            ("slope_margin", config.slope_margin, 0.4, "0 to below 0.4"),
+            ("noise_sd", config.noise_sd.unwrap_or(0.0), 1e30, "0 or above"),
         ] {
             if !(0.0..limit).contains(&value) {
-                return Err(Error::Property(property, value));
+                return Err(SeriesError::Property { name, value, allowed });
             }
         }
         Ok(Self { config, labels: None, n_maps: 0 })
     }
 
-    fn process(&mut self, input: SeriesOrLabels, out: &mut Sink<Self>) -> Result<(), Error> {
+    fn process(&mut self, input: SeriesOrLabels, out: &mut Sink<Self>) -> Result<(), SeriesError> {
         match input {
             SeriesOrLabels::Image(image) => {
                 if image.meta.get("DataRole") == Some("Segmentation") {
@@ -158,26 +159,40 @@ struct Quantity {
     /// Of the standard deviations in [`Pixel`].
     sd: Option<usize>,
     is_of_wall: bool,
+    /// [`None`]: grey.
+    colors: Option<Colors>,
 }
 
 const fn of_all(name: &'static str, unit: Unit, window: [f64; 2], sd: Option<usize>) -> Quantity {
-    Quantity { name, unit, window, offset: 0.0, sd, is_of_wall: false }
+    let colors = Some(Colors::Batlow);
+    Quantity { name, unit, window, offset: 0.0, sd, is_of_wall: false, colors }
 }
 
 const fn angle(name: &'static str, sd: Option<usize>) -> Quantity {
     let window = [0.0, 180.0];
-    Quantity { name, unit: Unit::Deg, window, offset: 90.0, sd, is_of_wall: true }
+    // −90° and 90° are one line.
+    let colors = Some(Colors::VikO);
+    Quantity { name, unit: Unit::Deg, window, offset: 90.0, sd, is_of_wall: true, colors }
 }
 
 const QUANTITIES: [Quantity; 8] = [
     of_all("MD", Unit::MicrometerSquaredPerMs, [1.5, 3.0], Some(0)),
     of_all("FA", Unit::Ratio, [0.5, 1.0], Some(1)),
-    Quantity { offset: 1.0, ..of_all("MODE", Unit::Ratio, [0.0, 2.0], None) },
-    of_all("S0", Unit::Ratio, [0.0, 0.0], None),
+    Quantity {
+        offset: 1.0,
+        colors: Some(Colors::Vik),
+        ..of_all("MODE", Unit::Ratio, [0.0, 2.0], None)
+    },
+    Quantity { colors: None, ..of_all("S0", Unit::Ratio, [0.0, 0.0], None) },
     angle("HA", Some(2)),
     angle("TA", None),
     angle("E2A", None),
-    Quantity { offset: 0.0, window: [45.0, 90.0], ..angle("ABS_E2A", None) },
+    Quantity {
+        offset: 0.0,
+        window: [45.0, 90.0],
+        colors: Some(Colors::Batlow),
+        ..angle("ABS_E2A", None)
+    },
 ];
 /// Slopes below minus this have no integer.
 const SLOPE_OFFSET: f32 = 2.0;
@@ -187,15 +202,14 @@ impl MapDiffusion {
         &mut self,
         series: &ImageSeries,
         out: &mut Sink<Self>,
-    ) -> Result<Vec<ParametricMap>, Error> {
-        let encodings = weighting::of_series(series).ok_or(Error::NoWeighting)?;
+    ) -> Result<Vec<ParametricMap>, SeriesError> {
+        let encodings = weighting::of_series(series)?;
         let kept: Vec<usize> = (0..encodings.len())
             .filter(|image| series.meta[*image].get(REJECTED_KEY).is_none())
             .collect();
         let n_rejected = encodings.len() - kept.len();
         let encodings: Vec<_> = kept.iter().map(|image| encodings[*image]).collect();
-        let plan =
-            TensorPlan::new(&encodings).map_err(|error| Error::Encodings(error.to_string()))?;
+        let plan = TensorPlan::new(&encodings)?;
         let header = kept.first().map_or_else(ImageHeader::default, |n| series.headers[[0, 0, *n]]);
         let pixel_mm = weighting::pixel_mm(series);
         let shape = series.data.shape();
@@ -211,7 +225,7 @@ impl MapDiffusion {
             let images = weighting::images_of(&weighting::magnitudes(series, z), &kept);
             let flat = images
                 .to_shape((kept.len(), n_y * n_x))
-                .map_err(|_| Error::NoWeighting)?
+                .map_err(|_| SeriesError::NoWeighting)?
                 .to_owned();
             let first = plan.fit_linear(flat.view());
             let plane = |row: &ndarray::Array1<f32>| {
@@ -285,9 +299,10 @@ impl MapDiffusion {
         let header = ImageHeader { image_index: self.n_maps, ..header };
         let mut maps = Vec::new();
         let mut push = |quantity: &Quantity, values: Array3<f32>, sd: Option<Array3<f32>>| {
-            let &Quantity { name, unit, window, offset, .. } = quantity;
+            let &Quantity { name, unit, window, offset, colors, .. } = quantity;
             let series_index = FIRST_SERIES + 2 * maps.len() as u16;
-            let view = |window: [f64; 2], offset, series_index| View {
+            let view = |window: [f64; 2], offset, colors: Option<Colors>, series_index| View {
+                color_map: colors.map(Colors::name),
                 window: Some(window).filter(|window| window[1] > 0.0),
                 series_index: Some(series_index),
                 // The images' own unit may be any.
@@ -296,8 +311,13 @@ impl MapDiffusion {
                 ..View::default()
             };
             let presentation = Presentation {
-                values: view(window, offset, series_index),
-                sd: view([window[1] / 20.0, window[1] / 10.0], 0.0, series_index + 1),
+                values: view(window, offset, colors, series_index),
+                sd: view(
+                    [window[1] / 20.0, window[1] / 10.0],
+                    0.0,
+                    colors.map(|_| Colors::Batlow),
+                    series_index + 1,
+                ),
                 r_squared: View::default(),
             };
             maps.push(ParametricMap {
@@ -320,10 +340,12 @@ impl MapDiffusion {
             push(quantity, values, sd.map(|n| sds[n].clone()));
         }
         if has_wall {
-            let of_slope = of_all("HA_SLOPE", Unit::DegPerPercent, [1.0, 2.0], None);
-            push(&Quantity { offset: SLOPE_OFFSET, ..of_slope }, slope, None);
+            let of_slope = of_all("HA_SLOPE", Unit::DegPerPercent, [0.0, 4.0], None);
+            let colors = Some(Colors::Vik);
+            push(&Quantity { offset: SLOPE_OFFSET, colors, ..of_slope }, slope, None);
         }
-        push(&of_all("NEGATIVE_EIGENVALUES", Unit::Ratio, [0.5, 1.0], None), negative, None);
+        let of_negative = of_all("NEGATIVE_EIGENVALUES", Unit::Ratio, [0.5, 1.0], None);
+        push(&Quantity { colors: None, ..of_negative }, negative, None);
         Ok(maps)
     }
 
@@ -531,32 +553,6 @@ fn wall_remedy(error: &WallError) -> &'static str {
         WallError::NotFound => "send labels of the heart's wall before the images",
         WallError::TooFewPixels(_) | WallError::NoRing { .. } => {
             "correct the labels: the wall has to go round the blood pool"
-        }
-    }
-}
-
-/// Why there are no maps.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Error {
-    /// A property.
-    #[error("`{0}` is {1}")]
-    Property(&'static str, f64),
-    /// Images without weighting.
-    #[error("the images do not say how they are weighted")]
-    NoWeighting,
-    /// Weightings that tell no tensor.
-    #[error("{0}")]
-    Encodings(String),
-}
-
-impl Remedy for Error {
-    fn remedy(&self) -> &str {
-        match self {
-            Self::Property(..) => "write a share between 0 and 0.4, or noise above 0",
-            Self::NoWeighting => "put `assemble_diffusion` before",
-            Self::Encodings(_) => {
-                "acquire at least 6 directions and an image without weighting, or leave out fewer"
-            }
         }
     }
 }

@@ -1,9 +1,10 @@
-//! What meta attributes say of an image's weighting, between the gadgets of this crate.
+//! What meta attributes say of an image's weighting, between the gadgets of this crate, and what a
+//! series can lack.
 
 use ismrmrd::Meta;
 use ndarray::{Array3, s};
-use numerics::diffusion::BMatrix;
-use pipeline::ImageSeries;
+use numerics::diffusion::{BMatrix, EncodingError};
+use pipeline::{ImageSeries, Remedy};
 
 /// Meta attribute: b-matrix xx, xy, xz, yy, yz, zz in the axes of the image, s/mm².
 pub const B_MATRIX_KEY: &str = "BoresideBMatrix";
@@ -24,9 +25,13 @@ pub fn read(meta: &Meta) -> Option<BMatrix> {
     Some(BMatrix(elements.map(|element| 1e-3 * element)))
 }
 
-/// Weightings of all images along `n` of a series of one slice; [`None`] where one has none.
-pub(crate) fn of_series(series: &ImageSeries) -> Option<Vec<BMatrix>> {
-    (0..series.headers.len()).map(|image| series.meta.get(image).and_then(read)).collect()
+/// Weightings of all images along `n` of a series of one slice.
+///
+/// # Errors
+/// [`SeriesError::NoWeighting`]: an image has none.
+pub(crate) fn of_series(series: &ImageSeries) -> Result<Vec<BMatrix>, SeriesError> {
+    let encodings = (0..series.headers.len()).map(|image| series.meta.get(image).and_then(read));
+    encodings.collect::<Option<_>>().ok_or(SeriesError::NoWeighting)
 }
 
 /// Magnitudes of one plane of a series of one slice and channel: `[image, y, x]`.
@@ -56,4 +61,37 @@ pub(crate) fn images_of(magnitudes: &Array3<f32>, kept: &[usize]) -> Array3<f32>
         images.slice_mut(s![target, .., ..]).assign(&magnitudes.slice(s![image, .., ..]));
     }
     images
+}
+
+/// Why a gadget cannot work on a series of weighted images.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SeriesError {
+    /// A property without sense.
+    #[error("`{name}` is {value}, it has to be {allowed}")]
+    Property {
+        /// Its name.
+        name: &'static str,
+        /// What it is.
+        value: f64,
+        /// What it may be, in words.
+        allowed: &'static str,
+    },
+    /// Images without weighting.
+    #[error("the images do not say how they are weighted")]
+    NoWeighting,
+    /// Weightings that tell no tensor.
+    #[error(transparent)]
+    Encodings(#[from] EncodingError),
+}
+
+impl Remedy for SeriesError {
+    fn remedy(&self) -> &str {
+        match self {
+            Self::Property { .. } => "correct the property, or leave it out",
+            Self::NoWeighting => "put `assemble_diffusion` before",
+            Self::Encodings(_) => {
+                "acquire at least 6 directions and an image without weighting, or leave out fewer"
+            }
+        }
+    }
 }

@@ -3,60 +3,35 @@
 import argparse
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "model" / "training"))
 
 from export import write
 from hearts import TEST, TRAINING, Hearts, batch
+from loss import loss_of
 from measure import evaluate, show
 from network import TensorDenoiser
 
-DOUBLED = torch.tensor([1.0, 2, 2, 1, 2, 1]).view(1, 6, 1, 1)  # elements that a matrix has twice
-
-
-def deviator(tensor):
-    mean = (tensor[:, 0] + tensor[:, 3] + tensor[:, 5]) / 3
-    return tensor - mean[:, None] * torch.tensor([1.0, 0, 0, 1, 0, 1]).view(1, 6, 1, 1), mean
-
-
-def length(tensor):
-    return ((DOUBLED * tensor.square()).sum(1) + 1e-6).sqrt()
-
-
-def loss_of(out, wanted, noise, weights):
-    """Of the tensor, of the direction and size of what makes it anisotropic, of the mean and of S0."""
-    tensor, true = out[:, :6], wanted[:, :6]
-    (part, mean), (true_part, true_mean) = deviator(tensor), deviator(true)
-    allowed = noise[:, 0] + 0.1
-    off = length(tensor - true) / allowed
-    cosine = (DOUBLED * part * true_part).sum(1) / (length(part) * length(true_part))
-    anisotropy = length(part) / length(tensor) - length(true_part) / length(true)
-    terms = off + 0.5 * (1 - cosine) + 2 * anisotropy.abs() + (mean - true_mean).abs() / allowed
-    terms = terms + 3 * (out[:, 6] - wanted[:, 6]).abs() / (noise[:, 1] + 0.05)
-    return (weights * terms).sum() / weights.sum()
-
-
-def train(options):
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(options.threads)
-    load = lambda which: [Hearts(options.boreside, options.data, *one) for one in which]
-    test, sets = load(TEST)[0], load(TRAINING)
+def stage(model, sets, test, options, steps, rate, is_refining):
+    """Trains for some steps; leaves the mean of the last ones in the model. Returns the minutes."""
     shares = torch.tensor([float(len(one.images)) for one in sets])
-    model = TensorDenoiser().to(memory_format=torch.channels_last)
     average = {key: value.clone() for key, value in model.state_dict().items()}
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
     begin = time.monotonic()
-    for step in range(1, options.steps + 1):
+    for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1, step / 200) * (0.5 + 0.5 * np.cos(np.pi * step / options.steps))
-        values, noise, wanted, weights = batch(sets[int(torch.multinomial(shares, 1))], options.batch, 40)
+            group["lr"] = rate * min(1, step / 200) * (0.5 + 0.5 * np.cos(np.pi * step / steps))
+        pieces = batch(sets[int(torch.multinomial(shares, 1))], options.batch, 40)
         with torch.autocast("cpu", torch.bfloat16):
-            out = model(values, noise)
-        loss = loss_of(out, wanted, noise, weights)
+            out = model(pieces.values, pieces.noise)
+        loss = loss_of(out, pieces, is_refining)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1)
@@ -65,16 +40,44 @@ def train(options):
             keep = min(0.998, step / (step + 50))
             for key, value in model.state_dict().items():
                 average[key].mul_(keep).add_(value, alpha=1 - keep)
-        minutes = (time.monotonic() - begin) / 60
-        if step % 500 == 0 or step == options.steps:
-            torch.save({"state": average, "steps": step, "minutes": minutes}, Path(options.data) / "checkpoint.pt")
-        if step % 500 == 0:
+        if step % 250 == 0 or step == steps:
             state = torch.get_rng_state()
             kept = TensorDenoiser()
             kept.load_state_dict(average)
-            print(f"step {step}, {minutes:.1f} minutes: loss {loss.item():.3f}", flush=True)
+            torch.save(average, Path(options.data) / "latest.pt")
+            print(f"step {step}, {(time.monotonic() - begin) / 60:.1f} minutes: loss {loss.item():.3f}", flush=True)
             show("network, 4 averages", evaluate(kept.eval(), test, 10, 4, cases=8)["network"])
             torch.set_rng_state(state)
+    model.load_state_dict(average)
+    return (time.monotonic() - begin) / 60
+
+
+def start_from(model, path):
+    """Takes the weights of a packed network. Returns how they were trained."""
+    initializers = onnx.load(path).graph.initializer
+    model.load_state_dict({one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in initializers})
+    manifest = tomllib.loads(Path(path).with_suffix(".toml").read_text())
+    return f"{manifest['card']['trained_on'].rpartition('; ')[2]} (version {manifest['version']})"
+
+
+def train(options):
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    load = lambda which: [Hearts(options.boreside, options.data, *one) for one in which]
+    test, sets = load(TEST)[0], load(TRAINING)
+    model = TensorDenoiser().to(memory_format=torch.channels_last)
+    if options.start:
+        training, command = start_from(model, options.start), "--start OLD"
+        show("before, 4 averages", evaluate(model.eval(), test, 10, 4, cases=8)["network"])
+        model.train()
+    else:
+        minutes = stage(model, sets, test, options, options.steps, 2e-3, False)
+        training, command = f"{options.steps} steps in {minutes:.1f} minutes", f"--steps {options.steps}"
+    minutes = stage(model, sets, test, options, options.refining_steps, 3e-4, True)
+    training += f", then {options.refining_steps} steps in {minutes:.1f} minutes that look at images and means too"
+    command += f" --refining-steps {options.refining_steps}"
+    kept = {"state": model.state_dict(), "training": training, "command": command}
+    torch.save(kept, Path(options.data) / "checkpoint.pt")
     return test
 
 
@@ -82,7 +85,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--boreside", default="boreside")
     parser.add_argument("--data", required=True, help="folder of the hearts; they are made where it lacks them")
-    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--steps", type=int, default=9000, help="that look at pixels alone")
+    parser.add_argument("--refining-steps", type=int, default=1000, help="after them, that look at images and means too")
+    parser.add_argument("--start", help="network (.onnx beside its .toml) whose weights stand for the first steps")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -94,8 +99,8 @@ def main():
     model = TensorDenoiser()
     model.load_state_dict(kept["state"])
     model.eval()
-    print(f"{kept['steps']} steps in {kept['minutes']:.1f} minutes", flush=True)
-    write(model, test, kept["steps"], kept["minutes"], options)
+    print(kept["training"], flush=True)
+    write(model, test, kept, options)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Simulated hearts of `boreside simulate dataset dti`, and averaged images with noise made of them."""
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch.nn import functional
 # Cases, directions, b-value, seed.
 TRAINING = [(360, 12, 500, 1), (140, 6, 450, 2), (80, 20, 600, 3), (100, 12, 350, 4)]
 TEST = [(40, 12, 500, 900)]
-LESION = 4  # times that a lesion counts more than the wall around it
+LESION = 10  # times that a lesion counts more than the wall around it
 LARGEST_SD, LEAST, MOST = 1.5, -1.0, 5.0  # of an element, µm²/ms
 
 
@@ -102,17 +103,32 @@ def smooth_gain(n, size):
     return 1 + strength * functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True).clamp(min=0)
 
 
+@dataclass
+class Batch:
+    """Pieces of hearts: `[case, channel, y, x]`, masks and weights `[case, y, x]`."""
+
+    values: torch.Tensor
+    noise: torch.Tensor
+    wanted: torch.Tensor
+    weights: torch.Tensor
+    wall: torch.Tensor
+    lesion: torch.Tensor
+    clean: torch.Tensor  # images without noise, in units of their scale
+    design: torch.Tensor
+
+
 def batch(hearts, n, size):
-    """Inputs, what should come out, and weights of the pixels."""
+    """Pieces of n hearts with new noise."""
     clean_all, design = hearts.images, hearts.design
     cases = torch.randint(len(clean_all), (n,))
     jitter = torch.where(torch.rand(n, 1) < 0.85, torch.randint(-8, 9, (n, 2)), torch.randint(-40, 41, (n, 2)))
     corners = (hearts.center[cases].round().long() + jitter - size // 2).clamp(0, 128 - size).tolist()
     clean = cropped(clean_all[cases], corners, size)
-    # Lesions are few and their contrast is what a picture is made for.
-    weights = cropped(hearts.wall[cases] * (1 + LESION * (hearts.lesion[cases] > 0)), corners, size)
+    masks = torch.stack([cropped((mask[cases] > 0).float(), corners, size) for mask in (hearts.wall, hearts.lesion)])
     turn, is_mirrored = int(torch.randint(4, ())), bool(torch.rand(()) < 0.5)
-    weights = torch.rot90(weights.flip(-1) if is_mirrored else weights, turn, (-2, -1))
+    wall, lesion = torch.rot90(masks.flip(-1) if is_mirrored else masks, turn, (-2, -1))
+    # Lesions are few and their contrast is what a picture is made for.
+    weights = wall * (1 + LESION * lesion)
     clean, design = transformed(clean, design, turn, is_mirrored)
     low, high = np.log(4), np.log(35)
     snr = torch.exp(low + (high - low) * torch.rand(n))
@@ -127,4 +143,5 @@ def batch(hearts, n, size):
     values, noise = inputs(signals, design, sd / n_averages**0.5, scale)
     wanted = truth(clean, design, scale)
     tissue = (wanted[:, 6] > 0.08).float()
-    return values, noise, wanted, torch.where(weights > 0, weights, 0.1 * tissue)
+    weights = torch.where(weights > 0, weights, 0.1 * tissue)
+    return Batch(values, noise, wanted, weights, wall, lesion, clean / scale[:, None, None, None], design)

@@ -28,10 +28,12 @@ def angle(a, b):
     return np.degrees(np.arccos(np.clip(np.abs((a * b).sum(1)), 0, 1)))
 
 
-def ssim(a, b, mask):
-    """Mean over images `[image, y, x]` of the structural similarity in a mask, with windows of 7 x 7."""
+def ssim(a, b, mask, peak):
+    """Mean over images `[image, y, x]` of the structural similarity in a mask, with windows of 7 x 7.
+
+    peak: what values reach, of all images or of each.
+    """
     box = lambda x: torch.nn.functional.avg_pool2d(x[:, None], 7, 1, 3)[:, 0]
-    peak = float(b.max())
     mean_a, mean_b = box(a), box(b)
     var_a, var_b, cov = box(a * a) - mean_a**2, box(b * b) - mean_b**2, box(a * b) - mean_a * mean_b
     one, two = (0.01 * peak) ** 2, (0.03 * peak) ** 2
@@ -39,48 +41,73 @@ def ssim(a, b, mask):
     return float(found[:, mask].mean())
 
 
+EDGE = 64  # of the piece around the heart that is looked at
+
+
+class Case:
+    """The piece around a heart: images without noise, what they say of its wall, and errors against that."""
+
+    def __init__(self, hearts, case):
+        top, left = ((hearts.center[case] - EDGE // 2).round().int().clamp(0, EDGE)).tolist()
+        self.part = part = (slice(top, top + EDGE), slice(left, left + EDGE))
+        self.clean = hearts.images[case : case + 1][..., part[0], part[1]]
+        self.signal, self.scale = float(hearts.signal[case]), hearts.scale[case : case + 1]
+        self.solve = torch.linalg.pinv(hearts.design.double()).float()
+        true = self.fit(self.clean[0])
+        # Not where blood or fat lies in the pixel as well.
+        mean = lambda tensor: tensor[[0, 3, 5]].mean(0)
+        self.wall = (hearts.wall[case][part] > 0) & ((mean(true) - mean(hearts.tensor[case][:, part[0], part[1]])).abs() < 0.1)
+        rows, columns = np.nonzero(self.wall.numpy())
+        center = hearts.center[case].numpy() - (top, left)
+        self.offset = np.stack([rows - center[0], columns - center[1]])
+        self.true = maps(true[:, self.wall].numpy())
+        self.lesion = hearts.lesion[case][part][self.wall].numpy() > 0
+
+    def fit(self, images):
+        """Tensors of a linear fit: `[element, y, x]`."""
+        return torch.einsum("ki,ixy->kxy", self.solve, images.clamp(min=1e-6).log())[:6]
+
+    def errors(self, tensor, images):
+        """In the order of NAMES."""
+        (md, fa, vectors), (m, f, v) = self.true, maps(tensor[:, self.wall].numpy())
+        ha = helix(v, self.offset) - helix(vectors, self.offset)
+        lesion, contrast = self.lesion, np.nan
+        if lesion.sum() > 10 and (~lesion).sum() > 10:
+            contrast = (m[lesion].mean() - m[~lesion].mean()) / (md[lesion].mean() - md[~lesion].mean())
+        clean = self.clean[0]
+        return [
+            f.mean() - fa.mean(), f.std(), 100 * (m.mean() / md.mean() - 1), np.abs(f - fa).mean(), np.abs((ha + 90) % 180 - 90).mean(),
+            angle(v[:, :, 0], vectors[:, :, 0]).mean(), angle(v[:, :, 1], vectors[:, :, 1]).mean(), ssim(images, clean, self.wall, clean.max()),
+            ssim(images, clean, torch.ones_like(self.wall), clean.amax((1, 2), keepdim=True)), contrast,
+        ]
+
+
+def by_network(model, case, design, magnitude, sd, n_averages):
+    """Tensor and images of the network. magnitude: mean of averages `[1, image, y, x]`; sd: noise of one."""
+    with torch.no_grad():
+        out = model(*inputs(without_floor(magnitude, sd), design, sd / n_averages**0.5, case.scale))[0]
+    log = torch.cat([out[:6], (out[6:] * case.scale).clamp(min=1e-6).log()])
+    return out[:6], torch.einsum("ik,kxy->ixy", design, log).exp()
+
+
 def evaluate(model, hearts, snr, n_averages, seed=7, cases=None):
     """Figures of plain averaging and of the network, by name; truth is the fit without noise."""
     torch.manual_seed(seed)
     found = {"plain": [], "network": []}
-    for case in range(len(hearts.images) if cases is None else cases):
-        # The heart and some pixels around it.
-        top, left = ((hearts.center[case] - 32).round().int().clamp(0, 64)).tolist()
-        part = (slice(top, top + 64), slice(left, left + 64))
-        clean = hearts.images[case : case + 1][..., part[0], part[1]]
-        sd = torch.full_like(clean[:, :1], float(hearts.signal[case]) / snr)
-        magnitude = averaged(clean, sd, n_averages)
-        scale = hearts.scale[case : case + 1]
-        solve = torch.linalg.pinv(hearts.design.double()).float()
-        fit = torch.einsum("ki,ixy->kxy", solve, magnitude[0].clamp(min=1e-6).log())
-        with torch.no_grad():
-            out = model(*inputs(without_floor(magnitude, sd), hearts.design, sd / n_averages**0.5, scale))[0]
-        log = torch.cat([out[:6], (out[6:] * scale).clamp(min=1e-6).log()])
-        network = torch.einsum("ik,kxy->ixy", hearts.design, log).exp()
-        true = torch.einsum("ki,ixy->kxy", solve, clean[0].clamp(min=1e-6).log())[:6]
-        # Not where blood or fat lies in the pixel as well.
-        mean = lambda tensor: tensor[[0, 3, 5]].mean(0)
-        wall = (hearts.wall[case][part] > 0) & ((mean(true) - mean(hearts.tensor[case][:, part[0], part[1]])).abs() < 0.1)
-        rows, columns = np.nonzero(wall.numpy())
-        center = hearts.center[case].numpy() - (top, left)
-        offset = np.stack([rows - center[0], columns - center[1]])
-        md, fa, vectors = maps(true[:, wall].numpy())
-        lesion = hearts.lesion[case][part][wall].numpy() > 0
-        for name, tensor, images in (("plain", fit[:6], magnitude[0]), ("network", out[:6], network)):
-            m, f, v = maps(tensor[:, wall].numpy())
-            ha = helix(v, offset) - helix(vectors, offset)
-            contrast = np.nan
-            if lesion.sum() > 10 and (~lesion).sum() > 10:
-                contrast = (m[lesion].mean() - m[~lesion].mean()) / (md[lesion].mean() - md[~lesion].mean())
-            found[name].append([
-                f.mean() - fa.mean(), f.std(), 100 * (m.mean() / md.mean() - 1), np.abs(f - fa).mean(), np.abs((ha + 90) % 180 - 90).mean(),
-                angle(v[:, :, 0], vectors[:, :, 0]).mean(), angle(v[:, :, 1], vectors[:, :, 1]).mean(),
-                ssim(images, clean[0], wall), contrast,
-            ])
+    for number in range(len(hearts.images) if cases is None else cases):
+        case = Case(hearts, number)
+        sd = torch.full_like(case.clean[:, :1], case.signal / snr)
+        magnitude = averaged(case.clean, sd, n_averages)
+        found["plain"].append(case.errors(case.fit(magnitude[0]), magnitude[0]))
+        found["network"].append(case.errors(*by_network(model, case, hearts.design, magnitude, sd, n_averages)))
+    return summary(found)
+
+
+def summary(found):
     return {name: dict(zip(NAMES, np.nanmean(rows, 0))) for name, rows in found.items()}
 
 
-NAMES = ["FA bias", "FA spread", "MD bias %", "FA error", "HA error", "e1 error", "e2 error", "SSIM", "lesion contrast"]
+NAMES = ["FA bias", "FA spread", "MD bias %", "FA error", "HA error", "e1 error", "e2 error", "SSIM", "SSIM around", "lesion contrast"]
 
 
 def show(name, figures):

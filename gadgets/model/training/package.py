@@ -81,7 +81,7 @@ def pack(name, model, inputs, names, free, folder, manifest):
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-def head(name, intended_use, script, data, fallback, conditions="", time_ms=2000, max_batch=4, tolerance="1e-3"):
+def head(name, intended_use, script, data, fallback, conditions="", time_ms=2000, max_batch=4, tolerance="1e-3", version="0.1.0"):
     """First half of a manifest, down to its inputs. `pack` puts the hash and the opset in.
 
     script: path of the script that trains, from the root. data: what it is trained on, images or series of
@@ -89,7 +89,7 @@ def head(name, intended_use, script, data, fallback, conditions="", time_ms=2000
     """
     return f"""\
 name = "{name}"
-version = "0.1.0"
+version = "{version}"
 licence = "MIT OR Apache-2.0"
 intended_use = "{intended_use}"
 sha256 = "{{sha256}}"

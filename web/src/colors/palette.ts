@@ -1,15 +1,22 @@
 /**
- * Colours of values: lipari for T1, navia for T2 and T2*, grey for pictures.
+ * Colours of values: lipari for T1, navia for T2 and T2*, batlow for MD, FA and |E2A|, vik around a neutral 0, vikO
+ * for angles of lines, of which −90° and 90° are one, grey for pictures.
  *
  * The first colour of a table is black and means that there is no value.
  */
 
+import batlow from "../../../crates/pipeline/src/palette/batlow.txt";
 import lipari from "../../../crates/pipeline/src/palette/lipari.txt";
 import navia from "../../../crates/pipeline/src/palette/navia.txt";
+import vik from "../../../crates/pipeline/src/palette/vik.txt";
+import vikO from "../../../crates/pipeline/src/palette/viko.txt";
 
-export type PaletteName = "lipari" | "navia" | "grey";
+export type PaletteName = "lipari" | "navia" | "batlow" | "vik" | "vikO" | "grey";
 
-export const PALETTES: readonly PaletteName[] = ["lipari", "navia", "grey"];
+export const PALETTES: readonly PaletteName[] = ["lipari", "navia", "batlow", "vik", "vikO", "grey"];
+
+/** Those of relaxation times, whose long ones share few colours. */
+const OF_RELAXATION: readonly PaletteName[] = ["lipari", "navia"];
 
 /** Lowest and highest value of a window, in the image's unit. */
 export type Range = readonly [low: number, high: number];
@@ -23,6 +30,9 @@ type Table = readonly (readonly [number, number, number])[];
 const TABLES: Record<PaletteName, Table> = {
   lipari: parse(lipari),
   navia: parse(navia),
+  batlow: parse(batlow),
+  vik: parse(vik),
+  vikO: parse(vikO),
   grey: Array.from({ length: N_COLORS }, (_, place) => {
     const share = place / (N_COLORS - 1);
     return [share, share, share] as const;
@@ -39,14 +49,14 @@ function parse(text: string): Table {
  * little-endian view of canvas pixels takes.
  *
  * Lipari and navia follow a curve that is linear up to a third (1/e) of the highest value and
- * logarithmic above; grey is linear.
+ * logarithmic above; the others are linear.
  *
  * Source: Fuderer et al. 2025, color-map recommendation for relaxometry maps; the curve from its
  * supplement.
  */
 export function colorsOf(name: PaletteName, [low, high]: Range, isReversed = false): Uint32Array {
   const table = isReversed ? [...TABLES[name]].reverse() : TABLES[name];
-  const rows = name === "grey" || !(high > 0) ? undefined : curve(low, high);
+  const rows = OF_RELAXATION.includes(name) && high > 0 ? curve(low, high) : undefined;
   const colors = new Uint32Array(N_COLORS);
   for (let place = 0; place < N_COLORS; place++) {
     const [red, green, blue] = table[rows?.[place] ?? place] ?? [0, 0, 0];

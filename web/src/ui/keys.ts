@@ -59,7 +59,7 @@ export const KEYS: readonly { readonly title: string; readonly entries: readonly
       { keys: "+ −", what: "zoom (or Ctrl and wheel, or two fingers)", bound: [...one("+", { do: "zoom", by: 1.25 }), ...one("=", { do: "zoom", by: 1.25 }), ...one("-", { do: "zoom", by: 0.8 })] },
       { keys: "0", what: "whole image", bound: one("0", { do: "whole" }) },
       { keys: "R", what: "the window that the server gave", bound: one("r", { do: "reset-window" }) },
-      { keys: "C", what: "next colours: lipari, navia, grey", bound: one("c", { do: "palette" }) },
+      { keys: "C", what: "next colours", bound: one("c", { do: "palette" }) },
       {
         keys: "Shift + arrows",
         what: "move the cursor: read values without a mouse",

@@ -1,7 +1,5 @@
 //! Eigenvalues and eigenvectors of a symmetric matrix of three rows, in closed form.
 
-use std::f64::consts::TAU;
-
 /// Eigenvalues and eigenvectors of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Eigen {
@@ -17,22 +15,25 @@ pub struct Eigen {
 /// has eigenvalues that are none, and the axes as vectors.
 ///
 /// # Method
-/// Eigenvalues as the three real roots of the characteristic polynomial (Smith 1961), of the
-/// deviator divided by its largest element. The eigenvector of the root that stands apart is the
-/// longest cross product of two rows; the other two come from the 2 × 2 problem in the plane normal
-/// to it (Eberly 2021), so that nearly equal roots do no harm.
+/// Eigenvalues as the real roots of the characteristic polynomial (Smith 1961), of the deviator
+/// divided by its largest element. The eigenvector of the root that stands apart is the longest
+/// cross product of two rows; the other two come from the 2 × 2 problem in the plane normal to it
+/// (Eberly 2021), so that nearly equal roots do no harm.
+// Without branches: a loop over pixels that it is inlined into finds several tensors at once.
+#[inline(always)]
 pub fn eigen(tensor: &[f64; 6]) -> Eigen {
     const AXES: [[f64; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    /// Stands in for what has no directions.
+    const ANY: [f64; 6] = [1.0, 0.0, 0.0, 0.0, 0.0, -1.0];
     let [xx, xy, xz, yy, yz, zz] = *tensor;
     let mean = (xx + yy + zz) / 3.0;
     let deviator = [xx - mean, xy, xz, yy - mean, yz, zz - mean];
     let largest = deviator.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-    let is_finite = tensor.iter().all(|value| value.is_finite());
-    if !is_finite || largest <= f64::EPSILON * mean.abs() || largest < f64::MIN_POSITIVE {
-        let value = if is_finite { mean } else { f64::NAN };
-        return Eigen { values: [value; 3], vectors: AXES };
-    }
-    let a = deviator.map(|value| value / largest);
+    let is_finite = tensor.iter().fold(true, |all, value| all & value.is_finite());
+    let is_round =
+        !is_finite | (largest <= f64::EPSILON * mean.abs()) | (largest < f64::MIN_POSITIVE);
+    let scale = 1.0 / largest;
+    let a: [f64; 6] = std::array::from_fn(|k| if is_round { ANY[k] } else { scale * deviator[k] });
     // The largest element is 1: the norm is 1 to 3.
     let squares =
         a[0] * a[0] + a[3] * a[3] + a[5] * a[5] + 2.0 * (a[1] * a[1] + a[2] * a[2] + a[4] * a[4]);
@@ -41,60 +42,87 @@ pub fn eigen(tensor: &[f64; 6]) -> Eigen {
         - a[1] * (a[1] * a[5] - a[4] * a[2])
         + a[2] * (a[1] * a[4] - a[3] * a[2]))
         / (2.0 * p * p * p);
-    let angle = half_determinant.clamp(-1.0, 1.0).acos() / 3.0;
-    let first = 2.0 * angle.cos();
-    let third = 2.0 * (angle + TAU / 3.0).cos();
     // The root that stands apart: the first of prolate, the third of oblate tensors.
     let is_first_apart = half_determinant >= 0.0;
-    let apart = null_vector(&a, p * if is_first_apart { first } else { third });
+    let root = 2.0 * p * cosine_of_third(half_determinant.abs().min(1.0));
+    let apart = null_vector(&a, if is_first_apart { root } else { -root });
     let (u, v) = complement(&apart);
     let (au, av) = (times(&a, &u), times(&a, &v));
     let (uu, uv, vv) = (dot(&u, &au), dot(&u, &av), dot(&v, &av));
     let half_difference = 0.5 * (uu - vv);
-    let radius = half_difference.hypot(uv);
+    let radius = (half_difference * half_difference + uv * uv).sqrt();
     let middle = 0.5 * (uu + vv);
-    // Half of the angle to the first axis of the ellipse.
-    let (sin, cos) =
-        if radius > 0.0 { (0.5 * uv.atan2(half_difference)).sin_cos() } else { (0.0, 1.0) };
+    // Half of the angle to the first axis of the ellipse: the larger of its sine and cosine from the
+    // angle's cosine, the other one from its sine.
+    let is_wide = half_difference < 0.0;
+    let larger = (0.5 + 0.5 * half_difference.abs() / radius).sqrt();
+    let smaller = 0.5 * uv.abs() / (radius * larger);
+    let sign = if uv < 0.0 { -1.0 } else { 1.0 };
+    let (cos, sin) = if is_wide { (smaller, sign * larger) } else { (larger, sign * smaller) };
+    let is_circle = radius <= 0.0;
+    let (cos, sin) = (if is_circle { 1.0 } else { cos }, if is_circle { 0.0 } else { sin });
     let long: [f64; 3] = std::array::from_fn(|i| cos * u[i] + sin * v[i]);
     let short: [f64; 3] = std::array::from_fn(|i| cos * v[i] - sin * u[i]);
     let of_apart = dot(&apart, &times(&a, &apart));
-    let (values, e1, e2) = if is_first_apart {
-        ([of_apart, middle + radius, middle - radius], apart, long)
-    } else {
-        ([middle + radius, middle - radius, of_apart], long, short)
-    };
-    Eigen { values: values.map(|value| mean + largest * value), vectors: [e1, e2, cross(&e1, &e2)] }
+    let choose = |first: f64, second: f64| if is_first_apart { first } else { second };
+    let values = [
+        choose(of_apart, middle + radius),
+        choose(middle + radius, middle - radius),
+        choose(middle - radius, of_apart),
+    ];
+    let e1: [f64; 3] = std::array::from_fn(|i| choose(apart[i], long[i]));
+    let e2: [f64; 3] = std::array::from_fn(|i| choose(long[i], short[i]));
+    let e3 = cross(&e1, &e2);
+    let of_round = if is_finite { mean } else { f64::NAN };
+    let known = [e1, e2, e3];
+    Eigen {
+        values: values.map(|value| if is_round { of_round } else { mean + largest * value }),
+        vectors: std::array::from_fn(|k| {
+            std::array::from_fn(|i| if is_round { AXES[k][i] } else { known[k][i] })
+        }),
+    }
+}
+
+/// cos(arccos(x)/3) of 0 to 1, without either.
+#[inline(always)]
+fn cosine_of_third(x: f64) -> f64 {
+    // The largest root of 4y³ − 3y = x: a cubic that is off by less than 7·10⁻⁵, and two of Newton's
+    // steps, each of which squares that.
+    let start = 0.866_092_54 + x * (0.165_214_61 + x * (-0.040_630_35 + x * 0.009_374_43));
+    let step = |y: f64| y - (y * (4.0 * y * y - 3.0) - x) / (12.0 * y * y - 3.0);
+    step(step(start))
 }
 
 /// A unit vector that A − value·1 makes nothing of.
+#[inline(always)]
 fn null_vector(a: &[f64; 6], value: f64) -> [f64; 3] {
     let rows = [[a[0] - value, a[1], a[2]], [a[1], a[3] - value, a[4]], [a[2], a[4], a[5] - value]];
+    let longer = |best: [f64; 3], other: [f64; 3]| -> [f64; 3] {
+        let is_other = dot(&other, &other) > dot(&best, &best);
+        std::array::from_fn(|i| if is_other { other[i] } else { best[i] })
+    };
     let products =
         [cross(&rows[0], &rows[1]), cross(&rows[0], &rows[2]), cross(&rows[1], &rows[2])];
-    let mut best = (0.0, [1.0, 0.0, 0.0]);
-    for product in products {
-        let squared = dot(&product, &product);
-        if squared > best.0 {
-            best = (squared, product);
-        }
-    }
-    let length = dot(&best.1, &best.1).sqrt();
-    best.1.map(|value| value / length)
+    let best = longer(longer(products[0], products[1]), products[2]);
+    let scale = 1.0 / dot(&best, &best).sqrt();
+    best.map(|value| scale * value)
 }
 
 /// Two unit vectors normal to a unit vector w and to each other: u × v = w.
+#[inline(always)]
 fn complement(w: &[f64; 3]) -> ([f64; 3], [f64; 3]) {
-    let u = if w[0].abs() > w[1].abs() {
-        let length = w[0].hypot(w[2]);
-        [-w[2] / length, 0.0, w[0] / length]
-    } else {
-        let length = w[1].hypot(w[2]);
-        [0.0, w[2] / length, -w[1] / length]
-    };
+    let is_x = w[0].abs() > w[1].abs();
+    let along = if is_x { w[0] } else { w[1] };
+    let scale = 1.0 / (along * along + w[2] * w[2]).sqrt();
+    let u = [
+        if is_x { -w[2] * scale } else { 0.0 },
+        if is_x { 0.0 } else { w[2] * scale },
+        if is_x { w[0] * scale } else { -w[1] * scale },
+    ];
     (u, cross(w, &u))
 }
 
+#[inline(always)]
 fn times(a: &[f64; 6], v: &[f64; 3]) -> [f64; 3] {
     [
         a[0] * v[0] + a[1] * v[1] + a[2] * v[2],
@@ -103,10 +131,12 @@ fn times(a: &[f64; 6], v: &[f64; 3]) -> [f64; 3] {
     ]
 }
 
+#[inline(always)]
 pub(super) fn dot(a: &[f64; 3], b: &[f64; 3]) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
+#[inline(always)]
 pub(super) fn cross(a: &[f64; 3], b: &[f64; 3]) -> [f64; 3] {
     [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }

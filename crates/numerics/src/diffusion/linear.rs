@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::eigen::eigen;
 use super::encoding::TensorPlan;
+use super::logarithm::{exp, ln};
 use super::scalars::{fractional_anisotropy, mean_diffusivity};
 
 /// Linear fits of all pixels. A pixel without signal has 0 everywhere.
@@ -25,9 +26,11 @@ pub struct LinearFit {
 }
 
 /// Pixels that a task fits together: their sums stay in the nearest cache.
-const BLOCK: usize = 512;
+const BLOCK: usize = 256;
 /// Numbers that a pixel has in the end.
 const N_VALUES: usize = 18;
+/// Signals whose product has one logarithm: each is at least [`LEAST_SHARE`] of the largest.
+const MOST_FACTORS: usize = 8;
 /// As of [`super::FitMethod`].
 const LEAST_SHARE: f32 = 1e-4;
 
@@ -44,31 +47,98 @@ impl TensorPlan {
         assert_eq!(n_images, self.n_images(), "an image for each weighting");
         let images = images.as_standard_layout();
         let signals = images.as_slice().unwrap_or(&[]);
-        let factors: Vec<[f32; 7]> =
-            self.pseudo_inverse.iter().map(|column| column.map(|value| value as f32)).collect();
-        let blocks: Vec<Vec<[f32; BLOCK]>> = (0..n_pixels.div_ceil(BLOCK))
-            .into_par_iter()
-            .map(|block| {
-                let start = block * BLOCK;
-                let n = BLOCK.min(n_pixels - start);
-                fit_block(signals, n_pixels, start, n, &factors)
-            })
-            .collect();
-        let mut values = Array2::<f32>::zeros((N_VALUES, n_pixels));
-        for (value, mut row) in values.rows_mut().into_iter().enumerate() {
-            let row = row.as_slice_mut().expect("a new array is contiguous");
-            for (block, target) in blocks.iter().zip(row.chunks_mut(BLOCK)) {
-                target.copy_from_slice(&block[value][..target.len()]);
+        let groups = self.groups();
+        let mut values = [6, 3, 6, 1, 1, 1].map(|n| Array2::<f32>::zeros((n, n_pixels)));
+        // Where each block writes: \[block\]\[value\].
+        let mut targets: Vec<Vec<&mut [f32]>> =
+            (0..n_pixels.div_ceil(BLOCK)).map(|_| Vec::with_capacity(N_VALUES)).collect();
+        for row in values.iter_mut().flat_map(|values| values.rows_mut()) {
+            let row = row.into_slice().expect("a new array is contiguous");
+            for (target, part) in targets.iter_mut().zip(row.chunks_mut(BLOCK)) {
+                target.push(part);
             }
         }
-        let rows = |from: usize, to: usize| values.slice(ndarray::s![from..to, ..]).to_owned();
+        targets.into_par_iter().enumerate().for_each_init(
+            || Workspace::new(n_images),
+            |workspace, (block, target)| {
+                workspace.fit(signals, n_pixels, block * BLOCK, &groups, target);
+            },
+        );
+        let [tensor, eigenvalues, eigenvectors, s0, mean_diffusivity, fractional_anisotropy] =
+            values;
+        let only = |values: Array2<f32>| Array1::from(values.into_raw_vec_and_offset().0);
         LinearFit {
-            tensor: rows(0, 6),
-            s0: values.row(6).to_owned(),
-            eigenvalues: rows(7, 10),
-            eigenvectors: rows(10, 16),
-            mean_diffusivity: values.row(16).to_owned(),
-            fractional_anisotropy: values.row(17).to_owned(),
+            tensor,
+            eigenvalues,
+            eigenvectors,
+            s0: only(s0),
+            mean_diffusivity: only(mean_diffusivity),
+            fractional_anisotropy: only(fractional_anisotropy),
+        }
+    }
+
+    /// Images of one weighting, at most [`MOST_FACTORS`], and what their logarithms are multiplied by.
+    fn groups(&self) -> Vec<(Vec<usize>, [f32; 7])> {
+        let mut groups: Vec<(Vec<usize>, [f32; 7])> = Vec::new();
+        for (image, row) in self.rows.iter().enumerate() {
+            let of_the_same = groups
+                .iter_mut()
+                .find(|(members, _)| members.len() < MOST_FACTORS && self.rows[members[0]] == *row);
+            match of_the_same {
+                Some((members, _)) => members.push(image),
+                None => {
+                    let factors = self.pseudo_inverse[image].map(|value| value as f32);
+                    groups.push((vec![image], factors));
+                }
+            }
+        }
+        groups
+    }
+}
+
+/// What a thread fits blocks in.
+struct Workspace {
+    /// Signals of a block side by side: as rows of large images they would share few lines of the
+    /// cache.
+    signals: Vec<[f32; BLOCK]>,
+    sums: [[f32; BLOCK]; 7],
+    values: [[f32; BLOCK]; N_VALUES],
+}
+
+impl Workspace {
+    fn new(n_images: usize) -> Self {
+        Self {
+            signals: vec![[0.0; BLOCK]; n_images],
+            sums: [[0.0; BLOCK]; 7],
+            values: [[0.0; BLOCK]; N_VALUES],
+        }
+    }
+
+    fn fit(
+        &mut self,
+        signals: &[f32],
+        n_pixels: usize,
+        start: usize,
+        groups: &[(Vec<usize>, [f32; 7])],
+        target: Vec<&mut [f32]>,
+    ) {
+        let n = BLOCK.min(n_pixels - start);
+        let mut largest = [0.0_f32; BLOCK];
+        for (image, own) in self.signals.iter_mut().enumerate() {
+            let row = &signals[image * n_pixels + start..][..n];
+            own[..n].copy_from_slice(row);
+            largest.iter_mut().zip(row).for_each(|(largest, s)| *largest = largest.max(*s));
+        }
+        let least = largest.map(|largest| (largest * LEAST_SHARE).max(1e-30));
+        // Logarithms relative to the largest signal: small numbers keep more digits.
+        let scale = least.map(|least| LEAST_SHARE / least);
+        self.sums = [[0.0; BLOCK]; 7];
+        for (members, factors) in groups {
+            add_group(&self.signals, members, &least, &scale, factors, &mut self.sums);
+        }
+        decompose(&self.sums, &largest, &scale, &mut self.values);
+        for (target, values) in target.into_iter().zip(&self.values) {
+            target.copy_from_slice(&values[..target.len()]);
         }
     }
 }
@@ -116,9 +186,9 @@ impl TensorPlan {
                         let fitted: f32 = (0..7).map(|k| row[k] * sums[k][pixel]).sum();
                         let signal = image[start + pixel];
                         let signal = if signal > least[pixel] { signal } else { least[pixel] };
-                        let own = (signal * scale[pixel]).ln() - fitted;
+                        let own = ln(signal * scale[pixel]) - fitted;
                         let without = fitted - pull / (1.0 - pull) * own.clamp(-1.0, 1.0);
-                        out[pixel] = without.min(20.0).exp() * least[pixel];
+                        out[pixel] = exp(without.min(20.0)) * least[pixel];
                     }
                     out
                 });
@@ -143,50 +213,63 @@ const LARGEST_PULL: f32 = 0.7;
 /// For predictions a signal below this share of the pixel's largest one counts as much.
 const PREDICTED_FROM: f32 = 0.02;
 
-fn fit_block(
-    signals: &[f32],
-    n_pixels: usize,
-    start: usize,
-    n: usize,
-    factors: &[[f32; 7]],
-) -> Vec<[f32; BLOCK]> {
-    let mut values = vec![[0.0_f32; BLOCK]; N_VALUES];
-    let mut least = [0.0_f32; BLOCK];
-    for image in 0..factors.len() {
-        let row = &signals[image * n_pixels + start..][..n];
-        least.iter_mut().zip(row).for_each(|(least, signal)| *least = least.max(*signal));
-    }
-    let has_signal = least.map(|largest| largest > 0.0 && largest.is_finite());
-    least.iter_mut().for_each(|largest| *largest = (*largest * LEAST_SHARE).max(1e-30));
-    let mut sums = [[0.0_f32; BLOCK]; 7];
-    // Logarithms relative to the largest signal: small numbers keep more digits.
-    let scale = least.map(|least| 1e-4 / least);
-    for (image, factors) in factors.iter().enumerate() {
-        let row = &signals[image * n_pixels + start..][..n];
-        add_image(row, &least, &scale, factors, &mut sums);
-    }
-    for pixel in 0..n {
-        if !has_signal[pixel] {
-            continue;
+/// Adds the logarithms of all images of one weighting times their factors: one logarithm of the
+/// product.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn add_group(
+    signals: &[[f32; BLOCK]],
+    members: &[usize],
+    least: &[f32; BLOCK],
+    scale: &[f32; BLOCK],
+    factors: &[f32; 7],
+    sums: &mut [[f32; BLOCK]; 7],
+) {
+    let mut products = [1.0_f32; BLOCK];
+    for member in members {
+        let terms = products.iter_mut().zip(&signals[*member]).zip(least).zip(scale);
+        for (((product, signal), least), scale) in terms {
+            // Also of what is no number.
+            *product *= scale * if *signal > *least { *signal } else { *least };
         }
+    }
+    products.iter_mut().for_each(|product| *product = ln(*product));
+    for (sums, factor) in sums.iter_mut().zip(factors) {
+        for (sum, logarithm) in sums.iter_mut().zip(&products) {
+            *sum += factor * logarithm;
+        }
+    }
+}
+
+/// What a pixel has in the end, of its sums: 0 everywhere where there is no signal.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn decompose(
+    sums: &[[f32; BLOCK]; 7],
+    largest: &[f32; BLOCK],
+    scale: &[f32; BLOCK],
+    values: &mut [[f32; BLOCK]; N_VALUES],
+) {
+    for (pixel, (largest, scale)) in largest.iter().zip(scale).enumerate() {
         let tensor: [f64; 6] = std::array::from_fn(|element| f64::from(sums[element][pixel]));
-        if tensor.iter().any(|value| !value.is_finite()) {
-            continue;
-        }
+        let is_fitted = (*largest > 0.0)
+            & largest.is_finite()
+            & tensor.iter().fold(true, |all, value| all & value.is_finite());
         let found = eigen(&tensor);
+        let mean = mean_diffusivity(&found.values);
+        let anisotropy = fractional_anisotropy(&found.values);
+        let s0 = exp(sums[6][pixel]) / scale;
+        let keep = |value: f32| if is_fitted { value } else { 0.0 };
         for element in 0..6 {
-            values[element][pixel] = sums[element][pixel];
+            values[element][pixel] = keep(sums[element][pixel]);
         }
-        values[6][pixel] = sums[6][pixel].exp() / scale[pixel];
         for i in 0..3 {
-            values[7 + i][pixel] = found.values[i] as f32;
-            values[10 + i][pixel] = found.vectors[0][i] as f32;
-            values[13 + i][pixel] = found.vectors[1][i] as f32;
+            values[6 + i][pixel] = keep(found.values[i] as f32);
+            values[9 + i][pixel] = keep(found.vectors[0][i] as f32);
+            values[12 + i][pixel] = keep(found.vectors[1][i] as f32);
         }
-        values[16][pixel] = mean_diffusivity(&found.values) as f32;
-        values[17][pixel] = fractional_anisotropy(&found.values) as f32;
+        values[15][pixel] = keep(s0);
+        values[16][pixel] = keep(mean as f32);
+        values[17][pixel] = keep(anisotropy as f32);
     }
-    values
 }
 
 /// Adds the logarithms of an image times its factors.
@@ -209,38 +292,6 @@ fn add_image(
     for (sums, factor) in sums.iter_mut().zip(factors) {
         for (sum, logarithm) in sums.iter_mut().zip(&logarithms) {
             *sum += factor * logarithm;
-        }
-    }
-}
-
-/// Natural logarithm of a normal number above 0, to 2·10⁻⁷ (or that part of it): without branches,
-/// so that eight are found at once.
-#[inline(always)]
-fn ln(value: f32) -> f32 {
-    const HALF_ROOT: u32 = 0x3f35_04f3; // √½
-    // value = 2ⁿ·m with m from √½ to √2.
-    let bits = value.to_bits().wrapping_sub(HALF_ROOT);
-    let exponent = (bits as i32) >> 23;
-    let m = f32::from_bits((bits & 0x007f_ffff).wrapping_add(HALF_ROOT));
-    // ln m = 2·artanh((m − 1)/(m + 1)), whose argument is below 0.172.
-    let s = (m - 1.0) / (m + 1.0);
-    let squared = s * s;
-    let series = squared
-        * (2.0 / 3.0 + squared * (2.0 / 5.0 + squared * (2.0 / 7.0 + squared * (2.0 / 9.0))));
-    exponent as f32 * std::f32::consts::LN_2 + (2.0 * s + s * series)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_logarithm_is_exact_to_single_precision() {
-        let mut value = 1e-30_f32;
-        while value < 1e30 {
-            let error = (f64::from(ln(value)) - f64::from(value).ln()).abs();
-            assert!(error < 2e-7 * f64::from(value).ln().abs().max(1.0), "{value}: {error}");
-            value *= 1.0007;
         }
     }
 }

@@ -77,17 +77,17 @@ fn what_cannot_be_corrected_is_refused_and_what_is_no_image_passes() {
         Config { rejection_sds: 1e9, ..Config::default() },
     ] {
         let error = CorrectDiffusionMotion::new(config, &Scan::default()).err();
-        assert!(matches!(error, Some(Error::Property(..))), "{error:?}");
+        assert!(matches!(error, Some(SeriesError::Property { .. })), "{error:?}");
     }
     let images = test_heart::images(&encodings(12), |_| [0.0; 2]);
     let error = |input| {
         run_gadget::<CorrectDiffusionMotion>(Config::default(), &Scan::default(), [input]).err()
     };
-    assert_eq!(error(test_heart::series(&images)), Some(Error::NoWeighting));
+    assert_eq!(error(test_heart::series(&images)), Some(SeriesError::NoWeighting));
     let few = encodings(5);
     let images_of_few = test_heart::images(&few, |_| [0.0; 2]);
     let refused = error(weighted_series(&images_of_few, &few));
-    assert!(matches!(refused, Some(Error::Encodings(_))), "{refused:?}");
+    assert!(matches!(refused, Some(SeriesError::Encodings(_))), "{refused:?}");
     let map = ImageSeries { role: ImageRole::GFactor, ..test_heart::series(&images) };
     let (passed, _) = run(Config::default(), map.clone());
     assert_eq!((passed.role, passed.data), (map.role, map.data));

@@ -65,6 +65,17 @@ fn maps_have_the_values_of_the_tensor_whatever_the_fit() {
     // 120 degrees over the wall.
     assert!(error(map(&maps, "HA_SLOPE"), |_, _| 1.2) < 0.15);
     assert_eq!(map(&maps, "HA_SLOPE").unit.symbol(), "deg/%");
+    for (quantity, colors) in [
+        ("MD", Some("batlow")),
+        ("FA", Some("batlow")),
+        ("HA", Some("vikO")),
+        ("E2A", Some("vikO")),
+        ("ABS_E2A", Some("batlow")),
+        ("HA_SLOPE", Some("vik")),
+        ("S0", None),
+    ] {
+        assert_eq!(map(&maps, quantity).presentation.values.color_map, colors, "{quantity}");
+    }
     let mode = map(&maps, "MODE").values[[0, 31, 43]];
     // Eigenvalues 1.8, 1.2, 0.9.
     assert!((mode - 0.577).abs() < 0.05, "{mode}");
@@ -150,16 +161,16 @@ fn what_tells_no_tensor_is_an_error_and_properties_are_checked() {
         Config { noise_sd: Some(f64::NAN), ..Config::default() },
     ] {
         let error = MapDiffusion::new(config, &Scan::default()).err();
-        assert!(matches!(error, Some(Error::Property(..))), "{error:?}");
+        assert!(matches!(error, Some(SeriesError::Property { .. })), "{error:?}");
     }
     let error = |series: ImageSeries| {
         let input = [SeriesOrLabels::ImageSeries(series)];
         run_gadget::<MapDiffusion>(Config::default(), &Scan::default(), input).err()
     };
     let images = test_heart::images(&encodings(12), |_| [0.0; 2]);
-    assert_eq!(error(test_heart::series(&images)), Some(Error::NoWeighting));
+    assert_eq!(error(test_heart::series(&images)), Some(SeriesError::NoWeighting));
     let few = encodings(5);
     let series = weighted_series(&test_heart::images(&few, |_| [0.0; 2]), &few);
     let refused = error(series);
-    assert!(matches!(refused, Some(Error::Encodings(_))), "{refused:?}");
+    assert!(matches!(refused, Some(SeriesError::Encodings(_))), "{refused:?}");
 }

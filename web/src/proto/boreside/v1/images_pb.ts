@@ -269,7 +269,7 @@ export type Image = Message<"boreside.v1.Image"> & {
   window?: Window | undefined;
 
   /**
-   * Colours: `lipari`, `navia` or `grey`.
+   * Colours: `lipari`, `navia`, `batlow`, `vik`, `vikO` or `grey`.
    *
    * @generated from field: string palette = 16;
    */
