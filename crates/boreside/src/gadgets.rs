@@ -75,6 +75,7 @@ pub fn registry() -> Registry {
         .with::<image::SortImages>()
         .with::<image::SplitSeries>()
         .with::<image::WriteDicom>()
+        .with::<mapping::EstimateT1>()
         .with::<mapping::MapEcv>()
         .with::<mapping::MapT1>()
         .with::<mapping::MapT1Saturation>()
@@ -151,6 +152,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "lv_segmentation.toml"
     "molli_t1.toml"
     "molli_t1_accelerated.toml"
+    "molli_t1_four_beats.toml"
     "molli_t1_segments.toml"
     "non_cartesian.toml"
     "non_cartesian_sense.toml"
