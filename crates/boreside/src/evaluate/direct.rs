@@ -1,6 +1,6 @@
 //! T1 of the first images of a MOLLI, directly: by network and by fit, against the whole MOLLI.
 //!
-//! Each case is a patient: four tissues with T1 and T2 of their own, a rhythm from 45 to 110 beats
+//! Each case is a patient: four tissues with T1 and T2 of their own, a rhythm from 44 to 109 beats
 //! per minute, a transmit field, an inversion factor, and a signal-to-noise ratio of the myocardium
 //! from 15 to 60. Signals of a MOLLI 5(3)3 are those of Bloch's equations; each tissue is a square
 //! with a phase and complex noise. The gadgets `map_t1` and `estimate_t1` make maps of all eight
