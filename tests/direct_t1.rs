@@ -8,6 +8,7 @@ use phantom::{
     Label, LineOptions, LineOrder, Molli, MolliScheme, Motion, Noise, NoiseScan, Rhythm, Setup,
     ShortAxisOptions, SignalModel, SimulatedScan, Subject,
 };
+use support::networks::has_runtime;
 use support::recording::{Recording, inside, median_inside, values, with_role};
 use support::{TestServer, run_well};
 

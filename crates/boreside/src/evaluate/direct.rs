@@ -203,6 +203,15 @@ mod tests {
             let metrics = methods.get(method).unwrap_or_else(|| panic!("{method}: {methods:?}"));
             metrics.iter().find(|(metric, _)| *metric == name).expect(name).1
         };
+        let whole = value("native myocardium, molli", "bias_ms");
+        assert!(
+            whole.abs() < 15.0,
+            "the median of noisy pixels is that without noise: {methods:?}"
+        );
+        // Where there is no runtime, networks are left out.
+        if !methods.contains_key("native myocardium, network_of_4") {
+            return;
+        }
         let precision = |method| value(&format!("native myocardium, {method}"), "precision_ms");
         assert!(precision("network_of_4") < precision("fit_of_4"), "{methods:?}");
         for tissue in TISSUES {
