@@ -55,6 +55,12 @@ fn four_heartbeats_give_the_t1_of_eleven_and_more_precisely_than_a_fit_of_the_sa
     let (images, told) = recording.through(&server, "molli_t1_four_beats");
     let map = with_role(&images, "T1").unwrap_or_else(|| panic!("{told:?}"));
     let method = map.meta.get("BoresideMethod").unwrap_or_default();
+    if !has_runtime() {
+        assert!(method.contains("3 parameters"), "{method}");
+        assert!(told.iter().any(|text| text.contains("instead")), "{told:?}");
+        server.stop();
+        return;
+    }
     assert!(
         method.contains("network t1_from_few_images") && method.contains("4 images"),
         "{method}"
