@@ -2,6 +2,7 @@
 
 mod accelerated;
 mod cmrf;
+mod direct;
 mod dti;
 mod mapping;
 mod moco;
@@ -29,6 +30,8 @@ enum EvaluateCommand {
     /// Diffusion tensors: diffusivity, anisotropy and angles by averages, signal-to-noise ratio and
     /// denoiser
     Dti(dti::DtiEvaluation),
+    /// T1 of four and five images after one inversion: by network, by fit, and by a full MOLLI
+    Direct(direct::DirectOptions),
     /// Undersampled MOLLI series: T1, likeness and lesions by each reconstruction, and its time
     Accelerated(accelerated::AcceleratedOptions),
 }
@@ -36,7 +39,7 @@ enum EvaluateCommand {
 /// Which cases, and how the result is printed.
 #[derive(Args, Clone, Debug)]
 pub struct CaseOptions {
-    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf, 10 of dti, 4 of accelerated]
+    /// Cases [default: 20 of mapping, 200 of moco, 6 of cmrf, 10 of dti, 40 of direct, 4 of accelerated]
     #[arg(long, value_name = "N")]
     pub cases: Option<u64>,
     /// Seed of the cases: the same cases for the same number
@@ -71,6 +74,11 @@ pub fn run(options: &EvaluateOptions) -> Result<()> {
             let n_cases = number_of(&options.cases, 10)?;
             let methods = dti::evaluate(n_cases, options)?;
             print("dti", n_cases, &options.cases, &methods)
+        }
+        EvaluateCommand::Direct(options) => {
+            let n_cases = number_of(&options.cases, 40)?;
+            let methods = direct::evaluate(n_cases, options)?;
+            print("direct", n_cases, &options.cases, &methods)
         }
         EvaluateCommand::Accelerated(options) => {
             let n_cases = number_of(&options.cases, 4)?;

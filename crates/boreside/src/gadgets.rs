@@ -75,6 +75,7 @@ pub fn registry() -> Registry {
         .with::<image::SortImages>()
         .with::<image::SplitSeries>()
         .with::<image::WriteDicom>()
+        .with::<mapping::EstimateT1>()
         .with::<mapping::MapEcv>()
         .with::<mapping::MapT1>()
         .with::<mapping::MapT1Saturation>()
@@ -152,6 +153,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "molli_t1.toml"
     "molli_t1_accelerated.toml"
     "molli_t1_free_breathing.toml"
+    "molli_t1_four_beats.toml"
     "molli_t1_segments.toml"
     "non_cartesian.toml"
     "non_cartesian_sense.toml"

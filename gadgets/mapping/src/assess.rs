@@ -18,6 +18,9 @@ const RELATIVE_SD: [f32; 2] = [0.15, 0.30];
 const WITHOUT_VALUE: [f64; 2] = [0.3, 0.6];
 /// Corrected displacement in px from which a map is to be looked at.
 pub(crate) const MOTION_PX: f64 = 8.0;
+/// Share of the tissue that the value does not explain from which a map is to be looked at, and
+/// from which it is of no use.
+const UNEXPLAINED: [f64; 2] = [0.1, 0.5];
 const EXACT: &str = "as many parameters as images: nothing tells whether the fit is right";
 const NO_SIGNAL: &str =
     "there is no signal in the images above what fits leave of them: noise only, or wrong times";
@@ -158,6 +161,8 @@ pub(crate) struct Quality {
     relative_sd: Vec<f32>,
     n_tissue: usize,
     n_valid: usize,
+    /// Pixels of the tissue whose images differ from what their value means by more than noise.
+    n_unexplained: usize,
     /// A fit with as many parameters as images says nothing of how good it is.
     is_exact: bool,
 }
@@ -177,6 +182,13 @@ impl Quality {
         }
     }
 
+    /// Adds what the values of a plane do not explain.
+    pub fn add_unexplained(&mut self, unexplained: &Array2<bool>, tissue: &Array2<bool>) {
+        let both =
+            unexplained.iter().zip(tissue).filter(|(is_off, is_tissue)| **is_off && **is_tissue);
+        self.n_unexplained += both.count();
+    }
+
     /// Whether the map can be used, and the worst reason why not.
     pub fn verdict(&self, problem: Option<&str>, motion_px: Option<f64>) -> Verdict {
         if self.n_tissue < LEAST_TISSUE {
@@ -189,6 +201,11 @@ impl Quality {
         let bad_fit = format!(
             "the images do not follow the model (median R² {r_squared:.2}): motion, or wrong times"
         );
+        let unexplained = self.n_unexplained as f64 / self.n_tissue as f64;
+        let off = format!(
+            "{:.0} % of the tissue differs from what its value means by more than noise: motion, wrong times, or a scan unlike those of the training",
+            100.0 * unexplained
+        );
         let no_value = format!("{:.0} % of the tissue has no value", 100.0 * without);
         let uncertain =
             format!("values are uncertain by {:.0} %: too much noise", 100.0 * relative_sd);
@@ -197,6 +214,9 @@ impl Quality {
         }
         if r_squared < R_SQUARED[1] {
             return Verdict::Repeat(bad_fit);
+        }
+        if unexplained > UNEXPLAINED[1] {
+            return Verdict::Repeat(off);
         }
         if relative_sd > RELATIVE_SD[1] {
             return Verdict::Repeat(uncertain);
@@ -209,6 +229,9 @@ impl Quality {
         }
         if r_squared < R_SQUARED[0] {
             return Verdict::Check(bad_fit);
+        }
+        if unexplained > UNEXPLAINED[0] {
+            return Verdict::Check(off);
         }
         if without > WITHOUT_VALUE[0] {
             return Verdict::Check(no_value);
@@ -243,6 +266,7 @@ mod tests {
             relative_sd: vec![relative_sd; 100],
             n_tissue: 100,
             n_valid,
+            n_unexplained: 0,
             is_exact: false,
         };
         assert_eq!(quality(0.99, 0.03, 98).verdict(None, Some(3.0)), Verdict::Accept);
@@ -267,6 +291,12 @@ mod tests {
         }
         let exact = Quality { is_exact: true, ..quality(1.0, 0.0, 100) };
         assert!(reason(exact.verdict(None, None)).starts_with("check: as many parameters"));
+        let off = |n_unexplained| Quality { n_unexplained, ..quality(0.99, 0.03, 98) };
+        assert_eq!(off(9).verdict(None, None), Verdict::Accept);
+        assert!(
+            reason(off(11).verdict(None, None)).starts_with("check: 11 % of the tissue differs")
+        );
+        assert!(reason(off(51).verdict(None, None)).starts_with("repeat: 51 % of the tissue"));
         let worse_than_the_mean = quality(-0.4, 0.03, 98).verdict(None, None);
         assert!(reason(worse_than_the_mean).contains("median R² -0.40"));
     }

@@ -2,6 +2,7 @@
 
 mod assess;
 mod error;
+mod estimate_t1;
 mod map_ecv;
 mod map_t1;
 mod map_t1_saturation;
@@ -14,6 +15,10 @@ mod source;
 mod testing;
 
 pub use error::Error;
+pub use estimate_t1::{
+    Config as EstimateT1Config, EstimateT1, FewImages, Readout, T1Estimates, UntrainedError,
+    estimate as estimate_t1_of_few_images,
+};
 pub use map_ecv::{Config as MapEcvConfig, Error as EcvError, MapEcv};
 pub use map_t1::{Config as MapT1Config, MapT1, Recovery};
 pub use map_t1_saturation::{Config as MapT1SaturationConfig, MapT1Saturation};

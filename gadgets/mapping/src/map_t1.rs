@@ -1,7 +1,7 @@
 //! T1 map of a series after inversions: MOLLI, ShMOLLI, inversion recovery.
 
 use ismrmrd::ImageType;
-use ndarray::{Array3, Axis};
+use ndarray::{Array3, ArrayView3, Axis};
 use num_complex::Complex32;
 use numerics::relaxation::{
     Conditional, ConditionalRule, FitOptions, Model, Plan, Polarity, RelaxationFit, SearchRange,
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::error::positive;
-use crate::results::{Finish, Planes};
+use crate::results::{Finish, Fitted, Planes};
 use crate::source::{Reference, Signs, Source, is_mapped, sources};
 use pipeline::appearance::of_t1;
 
@@ -139,10 +139,35 @@ impl Gadget for MapT1 {
         Ok(Self { config, scan: scan.clone(), finish })
     }
 
-    fn process(&mut self, mut series: ImageSeries, out: &mut Sink<Self>) -> Result<(), Error> {
+    fn process(&mut self, series: ImageSeries, out: &mut Sink<Self>) -> Result<(), Error> {
+        let results = self.results(series, &mut |_, _, fitted| (fitted, None))?;
+        results.notes.into_iter().for_each(|note| out.inform(note));
+        results.outputs.into_iter().for_each(|output| out.push(output));
+        Ok(())
+    }
+}
+
+/// What becomes of a series.
+pub(crate) struct Results {
+    pub outputs: Vec<SeriesAndMap>,
+    /// What people should know.
+    pub notes: Vec<String>,
+}
+
+/// Puts other values in the place of those of a fitted plane, given its images with signs,
+/// `[image, y, x]`, and says how they were made; or leaves the plane as it is.
+pub(crate) type Replace<'a> =
+    &'a mut dyn FnMut(&Source, ArrayView3<'_, f32>, Fitted) -> (Fitted, Option<String>);
+
+impl MapT1 {
+    /// The series in the order of its times, its images with signs, and the maps.
+    pub(crate) fn results(
+        &mut self,
+        mut series: ImageSeries,
+        replace: Replace<'_>,
+    ) -> Result<Results, Error> {
         if !is_mapped(&series, &self.config.skip_processing_meta_field) {
-            out.push(series);
-            return Ok(());
+            return Ok(Results { outputs: vec![series.into()], notes: Vec::new() });
         }
         let from = self.config.times_from;
         let (sources, notes) =
@@ -150,24 +175,26 @@ impl Gadget for MapT1 {
         let mut maps = Vec::with_capacity(sources.len());
         let mut signed = Vec::with_capacity(sources.len());
         for source in sources {
-            let (map, images) = self.map(source)?;
+            let (map, images) = self.map(source, replace)?;
             maps.push(map);
             signed.push(images);
         }
-        notes.into_iter().for_each(|note| out.inform(note));
         let psir = self.config.send_psir.then(|| self.psir(&series, &signed)).flatten();
+        let mut outputs = Vec::with_capacity(2 + maps.len());
         if self.config.send_images {
-            out.push(series);
+            outputs.push(series.into());
         }
-        psir.into_iter().for_each(|psir| out.push(psir));
-        maps.into_iter().for_each(|map| out.push(map));
-        Ok(())
+        outputs.extend(psir.map(SeriesAndMap::from));
+        outputs.extend(maps.into_iter().map(SeriesAndMap::from));
+        Ok(Results { outputs, notes })
     }
-}
 
-impl MapT1 {
     /// The map of a slice, and its images with signs, plane by plane.
-    fn map(&mut self, source: Source) -> Result<(ParametricMap, Vec<Array3<f32>>), Error> {
+    fn map(
+        &mut self,
+        source: Source,
+        replace: Replace<'_>,
+    ) -> Result<(ParametricMap, Vec<Array3<f32>>), Error> {
         let model = match self.config.recovery {
             Recovery::LookLocker => {
                 Model::LookLocker { inversion_factor: 1.0 / self.config.correction_factor }
@@ -175,8 +202,14 @@ impl MapT1 {
             Recovery::Plain => Model::Recovery,
         };
         let fitting = self.fitting(model, &source)?;
+        let usual = match (&fitting, self.config.recovery) {
+            (Fitting::Conditional(_), _) => "ShMOLLI, conditional, 3 parameters",
+            (_, Recovery::LookLocker) => "MOLLI, Look-Locker corrected, 3 parameters",
+            (_, Recovery::Plain) => "inversion recovery, 3 parameters",
+        };
         let mut planes = Planes::default();
         let mut signed = Vec::new();
+        let mut methods = Vec::new();
         for z in 0..source.shape().0 {
             let (images, polarity) = source.recovering(z, self.config.signs);
             let brightest =
@@ -192,19 +225,20 @@ impl MapT1 {
             };
             // What the pixels have in common: for ShMOLLI the images after the first inversion.
             let freedom = fitting.n_images().saturating_sub(model.n_parameters());
-            let fit = self.finish.plane(fit, brightest.view(), freedom, &mut planes);
-            signed.push(match polarity {
+            let fitted = self.finish.fit(fit, brightest.view(), freedom);
+            let images = match polarity {
                 Polarity::Signed => images,
-                Polarity::Magnitude => with_signs(images, &fit, &source.times_ms),
-            });
+                Polarity::Magnitude => with_signs(images, &fitted.fit, &source.times_ms),
+            };
+            let (fitted, method) = replace(&source, images.view(), fitted);
+            self.finish.add(fitted, &mut planes);
+            signed.push(images);
+            methods.push(method.unwrap_or_else(|| usual.to_owned()));
         }
-        let names = match (&fitting, self.config.recovery) {
-            (Fitting::Conditional(_), _) => "ShMOLLI, conditional",
-            (_, Recovery::LookLocker) => "MOLLI, Look-Locker corrected",
-            (_, Recovery::Plain) => "inversion recovery",
-        };
+        methods.dedup();
         let method = format!(
-            "T1: {names}, 3 parameters, {} images, correction factor {}",
+            "T1: {}, {} images, correction factor {}",
+            methods.join("; "),
             source.times_ms.len(),
             self.config.correction_factor
         );

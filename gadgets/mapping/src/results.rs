@@ -36,16 +36,55 @@ pub(crate) struct Planes {
     is_noise_unknown: bool,
 }
 
+/// A fitted plane, with all of its pixels.
+pub(crate) struct Fitted {
+    pub fit: RelaxationFit,
+    /// Standard deviation of the noise in a sample: given, or what the fits leave.
+    pub noise_sd: f32,
+    /// Which pixels have signal.
+    pub tissue: Array2<bool>,
+    /// Pixels whose samples are further from the fit than noise explains, where that is looked at.
+    pub unexplained: Option<Array2<bool>>,
+    degrees_of_freedom: usize,
+    /// Whether nothing tells how much noise there is.
+    is_noise_unknown: bool,
+}
+
+impl Fitted {
+    /// The same plane with another fit, and what that does not explain.
+    pub fn with(&self, fit: RelaxationFit, unexplained: Array2<bool>) -> Self {
+        Self {
+            fit,
+            noise_sd: self.noise_sd,
+            tissue: self.tissue.clone(),
+            unexplained: Some(unexplained),
+            degrees_of_freedom: self.degrees_of_freedom,
+            is_noise_unknown: self.is_noise_unknown,
+        }
+    }
+}
+
 impl Finish {
     /// Fits a plane and leaves out what is no tissue. `fit` is called with where noise is known
-    /// from. Returns the fit with all pixels.
+    /// from.
     pub fn plane(
         &self,
         fit: impl Fn(FitOptions<'_>) -> RelaxationFit,
         brightest: ArrayView2<'_, f32>,
         degrees_of_freedom: usize,
         planes: &mut Planes,
-    ) -> RelaxationFit {
+    ) {
+        let fitted = self.fit(fit, brightest, degrees_of_freedom);
+        self.add(fitted, planes);
+    }
+
+    /// Fits a plane and finds what is tissue in it.
+    pub fn fit(
+        &self,
+        fit: impl Fn(FitOptions<'_>) -> RelaxationFit,
+        brightest: ArrayView2<'_, f32>,
+        degrees_of_freedom: usize,
+    ) -> Fitted {
         let options = |noise| FitOptions { noise, ..FitOptions::default() };
         let known = self.noise_sd.filter(|sd| *sd > 0.0);
         let mut fitted = match known {
@@ -64,17 +103,32 @@ impl Finish {
             }
             None => Array2::from_elem(brightest.dim(), true),
         };
-        let whole = fitted.clone();
-        planes.is_noise_unknown |= known.is_none() && degrees_of_freedom == 0;
-        clear(&mut fitted, &tissue, self.longest_ms);
-        planes.quality.add(&fitted, &tissue, degrees_of_freedom == 0);
-        if self.largest_hole > 0 {
-            fill_holes(&mut fitted, &tissue, self.largest_hole);
+        Fitted {
+            fit: fitted,
+            noise_sd: noise,
+            tissue,
+            unexplained: None,
+            degrees_of_freedom,
+            is_noise_unknown: known.is_none() && degrees_of_freedom == 0,
         }
-        planes.values.push(fitted.value_ms);
-        planes.sd.push(fitted.sd_ms);
-        planes.r_squared.push(fitted.r_squared);
-        whole
+    }
+
+    /// Adds a plane to a map, without what is no tissue.
+    pub fn add(&self, fitted: Fitted, planes: &mut Planes) {
+        let Fitted { mut fit, tissue, unexplained, degrees_of_freedom, is_noise_unknown, .. } =
+            fitted;
+        planes.is_noise_unknown |= is_noise_unknown;
+        clear(&mut fit, &tissue, self.longest_ms);
+        planes.quality.add(&fit, &tissue, degrees_of_freedom == 0);
+        if let Some(unexplained) = unexplained {
+            planes.quality.add_unexplained(&unexplained, &tissue);
+        }
+        if self.largest_hole > 0 {
+            fill_holes(&mut fit, &tissue, self.largest_hole);
+        }
+        planes.values.push(fit.value_ms);
+        planes.sd.push(fit.sd_ms);
+        planes.r_squared.push(fit.r_squared);
     }
 
     /// The map of these planes.

@@ -30,6 +30,7 @@ pub const BUILT_IN: &[BuiltIn] = built_in! {
     "cmrf" "fingerprint_t1_t2": "input_0.pb" "input_1.pb" "input_2.pb" "output_0.pb";
     "cartesian" "series_regulariser": "input_0.pb" "input_1.pb" "input_2.pb" "output_0.pb" "output_1.pb";
     "dti" "diffusion_denoising": "input_0.pb" "input_1.pb" "output_0.pb";
+    "mapping" "t1_from_few_images": "input_0.pb" "input_1.pb" "input_2.pb" "output_0.pb";
     "moco" "motion_of_series": "input_0.pb" "input_1.pb" "input_2.pb" "output_0.pb";
 };
 

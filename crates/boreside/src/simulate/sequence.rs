@@ -115,7 +115,7 @@ impl ReadoutOptions {
 
 #[derive(Args)]
 pub struct MolliOptions {
-    /// Images and pauses, like 5(3)3, 4(1)3(1)2 or 5(3s)3; ShMOLLI is 5(1)1(1)1
+    /// Images and pauses, like 5(3)3, 4(1)3(1)2 or 5(3s)3; ShMOLLI is 5(1)1(1)1, one inversion 4
     /// [default: 5(3)3; 4(1)3(1)2 after contrast agent]
     #[arg(long)]
     scheme: Option<MolliScheme>,
