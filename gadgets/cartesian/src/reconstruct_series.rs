@@ -7,6 +7,7 @@ mod network;
 
 use std::sync::Arc;
 
+use inference::guard::ScanConditions;
 use inference::{InferenceError, Model, Models};
 use ndarray::{Array2, Array4, Axis, s};
 use num_complex::Complex32;
@@ -132,6 +133,8 @@ pub struct ReconstructSeries {
     config: Config,
     session: u64,
     models: Option<Arc<Models>>,
+    /// Of the images \[x, y\].
+    spacing_mm: Option<[f64; 2]>,
     unaliasing: Unaliasing,
     /// `[channel, z, y, x]`.
     maps: Kept<Array4<Complex32>>,
@@ -146,6 +149,16 @@ struct Told {
     network: bool,
     structure: bool,
     misfit: bool,
+}
+
+/// Pixels of the images as the header has them.
+fn spacing_mm(scan: &Scan) -> Option<[f64; 2]> {
+    let encoding = scan.header.as_ref()?.encoding.first()?;
+    let space = &encoding.recon_space;
+    let (matrix, field) = (&space.matrix_size, &space.field_of_view_mm);
+    let spacing_mm = [(field.x, matrix.x), (field.y, matrix.y)]
+        .map(|(field, matrix)| f64::from(field) / f64::from(matrix.max(1)));
+    spacing_mm.iter().all(|edge| edge.is_finite() && *edge > 0.0).then_some(spacing_mm)
 }
 
 /// What is to be solved of the images of one slice.
@@ -194,6 +207,7 @@ impl Gadget for ReconstructSeries {
             config,
             session: scan.session,
             models: scan.services.get::<Models>(),
+            spacing_mm: spacing_mm(scan),
             unaliasing,
             maps: Kept::default(),
             suitability,
@@ -390,6 +404,11 @@ impl ReconstructSeries {
         problem: &Problem<'_, impl Normal>,
     ) -> Result<Solution, InferenceError> {
         let Problem { normal, right, squares, noise, modes } = problem;
+        model.check_conditions(&ScanConditions {
+            n_frames: Some(right.len_of(Axis(0))),
+            spacing_mm: self.spacing_mm,
+            ..ScanConditions::default()
+        })?;
         let modes = modes(network::N_MODES.min(right.len_of(Axis(0))));
         let subspace = Subspace::new(*normal, &modes);
         let right = subspace.reduce(right.view());

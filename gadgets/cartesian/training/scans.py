@@ -48,7 +48,7 @@ class Series:
         return len(self.images)
 
     def case(self, index):
-        """Frames, wall, lesion, region, sensitivity of the relaxation time to the frames over that time, and the time."""
+        """Frames, wall, lesion, region, sensitivity of the relaxation time to the frames over that time, the time, and the course's numbers."""
         if index not in self.known:
             frames = torch.from_numpy(np.array(self.images[index], np.complex64))
             wall = torch.from_numpy(np.array(self.wall[index])).float()
@@ -56,8 +56,8 @@ class Series:
             lesion = torch.from_numpy((labels >= 20).astype(np.float32)) * wall
             times = torch.from_numpy(np.array(self.times[index], np.float32))
             near = torch.from_numpy(((labels >= 6) & (labels <= 10) | (labels >= 20)).astype(np.float32))
-            slope, value = sensitivity(frames, times, self.has_offset, self.is_inversion, near > 0)
-            self.known[index] = frames, wall, lesion, near, slope, value
+            slope, value, course = sensitivity(frames, times, self.has_offset, self.is_inversion, near > 0)
+            self.known[index] = frames, wall, lesion, near, slope, value, course
         return self.known[index]
 
     def modes(self, index):
@@ -70,7 +70,8 @@ class Series:
 
 
 def sensitivity(frames, times, has_offset, is_inversion, where):
-    """What a change of each frame does to the relaxation time over that time, by the fit of an exponential. `[frame, y, x]`, `[y, x]`, 0 but `where`."""
+    """What a change of each frame does to the relaxation time over that time, by the fit of an exponential. `[frame, y, x]`, `[y, x]`, 0 but
+    `where`; and the course: times of the frames, its own time, factor of its decay `[y, x]`, whether it rises, and its phase."""
     t = times.double()
     signal = (frames * torch.sgn(frames[times.argmax()] + 1e-20).conj()).real[:, where].double()
     taus = torch.exp(torch.linspace(*((np.log(60.0), np.log(4000.0)) if has_offset else (np.log(15.0), np.log(400.0))), 120, dtype=torch.float64))
@@ -92,9 +93,33 @@ def sensitivity(frames, times, has_offset, is_inversion, where):
         value = tau * ratio
         slope = ratio[:, None] * slope + (tau / level)[:, None] * inverse[:, 1] - (tau * height / level.square())[:, None] * inverse[:, 0]
     value = value.clamp(min=1.0)
-    maps = torch.zeros(len(times), *where.shape), torch.zeros(where.shape)
-    maps[0][:, where], maps[1][where] = (slope / value[:, None]).T.float(), value.float()
-    return maps
+    map_of = lambda values: torch.zeros(where.shape).masked_scatter_(where, values.float())
+    slopes = torch.zeros(len(times), *where.shape)
+    slopes[:, where] = (slope / value[:, None]).T.float()
+    sign = -1.0 if has_offset else 1.0
+    course = times, map_of(tau), sign * map_of(height), torch.sgn(frames[times.argmax()] + 1e-20)
+    return slopes, map_of(value), course
+
+
+def round_lesion(case, row, column, radius, change):
+    """The same with one lesion, px."""
+    frames, wall, lesion, near, slope, value, (times, tau, factor, phase) = case
+    y, x = torch.meshgrid(torch.arange(float(wall.shape[0])), torch.arange(float(wall.shape[1])), indexing="ij")
+    amount = torch.sigmoid((radius - ((y - row).square() + (x - column).square()).sqrt()) / 0.35) * wall * (tau > 0)
+    decay = lambda tau: torch.exp(-times[:, None, None] / tau.clamp(min=1e-3))
+    more = amount * factor * (decay(tau * (1 + change)) - decay(tau))
+    return frames + more * phase, wall, torch.maximum(lesion, (amount > 0.5).float()), near, slope, value, (times, tau * (1 + amount * change), factor, phase)
+
+
+def with_lesions(case, random):
+    """The same with one to three round lesions of any size and relaxation time in the wall."""
+    number = lambda low, high: low + (high - low) * float(torch.rand(1, generator=random))
+    rows, columns = case[1].nonzero(as_tuple=True)
+    for _ in range(1 + int(torch.randint(3, (1,), generator=random))):
+        at = int(torch.randint(len(rows), (1,), generator=random))
+        change = number(0.05, 0.35) * (1 if number(0, 1) < 0.75 else -1)
+        case = round_lesion(case, rows[at] + number(-0.5, 0.5), columns[at] + number(-0.5, 0.5), number(0.8, 4.0), change)
+    return case
 
 
 def coils(n_y, n_x, random):
@@ -208,7 +233,7 @@ class Scan:
     """
 
     def __init__(self, case, snr, accelerations, columns, width, random, map_error=0.015):
-        frames, wall, lesion, near, slope, value = case
+        frames, wall, lesion, near, slope, value, _ = case
         n_frames, n_y, n_x = frames.shape
         number = lambda most: int(torch.randint(most, (1,), generator=random))
         maps, brightness = known_coils(n_y, n_x, number(N_ARRAYS))

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "model" / "training"))
 
 from export import write
 from measure import measure, show
 from network import SeriesRegulariser
-from scans import LEAST_WALL, TEST, TRAINING, Noisy, Scan, Series
+from scans import LEAST_WALL, TEST, TRAINING, Noisy, Scan, Series, with_lesions
 from unroll import denoise, first, reconstruct
 
 ACCELERATIONS, SHARES = [2, 3, 4, 5, 6, 8], [1.0, 1.0, 3.0, 1.0, 1.5, 2.0]
@@ -28,10 +29,12 @@ def draw_case(sets, shares, random):
             return one, index
 
 
-def draw(sets, shares, random):
-    """A scan of a random case, windows around its heart."""
+def draw(sets, shares, random, lesions):
+    """A scan of a random case, windows around its heart; where lesions count, half of the cases get some."""
     one, index = draw_case(sets, shares, random)
     case = one.case(index)
+    if lesions > 0 and float(torch.rand(1, generator=random)) < 0.5:
+        case = with_lesions(case, random)
     n_x = case[0].shape[2]
     middle = int(case[1].sum(0).argmax())
     shifts = torch.randint(-WIDTH // 2, WIDTH // 2 + 1, (BATCH,), generator=random)
@@ -42,7 +45,7 @@ def draw(sets, shares, random):
     return Scan(case, snr, accelerations, columns, WIDTH, random)
 
 
-def loss_of(images, scan):
+def loss_of(images, scan, lesions=0):
     """Distance of the modes in units of the noise, and of the relaxation time in what a wall's usually is."""
     off = (images - scan.truth) * scan.phase.conj() / scan.sd[:, None, None, None]
     weight = 0.4 + scan.near * 1.6 + scan.wall * 4
@@ -51,26 +54,33 @@ def loss_of(images, scan):
     usual = scan.slope.square().sum(1).sqrt()
     times = (scan.slope * off.real).sum(1) / (usual + 1e-9)
     of_times = (times.square() + 0.01).sqrt()
-    on_wall = scan.wall + 4 * scan.lesion
-    return (weight * of_modes).sum() / weight.sum() + (on_wall * of_times).sum() / on_wall.sum().clamp(min=1)
+    on_wall = scan.wall + (4 + 4 * lesions) * scan.lesion
+    loss = (weight * of_modes).sum() / weight.sum() + (on_wall * of_times).sum() / on_wall.sum().clamp(min=1)
+    if lesions > 0:
+        # What a lesion is off by, and not its noise.
+        relative = (scan.slope * off.real).sum(1) * scan.sd[:, None, None]
+        around = functional.avg_pool2d((relative * scan.wall)[:, None], 3, 1, 1) / functional.avg_pool2d(scan.wall[:, None], 3, 1, 1).clamp(min=0.1)
+        loss = loss + lesions * (around[:, 0].abs() * scan.lesion).sum() / scan.lesion.sum().clamp(min=1) / 0.03
+    return loss
 
 
-# Steps with white noise, with what is denoised first, with the whole alternation; rate of learning at the beginning. Each round ends with 0.
-ROUNDS = [(3500, 500, 1500, 1.5e-3), (0, 0, 3000, 8e-4)]
+# Steps with white noise, with what is denoised first, with the whole alternation; rate of learning at the beginning, and steps of the last two kinds in
+# which it would fall to 0; how much lesions count beside all else.
+ROUNDS = [(3500, 500, 1500, 1.5e-3, 2000, 0), (0, 0, 1500, 8e-4, 3000, 0), (0, 0, 1500, 6e-4, 1500, 1)]
 
 
-def loss_of_step(model, step, n_noise, n_first, sets, shares, random):
+def loss_of_step(model, step, n_noise, n_first, sets, shares, random, lesions):
     """White noise, then what is denoised first of undersampled scans, then the whole alternation: ever nearer to the server, ever slower."""
     if step <= n_noise:
         one, index = draw_case(sets, shares, random)
         scan = Noisy(one.modes(index), one.case(index), 8, 48, random)
         return loss_of(denoise(model, scan, scan.images, int(torch.randint(4, (1,), generator=random)))[0], scan)
-    scan = draw(sets, shares, random)
+    scan = draw(sets, shares, random, lesions)
     if step <= n_noise + n_first:
         return loss_of(denoise(model, scan, first(scan), 0)[0], scan)
     images, denoised = reconstruct(model, scan)
-    losses = [loss_of(image, scan) for image in images[1:]]
-    return losses[-1] + 0.1 * sum(losses[:-1]) + 0.2 * loss_of(denoised[-1], scan)
+    losses = [loss_of(image, scan, lesions) for image in images[1:]]
+    return losses[-1] + 0.1 * sum(losses[:-1]) + 0.2 * loss_of(denoised[-1], scan, lesions)
 
 
 def train(options):
@@ -92,7 +102,7 @@ def train(options):
 
 def train_round(model, plan, done, path, sets, test, seed):
     """One round from the state that the model is in. It is left in the running mean of its states."""
-    n_noise, n_first, n_whole, rate = plan
+    n_noise, n_first, n_whole, rate, n_falling, lesions = plan
     n_steps = n_noise + n_first + n_whole
     random = torch.Generator().manual_seed(seed)
     shares = torch.tensor([float(len(one)) for one in sets])
@@ -100,10 +110,10 @@ def train_round(model, plan, done, path, sets, test, seed):
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
     begin = time.monotonic()
     for step in range(1, n_steps + 1):
-        share = max(0, step - n_noise) / (n_first + n_whole)
+        share = max(0, step - n_noise) / n_falling
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1, step / 100) * (0.5 + 0.5 * np.cos(np.pi * share))
-        loss = loss_of_step(model, step, n_noise, n_first, sets, shares, random)
+        loss = loss_of_step(model, step, n_noise, n_first, sets, shares, random, lesions)
         optimizer.zero_grad()
         if torch.isfinite(loss):
             loss.backward()

@@ -77,7 +77,7 @@ enum Body {
     SitusInversus,
     /// A wall of 16 to 24 mm
     ThickWall,
-    /// A device that takes all signal of a disc at the heart's edge
+    /// A lead in the right ventricle that takes all signal around it
     Device,
 }
 
@@ -86,6 +86,8 @@ const FIELD_OF_VIEW_MM: [f64; 2] = [360.0, 300.0];
 /// Diameter and T1 of a lesion.
 const LESION_PIXELS: f64 = 3.0;
 const LESION_MORE_MS: f64 = 150.0;
+/// Where a device takes all signal.
+const DEVICE_RADIUS_MM: f64 = 4.0;
 
 /// What a method gave, over all cases.
 #[derive(Default)]
@@ -368,31 +370,30 @@ fn add_device(anatomy: &mut Anatomy) -> Result<()> {
     let is_blood = |region: &Region| region.label == Label::RightBlood;
     let parent = anatomy.regions.iter().position(is_blood).context("no right ventricle")?;
     let Region { ellipse, tissue, attachment, .. } = anatomy.regions[parent].clone();
-    let radius_mm = 0.3 * ellipse.semi_axes_mm[0].min(ellipse.semi_axes_mm[1]);
-    // Where the left ventricle is not, which lies in the right one.
+    // The left ventricle lies in the right one: what is left of it is a crescent.
     let children = anatomy.regions.iter().filter(|region| region.parent == Some(parent));
     let others: Vec<Ellipse> = children.map(|region| region.ellipse).collect();
-    let reach = |other: &Ellipse| other.semi_axes_mm[0].max(other.semi_axes_mm[1]) + radius_mm;
-    let center_mm = (0..64)
-        .map(|n| {
-            let (sin, cos) = (TAU * f64::from(n) / 64.0).sin_cos();
-            let inner = ellipse.semi_axes_mm.map(|axis| 0.6 * (axis - radius_mm));
-            let (sin_tilt, cos_tilt) = ellipse.angle_rad.sin_cos();
-            let [x, y] = [inner[0] * cos, inner[1] * sin];
-            [
-                ellipse.center_mm[0] + cos_tilt * x - sin_tilt * y,
-                ellipse.center_mm[1] + sin_tilt * x + cos_tilt * y,
-            ]
+    let (sin_tilt, cos_tilt) = ellipse.angle_rad.sin_cos();
+    let places = (0..20 * 64).map(|n| {
+        let (sin, cos) = (TAU * f64::from(n % 64) / 64.0).sin_cos();
+        let share = 0.95 - 0.05 * f64::from(n / 64);
+        let inner = ellipse.semi_axes_mm.map(|axis| share * (axis - DEVICE_RADIUS_MM - 1.0));
+        let [x, y] = [inner[0] * cos, inner[1] * sin];
+        [
+            ellipse.center_mm[0] + cos_tilt * x - sin_tilt * y,
+            ellipse.center_mm[1] + sin_tilt * x + cos_tilt * y,
+        ]
+    });
+    let is_free = |[x, y]: &[f64; 2]| {
+        others.iter().all(|other| {
+            let reach = other.semi_axes_mm[0].max(other.semi_axes_mm[1]) + DEVICE_RADIUS_MM;
+            (x - other.center_mm[0]).hypot(y - other.center_mm[1]) > reach + 1.0
         })
-        .find(|[x, y]| {
-            others.iter().all(|other| {
-                (x - other.center_mm[0]).hypot(y - other.center_mm[1]) > reach(other) + 1.0
-            })
-        })
-        .context("no room for a device")?;
+    };
+    let center_mm = places.into_iter().find(is_free).context("no room for a device")?;
     anatomy.regions.push(Region {
         label: Label::RightBlood,
-        ellipse: Ellipse { semi_axes_mm: [radius_mm; 2], center_mm, angle_rad: 0.0 },
+        ellipse: Ellipse { semi_axes_mm: [DEVICE_RADIUS_MM; 2], center_mm, angle_rad: 0.0 },
         parent: Some(parent),
         tissue: Tissue { proton_density: 0.0, ..tissue },
         attachment,
