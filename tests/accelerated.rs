@@ -91,18 +91,18 @@ fn a_network_lowers_the_error_and_comes_nearer_to_the_samples_with_each_step() {
         return;
     }
     let server = TestServer::start(&[]);
-    // Pixels as fine as the network has seen them.
+    // Pixels as fine as the network has seen them, and noise above the ringing that both have.
     let molli = Molli { scheme: "3(3)3(3)5".parse().expect("a scheme"), ..Molli::default() };
-    let scan = scan(&molli, [160, 160], 25.0, 4, Motion::still(Rhythm::default()));
+    let scan = scan(&molli, [160, 160], 15.0, 6, Motion::still(Rhythm::default()));
     let wall = inside(&scan, Label::Myocardium);
-    let [low_rank, network] = ["locally_low_rank", "network"].map(|method| {
+    let [model, network] = ["subspace", "network"].map(|method| {
         let (images, told) = Recording::of(&scan).through_text(&server, &by(method));
         let map = with_role(&images, "T1").unwrap_or_else(|| panic!("{method}: {told:?}"));
         println!("{method}: {told:?}");
         (median_error(map, &wall, 1000.0), told)
     });
-    println!("low rank {}, network {}", low_rank.0, network.0);
-    assert!(network.0 < low_rank.0, "low rank {}, network {}", low_rank.0, network.0);
+    println!("subspace {}, network {}", model.0, network.0);
+    assert!(network.0 < 0.9 * model.0, "subspace {}, network {}", model.0, network.0);
     let told = network.1.iter().find(|text| text.contains("by `network`")).expect("a report");
     let (_, steps) = told.split_once("left at most, ").expect("the steps");
     let (steps, _) = steps.split_once(" step by step").expect("their end");
@@ -173,18 +173,24 @@ fn motion_in_the_model_keeps_the_wall_of_a_breathing_heart_together() {
     let wall = inside(&scan, Label::Myocardium);
     let chain = include_str!("../config/molli_t1_free_breathing.toml");
     let chain =
-        chain.replace("method = \"network\"", "method = \"subspace\"\nprint_iterations = true");
-    let [apart, together] = ["false", "true"].map(|is_in_model| {
-        let chain =
-            chain.replace("correct_motion = true", &format!("correct_motion = {is_in_model}"));
-        let (images, told) = Recording::of(&scan).through_text(&server, &chain);
+        chain.replace("correct_motion = true", "correct_motion = true\nprint_iterations = true");
+    let by_model = chain.replace("method = \"network\"", "method = \"subspace\"");
+    let still = by_model.replace("correct_motion = true", "correct_motion = false");
+    let [apart, together, by_network] = [&still, &by_model, &chain].map(|chain| {
+        let (images, told) = Recording::of(&scan).through_text(&server, chain);
         let map = with_role(&images, "T1").unwrap_or_else(|| panic!("{told:?}"));
         println!("{told:?}");
-        assert_eq!(told.iter().any(|text| text.contains("moving by up to")), is_in_model == "true");
+        let is_in_model = told.iter().any(|text| text.contains("moving by up to"));
+        assert_eq!(is_in_model, *chain != still);
         share_of_wall(map, &wall)
     });
-    println!("right T1 in {apart} of the wall without, {together} with motion in the model");
-    assert!(together > 0.8 && together > apart + 0.1, "{apart} {together}");
+    // Where there is no runtime, `subspace` stands in for the network.
+    println!(
+        "right T1 in {apart} of the wall without, {together} with motion in the model, {by_network} by network"
+    );
+    for together in [together, by_network] {
+        assert!(together > 0.8 && together > apart + 0.1, "{apart} {together}");
+    }
     server.stop();
 }
 

@@ -133,8 +133,8 @@ pub struct ReconstructSeries {
     config: Config,
     session: u64,
     models: Option<Arc<Models>>,
-    /// Of the images \[x, y\].
-    spacing_mm: Option<[f64; 2]>,
+    /// Of the images of each encoding space \[x, y\], where the header tells it.
+    spacings_mm: Vec<Option<[f64; 2]>>,
     unaliasing: Unaliasing,
     /// `[channel, z, y, x]`.
     maps: Kept<Array4<Complex32>>,
@@ -151,14 +151,17 @@ struct Told {
     misfit: bool,
 }
 
-/// Pixels of the images as the header has them.
-fn spacing_mm(scan: &Scan) -> Option<[f64; 2]> {
-    let encoding = scan.header.as_ref()?.encoding.first()?;
-    let space = &encoding.recon_space;
-    let (matrix, field) = (&space.matrix_size, &space.field_of_view_mm);
-    let spacing_mm = [(field.x, matrix.x), (field.y, matrix.y)]
-        .map(|(field, matrix)| f64::from(field) / f64::from(matrix.max(1)));
-    spacing_mm.iter().all(|edge| edge.is_finite() && *edge > 0.0).then_some(spacing_mm)
+/// Pixels of the images as the header has them: of the encoded grid, which they are on here.
+fn spacings_mm(scan: &Scan) -> Vec<Option<[f64; 2]>> {
+    let encodings = scan.header.as_ref().map_or(&[][..], |header| &header.encoding[..]);
+    let of = |encoding: &ismrmrd::xml::Encoding| {
+        let space = &encoding.encoded_space;
+        let (matrix, field) = (&space.matrix_size, &space.field_of_view_mm);
+        let spacing_mm = [(field.x, matrix.x), (field.y, matrix.y)]
+            .map(|(field, matrix)| f64::from(field) / f64::from(matrix.max(1)));
+        spacing_mm.iter().all(|edge| edge.is_finite() && *edge > 0.0).then_some(spacing_mm)
+    };
+    encodings.iter().map(of).collect()
 }
 
 /// What is to be solved of the images of one slice.
@@ -168,6 +171,8 @@ struct Problem<'a, N> {
     right: Array4<Complex32>,
     squares: f64,
     noise: &'a Noise,
+    /// What normal operator, right side and squares are divided by.
+    gain: f32,
     /// So many courses of the series, `[mode, frame]`; 0: those that stand out.
     modes: &'a dyn Fn(usize) -> Array2<f32>,
 }
@@ -187,8 +192,8 @@ struct Solution {
 const SUSPICIOUS_MISFIT: f64 = 10.0;
 
 /// A network that leaves so much of an object in the samples took something away. Scans of the kind
-/// that it was trained on stay below.
-const SUSPICIOUS_STRUCTURE: f32 = 12.0;
+/// that it was trained on leave 4 to 5.
+const SUSPICIOUS_STRUCTURE: f32 = 8.0;
 
 impl Gadget for ReconstructSeries {
     const NAME: &str = "reconstruct_series";
@@ -207,7 +212,7 @@ impl Gadget for ReconstructSeries {
             config,
             session: scan.session,
             models: scan.services.get::<Models>(),
-            spacing_mm: spacing_mm(scan),
+            spacings_mm: spacings_mm(scan),
             unaliasing,
             maps: Kept::default(),
             suitability,
@@ -224,6 +229,7 @@ impl Gadget for ReconstructSeries {
         self.suitability.tell(out);
         let Some(job) = self.unaliasing.begin(k_space)? else { return Ok(()) };
         let scale = scale(&job);
+        let spacing_mm = self.spacings_mm.get(job.encoding_space).copied().flatten();
         let mut images = empty_images(job.shape);
         for frames in Frames::of(&job.groups) {
             let slice = slice_of(&job.buffer, frames.slice);
@@ -261,21 +267,30 @@ impl Gadget for ReconstructSeries {
                 squares,
                 job.shape.n_channels * job.shape.k_space[2],
             );
-            let motion = self.motion_of(&encoding, &right, squares, &noise);
+            let noise = &noise;
+            let motion = self.motion_of(&encoding, &right, squares, noise);
             let (solution, method) = match &motion {
                 Some(motion) => {
                     let moving = Moving::new(&encoding, motion.fields.view());
                     let (right, squares) = moving.right_side(&right, squares);
-                    let modes = |n| motion.modes(&noise, n);
+                    let modes = |n| motion.modes(noise, n);
                     let normal = &moving;
-                    let problem = Problem { normal, right, squares, noise: &noise, modes: &modes };
-                    self.solve(method, &problem, out)
+                    let problem = Problem {
+                        normal,
+                        right,
+                        squares,
+                        noise,
+                        gain: moving.gain(),
+                        modes: &modes,
+                    };
+                    self.solve(method, &problem, spacing_mm, out)
                 }
                 None => {
-                    let modes = |n| frames.modes(&samples, &noise, n);
+                    let modes = |n| frames.modes(&samples, noise, n);
                     let normal = &encoding;
-                    let problem = Problem { normal, right, squares, noise: &noise, modes: &modes };
-                    self.solve(method, &problem, out)
+                    let problem =
+                        Problem { normal, right, squares, noise, gain: 1.0, modes: &modes };
+                    self.solve(method, &problem, spacing_mm, out)
                 }
             };
             let Solution { images: found, report, n_modes, structure } = solution;
@@ -365,12 +380,13 @@ impl ReconstructSeries {
         &mut self,
         method: Method,
         problem: &Problem<'_, impl Normal>,
+        spacing_mm: Option<[f64; 2]>,
         out: &mut Sink<Self>,
     ) -> (Solution, Method) {
         if method != Method::Network {
             return (self.by_model(method, problem), method);
         }
-        match self.model().and_then(|model| self.by_network(&model, problem)) {
+        match self.model().and_then(|model| self.by_network(&model, problem, spacing_mm)) {
             Ok(solution) => (solution, method),
             Err(error) => {
                 if !std::mem::replace(&mut self.told.network, true) {
@@ -383,9 +399,10 @@ impl ReconstructSeries {
     }
 
     fn by_model(&self, method: Method, problem: &Problem<'_, impl Normal>) -> Solution {
-        let Problem { normal, right, squares, noise, modes } = problem;
+        let Problem { normal, right, squares, noise, gain, modes } = problem;
         let (n_frames, n_z, n_y, n_x) = right.dim();
-        let options = method.options(&self.config, noise, [n_frames, n_z, n_y, n_x]);
+        let mut options = method.options(&self.config, noise, [n_frames, n_z, n_y, n_x]);
+        options.weight /= gain;
         if method != Method::Subspace {
             let (images, report) = reconstruct(*normal, right, *squares, &options);
             return Solution { images, report, n_modes: 0, structure: None };
@@ -402,19 +419,21 @@ impl ReconstructSeries {
         &self,
         model: &Model,
         problem: &Problem<'_, impl Normal>,
+        spacing_mm: Option<[f64; 2]>,
     ) -> Result<Solution, InferenceError> {
-        let Problem { normal, right, squares, noise, modes } = problem;
+        let Problem { normal, right, squares, noise, gain, modes } = problem;
         model.check_conditions(&ScanConditions {
             n_frames: Some(right.len_of(Axis(0))),
-            spacing_mm: self.spacing_mm,
+            spacing_mm,
             ..ScanConditions::default()
         })?;
         let modes = modes(network::N_MODES.min(right.len_of(Axis(0))));
         let subspace = Subspace::new(*normal, &modes);
         let right = subspace.reduce(right.view());
         let network = Network { model, session: self.session };
-        let (found, report) = network.reconstruct(&subspace, &right, *squares, noise.of_mode())?;
-        let structure = structure_of_residual(&subspace, &right, &found, noise.of_pixel);
+        let (found, report) =
+            network.reconstruct(&subspace, &right, *squares, noise.of_mode(), *gain)?;
+        let structure = structure_of_residual(&subspace, &right, &found, noise.of_windows / gain);
         let images = subspace.expand(found.view());
         Ok(Solution { images, report, n_modes: modes.nrows(), structure: Some(structure) })
     }

@@ -259,6 +259,9 @@ where
     let Some(Message::ImageSeries(series)) = outputs.into_iter().next() else {
         bail!("no images came out");
     };
+    if let Some(instead) = told.iter().find(|text| text.contains("is used instead")) {
+        bail!("{instead}");
+    }
     let n = series.data.shape().get(2).copied().unwrap_or(0);
     Ok((series.data.into_shape_with_order((n, MATRIX[1], MATRIX[0]))?, told))
 }
@@ -331,7 +334,10 @@ impl Case {
             };
             mean(&of(true)) - median(&mut of(false))
         };
-        sums.contrast.push(contrast(&t1_map_ms) / contrast(&self.t1_map_ms));
+        let has_lesion = self.lesion.iter().zip(&self.myocardium).any(|(is, wall)| *is && *wall);
+        if has_lesion {
+            sums.contrast.push(contrast(&t1_map_ms) / contrast(&self.t1_map_ms));
+        }
         sums.similarity.push(structural_similarity(images, &self.images));
         sums.seconds.push(seconds);
         Ok(())
@@ -369,7 +375,7 @@ fn add_lesion(anatomy: &mut Anatomy, index: u64) -> Result<()> {
 fn add_device(anatomy: &mut Anatomy) -> Result<()> {
     let is_blood = |region: &Region| region.label == Label::RightBlood;
     let parent = anatomy.regions.iter().position(is_blood).context("no right ventricle")?;
-    let Region { ellipse, tissue, attachment, .. } = anatomy.regions[parent].clone();
+    let Region { ellipse, tissue, attachment, .. } = anatomy.regions[parent];
     // The left ventricle lies in the right one: what is left of it is a crescent.
     let children = anatomy.regions.iter().filter(|region| region.parent == Some(parent));
     let others: Vec<Ellipse> = children.map(|region| region.ellipse).collect();

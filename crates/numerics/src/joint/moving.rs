@@ -11,13 +11,10 @@ pub struct Moving<'a, N> {
     inner: &'a N,
     /// Of each frame.
     samplers: Vec<Sampler>,
+    gain: f32,
 }
 
 impl<'a, N: Normal> Moving<'a, N> {
-    /// Interpolation that brings pixels together makes eigenvalues larger than 1: samples and model
-    /// are divided by the root of this, which changes no solution.
-    pub const GAIN: f32 = 1.3;
-
     /// * `inner`: of the frames, single slices.
     /// * `displacements`: `[frame, 2, y, x]`, pixels along y and x: what is seen at a pixel of a
     ///   frame lies at that pixel plus the displacement in the resting object.
@@ -26,7 +23,15 @@ impl<'a, N: Normal> Moving<'a, N> {
     /// If there are not two components.
     pub fn new(inner: &'a N, displacements: ArrayView4<'_, f32>) -> Self {
         assert_eq!(displacements.len_of(Axis(1)), 2, "components of the displacements");
-        Self { inner, samplers: displacements.outer_iter().map(Sampler::new).collect() }
+        let samplers: Vec<_> = displacements.outer_iter().map(Sampler::new).collect();
+        let gain = samplers.iter().map(Sampler::bound).fold(1.0, f32::max);
+        Self { inner, samplers, gain }
+    }
+
+    /// What pixels that are brought together make eigenvalues larger by, at most. Samples and model
+    /// are divided by its root: weights of what is assumed of the images are to be divided by it.
+    pub fn gain(&self) -> f32 {
+        self.gain
     }
 
     /// What the frames see of images of the resting object: both `[frame, 1, y, x]`.
@@ -40,9 +45,9 @@ impl<'a, N: Normal> Moving<'a, N> {
     }
 
     /// Eᴴ y and ‖y‖² of the moving frames as those of the resting object, divided by
-    /// [`GAIN`](Self::GAIN).
+    /// [`gain`](Self::gain).
     pub fn right_side(&self, right: &Array4<Complex32>, squares: f64) -> (Array4<Complex32>, f64) {
-        (self.returned(right) / Complex32::from(Self::GAIN), squares / f64::from(Self::GAIN))
+        (self.returned(right) / Complex32::from(self.gain), squares / f64::from(self.gain))
     }
 
     fn warp(
@@ -70,7 +75,7 @@ impl<N: Normal> Normal for Moving<'_, N> {
         let mut applied = Array4::zeros(seen.raw_dim());
         self.inner.apply(&seen, &mut applied);
         let returned = self.returned(&applied);
-        Zip::from(result).and(&returned).for_each(|result, value| *result = value / Self::GAIN);
+        Zip::from(result).and(&returned).for_each(|result, value| *result = value / self.gain);
     }
 }
 
@@ -91,7 +96,7 @@ impl Sampler {
                 let along = |axis: usize, pixel: usize| {
                     let place = pixel as f32 + displacement[[axis, y, x]];
                     let below = place.floor();
-                    (below as i32 - 1, weights(place - below))
+                    ((below as i32).saturating_sub(1), weights(place - below))
                 };
                 let ((first_y, of_y), (first_x, of_x)) = (along(0, y), along(1, x));
                 places.push(([first_y, first_x], [of_y, of_x]));
@@ -112,20 +117,37 @@ impl Sampler {
         }
     }
 
-    /// Pixels and weights of a place. The image goes on beyond its edge as it ends there.
+    /// ‖W‖² is not larger: the largest sum of a row times that of a column.
+    fn bound(&self) -> f32 {
+        let mut columns = vec![0.0_f32; self.size[0] * self.size[1]];
+        let mut of_rows = 0.0_f32;
+        for place in &self.places {
+            let mut row = 0.0;
+            self.for_each_pixel(place, |pixel, weight| {
+                row += weight.abs();
+                columns[pixel] += weight.abs();
+            });
+            of_rows = of_rows.max(row);
+        }
+        of_rows * columns.into_iter().fold(0.0, f32::max)
+    }
+
+    /// Pixels and weights of a place. Beyond the image is nothing.
     fn for_each_pixel(
         &self,
         ([first_y, first_x], [of_y, of_x]): &([i32; 2], [[f32; 4]; 2]),
         mut take: impl FnMut(usize, f32),
     ) {
         let [n_y, n_x] = self.size;
-        let clamped = |first: i32, step: usize, n: usize| {
-            first.saturating_add(step as i32).clamp(0, n as i32 - 1) as usize
+        let within = |first: i32, step: usize, n: usize| {
+            usize::try_from(first.saturating_add(step as i32)).ok().filter(|pixel| *pixel < n)
         };
         for (i, weight_y) in of_y.iter().enumerate() {
-            let row = clamped(*first_y, i, n_y) * n_x;
+            let Some(y) = within(*first_y, i, n_y) else { continue };
             for (j, weight_x) in of_x.iter().enumerate() {
-                take(row + clamped(*first_x, j, n_x), weight_y * weight_x);
+                if let Some(x) = within(*first_x, j, n_x) {
+                    take(y * n_x + x, weight_y * weight_x);
+                }
             }
         }
     }
@@ -146,7 +168,9 @@ fn weights(t: f32) -> [f32; 4] {
 mod tests {
     use super::*;
     use crate::joint::testing::Scan;
-    use crate::joint::{SeriesEncoding, StopRule, conjugate_gradients};
+    use crate::joint::{
+        ProximalOptions, Regulariser, SeriesEncoding, StopRule, conjugate_gradients, reconstruct,
+    };
 
     #[test]
     fn whole_pixels_move_and_the_adjoint_is_one() {
@@ -196,5 +220,28 @@ mod tests {
                 assert!(error < 0.02, "{y} {x}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn pixels_that_come_together_do_not_make_it_diverge() {
+        let mut scan = Scan::new([2, 1, 24, 20], 6, 14);
+        scan.sample_every(2);
+        let encoding = SeriesEncoding::new(scan.sampled.view(), scan.maps.view());
+        // Eight pixels towards the edge, less and less: many see the same.
+        let fields = Array4::from_shape_fn((2, 2, 24, 20), |(frame, axis, y, _)| {
+            if axis == 0 { 8.0 * frame as f32 * (1.0 - y as f32 / 24.0) } else { 0.0 }
+        });
+        let moving = Moving::new(&encoding, fields.view());
+        let (right, squares) = encoding.adjoint(scan.samples().view());
+        let (right, squares) = moving.right_side(&right, squares);
+        let options = ProximalOptions {
+            regulariser: Regulariser::TotalVariation,
+            weight: 1e-3 / moving.gain(),
+            max_iterations: 200,
+            threshold: 0.0,
+        };
+        let (found, report) = reconstruct(&moving, &right, squares, &options);
+        assert!(found.iter().all(|value| value.norm() < 10.0), "{report:?}");
+        assert!(report.last_change < 0.01, "{report:?}");
     }
 }

@@ -9,12 +9,12 @@ use super::Normal;
 const WINDOW: usize = 5;
 
 /// How much of an object is in what images leave of the samples: the largest mean of Eᴴ(y − E X)
-/// over windows of 5 x 5 pixels, in standard deviations of such a mean of noise. Noise alone
-/// gives about 4 in an image of usual size; coil maps that do not fit, motion within an image, or a
-/// denoiser that took something away, give more.
+/// over windows of 5 x 5 pixels, in standard deviations of such a mean of noise: coil maps that do
+/// not fit, motion within an image, or a denoiser that took something away make it large.
 ///
 /// * `right`, `images`: Eᴴ y and X, `[unknown, z, y, x]`.
-/// * `noise_sd`: of a pixel of Eᴴ y, both parts together.
+/// * `noise_sd`: of a pixel of Eᴴ y, both parts together, as its low frequencies have it: lines in
+///   the middle are sampled more densely ([`share_of_windows`]).
 pub fn structure_of_residual(
     normal: &impl Normal,
     right: &Array4<Complex32>,
@@ -35,6 +35,27 @@ pub fn structure_of_residual(
     largest * WINDOW as f32 / noise_sd
 }
 
+/// Part of the lines that were acquired, each as much as a mean over [`structure_of_residual`]'s
+/// windows sees of it.
+///
+/// * `share`: of each line along y, the middle of k-space in the middle.
+pub fn share_of_windows(share: &[f32]) -> f32 {
+    let n = share.len();
+    let (mut sum, mut of_all) = (0.0, 0.0);
+    for (line, share) in share.iter().enumerate() {
+        let turns = (line as f64 - (n / 2) as f64) / n as f64;
+        let half_rad = std::f64::consts::PI * turns;
+        let transfer = if half_rad == 0.0 {
+            1.0
+        } else {
+            (WINDOW as f64 * half_rad).sin() / (WINDOW as f64 * half_rad.sin())
+        };
+        sum += transfer * transfer * f64::from(*share);
+        of_all += transfer * transfer;
+    }
+    if of_all > 0.0 { (sum / of_all) as f32 } else { 0.0 }
+}
+
 /// Largest absolute mean of all windows in the image.
 fn largest_mean(image: ArrayView2<'_, Complex32>) -> f32 {
     image
@@ -49,6 +70,15 @@ mod tests {
     use super::*;
     use crate::joint::testing::Scan;
     use crate::joint::{SeriesEncoding, StopRule, conjugate_gradients};
+
+    #[test]
+    fn windows_see_more_of_the_middle() {
+        assert!((share_of_windows(&[0.25; 64]) - 0.25).abs() < 1e-6);
+        let mut share = [0.25; 64];
+        share[26..38].fill(1.0);
+        // The middle fifth is most of what a mean over five pixels lets through.
+        assert!(share_of_windows(&share) > 0.7, "{}", share_of_windows(&share));
+    }
 
     #[test]
     fn what_was_taken_from_the_images_is_seen_in_the_residual() {

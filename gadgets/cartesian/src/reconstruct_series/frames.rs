@@ -53,6 +53,7 @@ impl Frames {
         }
         samples
     }
+
     /// The courses that their lines in common are made of: `[mode, frame]`.
     pub(super) fn modes(
         &self,

@@ -1,7 +1,7 @@
 //! The methods by name, with thresholds in units of the noise.
 
-use ndarray::ArrayView3;
-use numerics::joint::{PatchOptions, ProximalOptions, Regulariser};
+use ndarray::{ArrayView3, Axis};
+use numerics::joint::{PatchOptions, ProximalOptions, Regulariser, share_of_windows};
 use numerics::wavelet::ShrinkageOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,9 @@ pub(super) struct Noise {
     /// Standard deviation in real and imaginary part of a sample.
     pub(super) sd: f32,
     /// That of a pixel of Eᴴ y, both parts together.
-    pub(super) of_pixel: f32,
+    of_pixel: f32,
+    /// The same at the low frequencies that windows of a few pixels see.
+    pub(super) of_windows: f32,
     /// Part of the lines that were acquired.
     share: f32,
     /// Energy that noise alone gives the samples, and all that they have.
@@ -56,10 +58,14 @@ impl Noise {
     ) -> Self {
         let n_lines = sampled.iter().filter(|sampled| **sampled).count();
         let share = n_lines as f32 / sampled.len().max(1) as f32;
+        let of_lines = sampled.mapv(|sampled| f32::from(u8::from(sampled)));
+        let of_lines = of_lines.mean_axis(Axis(0)).and_then(|lines| lines.mean_axis(Axis(0)));
+        let of_lines = of_lines.map_or_else(Vec::new, |lines| lines.to_vec());
         let variance = 2.0 * f64::from(sd).powi(2);
         Self {
             sd,
             of_pixel: sd * (2.0 * share).sqrt(),
+            of_windows: sd * (2.0 * share_of_windows(&of_lines)).sqrt(),
             share,
             energy: variance * n_lines as f64 * n_of_line as f64,
             of_samples: squares,

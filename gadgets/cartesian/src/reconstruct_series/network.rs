@@ -1,7 +1,7 @@
 //! A network that says what series look like.
 
 use inference::{EngineError, InferenceError, Model, Request, ShapeError, Tensor};
-use ndarray::Array4;
+use ndarray::{Array4, Axis};
 use num_complex::Complex32;
 use numerics::joint::{AlternationOptions, Denoised, Normal, Report, alternate};
 
@@ -23,22 +23,36 @@ impl Network<'_> {
     ///
     /// * `normal`, `right`, `squares_of_data`: of the images of the modes.
     /// * `noise_sd`: of a pixel of a mode, both parts together.
+    /// * `gain`: what model and samples are divided by the root of.
     ///
     /// # Errors
-    /// Those of asking the network, or of an answer that is none.
+    /// Those of asking the network, or of an answer that is none; no noise, or more modes than it
+    /// takes, which it was not made for.
     pub(super) fn reconstruct(
         &self,
         normal: &impl Normal,
         right: &Array4<Complex32>,
         squares_of_data: f64,
         noise_sd: f32,
+        gain: f32,
     ) -> Result<(Array4<Complex32>, Report), InferenceError> {
+        if right.len_of(Axis(0)) > N_MODES {
+            return Err(
+                self.unfit(&"the images have no lines in common that would tell their courses")
+            );
+        }
+        if noise_sd.is_nan() || noise_sd <= 0.0 {
+            return Err(self.unfit(&"the noise of the samples is not known"));
+        }
+        let options =
+            AlternationOptions { regularisation: OPTIONS.regularisation / gain, ..OPTIONS };
         let mut sizes: Vec<f32> = Vec::new();
-        alternate(normal, right, squares_of_data, &OPTIONS, |images, step| {
+        alternate(normal, right, squares_of_data, &options, |images, step| {
             if step == 0 {
                 sizes = images.outer_iter().map(|mode| root_mean_square(mode.iter())).collect();
             }
-            self.denoise(images, &sizes, noise_sd, step)
+            let denoised = self.denoise(images, &sizes, noise_sd, step)?;
+            Ok(Denoised { trust: denoised.trust / gain, ..denoised })
         })
     }
 
