@@ -38,8 +38,9 @@ pub struct Config {
     pub method: Method,
     /// The network.
     pub network: String,
-    /// How much noise is suppressed, but by `network`: 1 suits each method, 2 is twice its threshold, 0 none. The
-    /// threshold is in units of the noise, which is estimated from the outermost lines.
+    /// How much noise is suppressed: 1 suits each method, 2 is twice its threshold, 0 none. The
+    /// threshold is in units of the noise, which is estimated from the outermost lines. `network` is
+    /// trusted so many times as much as it says itself.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub regularisation: f32,
     /// Most steps; 0 for as many as the method needs as a rule.
@@ -186,6 +187,9 @@ struct Solution {
     /// What a network left of the samples, where one was asked.
     structure: Option<f32>,
 }
+
+/// Of what a network says of its trust.
+const LEAST_TRUST: f32 = 1e-2;
 
 /// Samples are this many times farther from the images than noise would put them where something
 /// is wrong: coil maps of another position, motion within an image.
@@ -430,7 +434,9 @@ impl ReconstructSeries {
         let modes = modes(network::N_MODES.min(right.len_of(Axis(0))));
         let subspace = Subspace::new(*normal, &modes);
         let right = subspace.reduce(right.view());
-        let network = Network { model, session: self.session };
+        // Nothing at all would leave what no line tells undetermined.
+        let trusted = self.config.regularisation.max(LEAST_TRUST);
+        let network = Network { model, session: self.session, trusted };
         let (found, report) =
             network.reconstruct(&subspace, &right, *squares, noise.of_mode(), *gain)?;
         let structure = structure_of_residual(&subspace, &right, &found, noise.of_windows / gain);

@@ -189,7 +189,7 @@ mod tests {
     use crate::cli::ModelOptions;
 
     #[test]
-    fn the_network_of_four_images_is_as_right_as_the_fit_and_more_precise() {
+    fn the_network_of_four_images_is_right_and_more_precise_than_the_fit() {
         let options = DirectOptions {
             cases: CaseOptions { cases: Some(4), seed: 3, json: false },
             // A test is no program that could run a network for another.

@@ -241,7 +241,7 @@ mod tests {
             threshold: 0.0,
         };
         let (found, report) = reconstruct(&moving, &right, squares, &options);
-        assert!(found.iter().all(|value| value.norm() < 10.0), "{report:?}");
-        assert!(report.last_change < 0.01, "{report:?}");
+        assert!(found.iter().all(|value| value.norm().is_finite()), "{report:?}");
+        assert!(report.last_change < 0.01 && report.misfit < 0.5, "{report:?}");
     }
 }

@@ -16,6 +16,8 @@ const OPTIONS: AlternationOptions =
 pub(super) struct Network<'a> {
     pub(super) model: &'a Model,
     pub(super) session: u64,
+    /// How many times as much as it says itself it is trusted.
+    pub(super) trusted: f32,
 }
 
 impl Network<'_> {
@@ -52,7 +54,7 @@ impl Network<'_> {
                 sizes = images.outer_iter().map(|mode| root_mean_square(mode.iter())).collect();
             }
             let denoised = self.denoise(images, &sizes, noise_sd, step)?;
-            Ok(Denoised { trust: denoised.trust / gain, ..denoised })
+            Ok(Denoised { trust: self.trusted * denoised.trust / gain, ..denoised })
         })
     }
 
