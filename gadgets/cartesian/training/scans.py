@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from network import N_MODES
 
@@ -102,42 +101,20 @@ def sensitivity(frames, times, has_offset, is_inversion, where):
     return slopes, map_of(value), course
 
 
-def disc(shape, row, column, radius):
-    """A disc as a scan of this resolution shows it: of its spectrum on pixels eight times finer, the image's part is kept."""
-    n, fine = 24, 8
-    top, left = [min(max(round(at) - n // 2, 0), size - n) for at, size in zip((row, column), shape)]
-    place = (torch.arange(n * fine) + 0.5) / fine - 0.5
-    inside = ((place[:, None] + top - row).square() + (place + left - column).square() < radius**2).float()
-    kept = torch.fft.fftfreq(n, 1 / n).long()
-    spectrum = torch.fft.fft2(inside)[kept][:, kept] / fine**2
-    # Pixels lie between the finer ones.
-    turn = torch.exp(2j * np.pi * kept * (fine - 1) / 2 / (n * fine))
-    image = torch.zeros(shape)
-    image[top : top + n, left : left + n] = torch.fft.ifft2(spectrum * turn[:, None] * turn).real
-    return image
-
-
 def round_lesion(case, row, column, radius, change):
     """The same with one lesion, px."""
     frames, wall, lesion, near, slope, value, (times, tau, factor, phase) = case
     y, x = torch.meshgrid(torch.arange(float(wall.shape[0])), torch.arange(float(wall.shape[1])), indexing="ij")
-    here = ((y - row).square() + (x - column).square() < radius**2).float() * wall
-    amount = disc(wall.shape, float(row), float(column), radius) * (tau > 0)
+    amount = torch.sigmoid((radius - ((y - row).square() + (x - column).square()).sqrt()) / 0.35) * wall * (tau > 0)
     decay = lambda tau: torch.exp(-times[:, None, None] / tau.clamp(min=1e-3))
     more = amount * factor * (decay(tau * (1 + change)) - decay(tau))
-    return frames + more * phase, wall, torch.maximum(lesion, here), near, slope, value, (times, tau * (1 + amount * change), factor, phase)
-
-
-def middle_of(wall):
-    """Rows and columns of the wall without its borders."""
-    inner = -functional.max_pool2d(-wall[None, None], 3, 1, 1)[0, 0]
-    return (inner if inner.sum() > 0 else wall).nonzero(as_tuple=True)
+    return frames + more * phase, wall, torch.maximum(lesion, (amount > 0.5).float()), near, slope, value, (times, tau * (1 + amount * change), factor, phase)
 
 
 def with_lesions(case, random):
     """The same with one to three round lesions of any size and relaxation time in the wall."""
     number = lambda low, high: low + (high - low) * float(torch.rand(1, generator=random))
-    rows, columns = middle_of(case[1])
+    rows, columns = case[1].nonzero(as_tuple=True)
     for _ in range(1 + int(torch.randint(3, (1,), generator=random))):
         at = int(torch.randint(len(rows), (1,), generator=random))
         change = number(0.05, 0.35) * (1 if number(0, 1) < 0.75 else -1)

@@ -66,7 +66,7 @@ def loss_of(images, scan, lesions=0):
 
 # Steps with white noise, with what is denoised first, with the whole alternation; rate of learning at the beginning, and steps of the last two kinds in
 # which it would fall to 0; how much lesions count beside all else.
-ROUNDS = [(3500, 500, 1500, 1.5e-3, 2000, 0), (0, 0, 1500, 8e-4, 3000, 0), (0, 0, 1500, 6e-4, 1500, 1), (0, 0, 700, 5e-4, 700, 2)]
+ROUNDS = [(3500, 500, 1500, 1.5e-3, 2000, 0), (0, 0, 1500, 8e-4, 3000, 0), (0, 0, 1500, 6e-4, 1500, 1)]
 
 
 def loss_of_step(model, step, n_noise, n_first, sets, shares, random, lesions):
