@@ -1,31 +1,12 @@
 """The regulariser: images of the modes of a series, with their noise, to better ones."""
 
 import torch
+from residual import Block
 from torch import nn
 from torch.nn import functional
 
 N_MODES = 4
 N_UNROLLS = 4
-
-
-class Block(nn.Module):
-    """Adds a small change, so that what is deeper learns from the first step on."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.first, self.second = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
-        for layer, size in ((self.first, 1.0), (self.second, 0.2)):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-            with torch.no_grad():
-                layer.weight.mul_(size)
-
-    def forward(self, x):
-        return x + self.second(torch.relu(self.first(x)))
-
-
-def mean_around(x, size):
-    return functional.avg_pool2d(x, size, 1, size // 2, count_include_pad=False)
 
 
 REACH = 2  # px to each side, of the means

@@ -1,26 +1,11 @@
 """The network: tensor, signal and their noise to a better tensor and signal."""
 
 import torch
+from residual import Block
 from torch import nn
 
 N_VALUES, N_NOISE = 7, 2  # six elements and S0; standard deviations of the elements and of log S0
 TYPICAL = (1.4, 0.0, 0.0, 1.4, 0.0, 1.4, 0.5)  # what lies about the middle of the values
-
-
-class Block(nn.Module):
-    """Adds a small change, so that what is deeper learns from the first step on."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.first, self.second = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
-        for layer, size in ((self.first, 1.0), (self.second, 0.2)):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-            with torch.no_grad():
-                layer.weight.mul_(size)
-
-    def forward(self, x):
-        return x + self.second(torch.relu(self.first(x)))
 
 
 class TensorDenoiser(nn.Module):
