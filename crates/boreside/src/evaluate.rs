@@ -1,11 +1,13 @@
 //! `boreside evaluate`: how good methods are on freshly simulated data whose answer is known.
 
 mod accelerated;
+mod averages;
 mod cmrf;
 mod direct;
 mod dti;
 mod mapping;
 mod moco;
+mod similarity;
 
 use std::collections::BTreeMap;
 

@@ -5,7 +5,6 @@
 //! images of all lines without noise; the row `all_lines` is what noise alone does.
 
 mod series;
-mod similarity;
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -20,14 +19,15 @@ use ndarray::{Array2, Array3};
 use num_complex::Complex32;
 use numerics::relaxation::{FitOptions, Model, Plan, restore_polarity};
 use phantom::{
-    Anatomy, Attachment, Ellipse, FieldStrength, Label, LesionKind, PixelGrid, RandomOptions,
-    Region, Tissue, TissueMaps, random_anatomy,
+    Anatomy, Attachment, Ellipse, FieldStrength, Label, LesionKind, Molli, MolliScheme, PixelGrid,
+    RandomOptions, Region, Setup, Subject, Tissue, TissueMaps, random_anatomy,
 };
 use pipeline::{Gadget, KSpace, Message, Scan, Services, run_gadget};
 
+use super::averages::{mean, median};
+use super::similarity::{structural_similarity, window_means};
 use super::{CaseOptions, Methods};
 use series::Series;
-use similarity::structural_similarity;
 
 use crate::models::{Place, service};
 
@@ -38,12 +38,18 @@ pub struct AcceleratedOptions {
     /// Every how many lines one is acquired, beside the calibration lines
     #[arg(long, value_delimiter = ',', default_values_t = [2, 4, 8], value_name = "R,...")]
     acceleration: Vec<usize>,
-    /// Signal of the myocardium in the brightest image over the noise of a channel
+    /// Signal of the myocardium in the brightest image over its noise, of all lines and channels
     #[arg(long, default_value_t = 20.0, value_name = "RATIO")]
     snr: f64,
+    /// Images and pauses of the MOLLI
+    #[arg(long, default_value = "3(3)3(3)5", value_name = "SCHEME")]
+    scheme: MolliScheme,
     /// How the images are reconstructed [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "METHOD,...")]
     methods: Vec<Reconstruction>,
+    /// `regularisation` of `reconstruct_series` [default: the gadget's own]
+    #[arg(long, value_name = "FACTOR")]
+    regularisation: Option<f32>,
     /// Who lies in the scanner
     #[arg(long, value_enum, default_value_t)]
     body: Body,
@@ -105,15 +111,15 @@ struct Sums {
 }
 
 impl Sums {
-    fn metrics(mut self, seconds_of_low_rank: Option<f64>) -> Vec<(&'static str, f64)> {
+    fn metrics(self, seconds_of_low_rank: Option<f64>) -> Vec<(&'static str, f64)> {
         let seconds = mean(&self.seconds);
         let n_cases = self.seconds.len().max(1) as f64;
         let mut metrics = vec![
-            ("t1_error_median_percent", 100.0 * median(&mut self.errors)),
-            ("t1_of_wall_error_percent", {
-                let mut sizes: Vec<f64> = self.bias.iter().map(|bias| bias.abs()).collect();
-                100.0 * median(&mut sizes)
-            }),
+            ("t1_error_median_percent", 100.0 * median(self.errors)),
+            (
+                "t1_of_wall_error_percent",
+                100.0 * median(self.bias.iter().map(|bias| bias.abs()).collect()),
+            ),
             ("t1_of_wall_bias_percent", 100.0 * mean(&self.bias)),
             ("ssim", mean(&self.similarity)),
             ("lesion_contrast_percent", 100.0 * mean(&self.contrast)),
@@ -127,15 +133,6 @@ impl Sums {
         }
         metrics
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Rows, and the number of their acceleration.
@@ -181,7 +178,8 @@ pub fn evaluate(n_cases: u64, options: &AcceleratedOptions) -> Result<Methods<St
             for method in &methods {
                 let name = method.name();
                 let started = Instant::now();
-                let (images, told) = method.images(&scan, &k_space).with_context(|| {
+                let made = method.images(&scan, &k_space, options.regularisation);
+                let (images, told) = made.with_context(|| {
                     format!("case {index}, {name}, acceleration {acceleration}")
                 })?;
                 let seconds = started.elapsed().as_secs_f64();
@@ -222,7 +220,12 @@ impl Reconstruction {
     }
 
     /// Images `[frame, y, x]` of one slice, and what was told of them.
-    fn images(self, scan: &Scan, k_space: &KSpace) -> Result<(Array3<Complex32>, Vec<String>)> {
+    fn images(
+        self,
+        scan: &Scan,
+        k_space: &KSpace,
+        regularisation: Option<f32>,
+    ) -> Result<(Array3<Complex32>, Vec<String>)> {
         let method = match self {
             Self::Grappa => {
                 let config = grappa::Config {
@@ -242,7 +245,10 @@ impl Reconstruction {
             Self::Subspace => Method::Subspace,
             Self::Network => Method::Network,
         };
-        let config = reconstruct_series::Config { method, ..reconstruct_series::Config::default() };
+        let mut config = reconstruct_series::Config { method, ..Default::default() };
+        if let Some(regularisation) = regularisation {
+            config.regularisation = regularisation;
+        }
         run::<ReconstructSeries>(config, scan, k_space)
     }
 }
@@ -279,7 +285,7 @@ struct Case {
 
 impl Case {
     fn new(seed: u64, index: u64, options: &AcceleratedOptions) -> Result<Self> {
-        let AcceleratedOptions { snr, body: kind, .. } = options;
+        let AcceleratedOptions { scheme, snr, body: kind, .. } = options;
         let options = RandomOptions {
             mirror_probability: f64::from(u8::from(*kind == Body::SitusInversus)),
             thick_wall_probability: f64::from(u8::from(*kind == Body::ThickWall)),
@@ -298,7 +304,13 @@ impl Case {
         let grid = PixelGrid { matrix_size: MATRIX, field_of_view_mm: FIELD_OF_VIEW_MM };
         let maps = TissueMaps::new(&anatomy, grid);
         let seed = seed.wrapping_mul(1000).wrapping_add(index);
-        let series = Series::new(anatomy, body.field_strength, *snr, seed)?;
+        let sequence = Molli { scheme: scheme.clone(), ..Molli::default() };
+        let setup = Setup {
+            field_strength: body.field_strength,
+            seed,
+            ..Setup::new(Subject::Anatomies(vec![anatomy]))
+        };
+        let series = Series::new(&sequence, setup, *snr, &maps.myocardium())?;
         let images = series.truth();
         let times_ms = series.times_ms();
         let myocardium = maps.myocardium();
@@ -322,8 +334,8 @@ impl Case {
         if sums.errors.len() == before {
             bail!("the slice has no myocardium");
         }
-        let of_truth = median(&mut truth);
-        sums.bias.push((median(&mut found) - of_truth) / of_truth);
+        let of_truth = median(truth);
+        sums.bias.push((median(found) - of_truth) / of_truth);
         let contrast = |map: &Array2<f32>| {
             let of = |is_lesion: bool| {
                 let pixels = map.iter().zip(&self.lesion).zip(&self.myocardium);
@@ -332,16 +344,33 @@ impl Case {
                     .map(|((value, _), _)| f64::from(*value));
                 values.collect::<Vec<_>>()
             };
-            mean(&of(true)) - median(&mut of(false))
+            mean(&of(true)) - median(of(false))
         };
         let has_lesion = self.lesion.iter().zip(&self.myocardium).any(|(is, wall)| *is && *wall);
         if has_lesion {
             sums.contrast.push(contrast(&t1_map_ms) / contrast(&self.t1_map_ms));
         }
-        sums.similarity.push(structural_similarity(images, &self.images));
+        sums.similarity.push(similarity_of_series(images, &self.images));
         sums.seconds.push(seconds);
         Ok(())
     }
+}
+
+/// Mean structural similarity of the magnitudes of series, `[frame, y, x]`, after the best common
+/// factor. Windows without signal do not count.
+fn similarity_of_series(found: &Array3<Complex32>, truth: &Array3<Complex32>) -> f64 {
+    let [found, truth] = [found, truth].map(|images| images.mapv(|value| f64::from(value.norm())));
+    let product: f64 = found.iter().zip(&truth).map(|(a, b)| a * b).sum();
+    let square: f64 = found.iter().map(|a| a * a).sum();
+    let found = &found * (product / square.max(f64::MIN_POSITIVE));
+    let range = truth.iter().copied().fold(0.0, f64::max);
+    let mut values = Vec::new();
+    for (found, truth) in found.outer_iter().zip(truth.outer_iter()) {
+        let similarity = structural_similarity(found, truth, range);
+        let windows = similarity.iter().zip(window_means(truth));
+        values.extend(windows.filter(|(_, mean)| *mean >= 0.05 * range).map(|(value, _)| *value));
+    }
+    mean(&values)
 }
 
 /// A round lesion in the middle of the wall's thickness, elsewhere in each case.
@@ -422,12 +451,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_series_is_like_itself_and_less_like_a_smooth_one() {
+        let truth = Array3::from_shape_fn((2, 24, 20), |(n, y, x)| {
+            Complex32::new(1.0 + n as f32 + ((y * 7 + x * 5) % 11) as f32, 0.0)
+        });
+        let twice = &truth * Complex32::new(0.0, 2.0);
+        assert!((similarity_of_series(&twice, &truth) - 1.0).abs() < 1e-9);
+        let flat = truth.mapv(|_| Complex32::new(6.0, 0.0));
+        assert!(similarity_of_series(&flat, &truth) < 0.3);
+    }
+
+    #[test]
     fn together_images_need_fewer_lines() {
         let options = AcceleratedOptions {
             cases: CaseOptions { cases: Some(1), seed: 3, json: false },
             acceleration: vec![4],
             snr: 20.0,
+            scheme: MolliScheme::native(),
             methods: vec![Reconstruction::Grappa, Reconstruction::LocallyLowRank],
+            regularisation: None,
             body: Body::Usual,
             at: Place::default(),
         };

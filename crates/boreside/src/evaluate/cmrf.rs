@@ -22,6 +22,7 @@ use phantom::{
 };
 use pipeline::{Bucket, ImageSeries, Message, ParametricMap, Scan, Services, run_gadget};
 
+use super::averages::mean;
 use super::{CaseOptions, Methods};
 use crate::models::{Place, service};
 
@@ -101,7 +102,6 @@ impl Sums {
                 metrics.extend(names.into_iter().zip(values));
             }
         }
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         metrics.push(("reconstruction_ms", mean(&self.reconstruction_ms)));
         metrics.push(("t1_and_t2_ms", mean(&self.step_ms)));
         metrics
@@ -109,7 +109,7 @@ impl Sums {
 }
 
 fn mean_percent(errors: &[f64]) -> f64 {
-    100.0 * errors.iter().sum::<f64>() / errors.len().max(1) as f64
+    100.0 * mean(errors)
 }
 
 const TISSUES: [(&str, Label); 3] =
@@ -214,7 +214,6 @@ pub fn evaluate(n_cases: u64, options: &CmrfOptions) -> Result<Methods> {
     }
     let mut methods: Methods = sums.iter().map(|(name, sums)| (*name, sums.metrics())).collect();
     if has_network {
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let values = [("t1_ms", mean(&differences.t1_ms)), ("t2_ms", mean(&differences.t2_ms))];
         methods.insert("network_less_dictionary", values.to_vec());
     }

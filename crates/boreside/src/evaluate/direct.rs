@@ -17,6 +17,7 @@ use clap::Args;
 use mapping::{EstimateT1, EstimateT1Config, MapT1, MapT1Config};
 use pipeline::{Gadget, ImageSeries, Message, ParametricMap, Scan, Services, run_gadget};
 
+use super::averages::{mean, quantile};
 use super::{CaseOptions, Methods};
 use crate::models::{Place, service};
 use molli::{Patient, TISSUES};
@@ -69,20 +70,17 @@ impl Sums {
         self.n_without += pixels.len() - valid.len();
         let is_covered = |(t1_ms, sd_ms): &&(f64, f64)| (t1_ms - molli_t1_ms).abs() <= *sd_ms;
         self.n_covered += valid.iter().filter(is_covered).count();
-        let mut t1_ms: Vec<f64> = valid.iter().map(|(t1_ms, _)| *t1_ms).collect();
-        t1_ms.sort_by(f64::total_cmp);
-        let Some(median) = t1_ms.get(t1_ms.len() / 2).copied() else { return };
-        self.t1_ms.push(median);
-        self.error_ms.push(median - molli_t1_ms);
-        self.true_error_ms.push(median - true_t1_ms);
+        if valid.is_empty() {
+            return;
+        }
+        let at = |share| quantile(valid.iter().map(|(t1_ms, _)| *t1_ms).collect(), share);
+        let median_ms = at(0.5);
+        self.t1_ms.push(median_ms);
+        self.error_ms.push(median_ms - molli_t1_ms);
+        self.true_error_ms.push(median_ms - true_t1_ms);
         // Half of what lies between the ends of one sigma: single wild fits do not count for all.
-        let at = |share: f64| t1_ms[((share * t1_ms.len() as f64) as usize).min(t1_ms.len() - 1)];
         self.spread_ms.push(0.5 * (at(0.841_34) - at(0.158_66)));
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 fn spread(values: &[f64]) -> f64 {

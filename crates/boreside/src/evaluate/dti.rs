@@ -6,8 +6,6 @@
 //! is the fit of the same images without noise, and not the simulated tensor: pixels at the wall's
 //! borders are part blood, which no denoiser can know. Only a box around the heart is looked at.
 
-mod ssim;
-
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -20,7 +18,8 @@ use numerics::diffusion::{
 };
 use phantom::{Dataset, DtiDataset, DtiOptions, ImageOptions, ShotOptions, Values};
 
-use self::ssim::structural_similarity;
+use super::averages::{mean, median};
+use super::similarity::structural_similarity;
 use super::{CaseOptions, Methods};
 use crate::models::{Place, service};
 
@@ -271,11 +270,15 @@ impl Sums {
         let (_, n_y, n_x) = images.dim();
         // The pictures of each weighting, averaged as a reader sees them.
         for weighting in 0..=N_DIRECTIONS {
-            let mean = |images: &Array3<f32>| {
+            let picture = |images: &Array3<f32>| {
                 let repeats = images.slice(s![weighting..;N_DIRECTIONS + 1, .., ..]);
-                repeats.mean_axis(Axis(0)).unwrap_or_default()
+                repeats.mapv(f64::from).mean_axis(Axis(0)).unwrap_or_default()
             };
-            self.similarity.push(structural_similarity(mean(&images).view(), mean(&clean).view()));
+            let (found, truth) = (picture(&images), picture(&clean));
+            let range = truth.iter().fold(f64::NEG_INFINITY, |most, value| most.max(*value))
+                - truth.iter().fold(f64::INFINITY, |least, value| least.min(*value));
+            let similarity = structural_similarity(found.view(), truth.view(), range.max(1e-30));
+            self.similarity.extend(similarity.mean());
         }
         // Axes by the true wall: what is measured is the tensor.
         let axes = Wall::from_mask(wall.view(), [1.0; 2])?;
@@ -340,19 +343,11 @@ impl Sums {
             ("helix_angle_error_deg", self.helix_deg / n),
             ("e2_error_deg", self.e2_deg / n),
             ("abs_e2_angle_error_deg", self.e2_angle_deg / n),
-            ("ssim", self.similarity.iter().sum::<f64>() / self.similarity.len().max(1) as f64),
+            ("ssim", mean(&self.similarity)),
             ("slope_error_percent", 100.0 * (median(self.slope_ratio) - 1.0)),
             ("lesion_md_contrast_percent", 100.0 * median(self.lesion_ratio)),
             ("negative_eigenvalues_percent", 100.0 * self.n_negative / n),
             ("n_pixels", n),
         ]
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    if values.is_empty() {
-        return f64::NAN;
-    }
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f64::total_cmp).1
 }

@@ -7,16 +7,17 @@ use anyhow::{Result, bail};
 use cartesian::{CompressCoils, PrepareReference, compress_coils, prepare_reference};
 use ismrmrd::xml::{AccelerationFactor, CalibrationMode, ParallelImaging};
 use ismrmrd::{Acquisition, AcquisitionFlags};
-use ndarray::{Array3, Axis};
+use ndarray::{Array2, Array3, Axis};
 use num_complex::Complex32;
 use phantom::{
-    Anatomy, CalibrationLines, FieldStrength, LineOptions, LineOrder, LinePattern, LineRole, Molli,
-    Motion, Noise, Rhythm, Setup, SignalModel, SimulatedScan, Subject, Undersampling,
+    CalibrationLines, LineOptions, LineOrder, LinePattern, LineRole, Molli, Motion, Noise, Rhythm,
+    Setup, SignalModel, SimulatedScan, Undersampling,
 };
 use pipeline::{Accept, Gadget, KSpace, Message, Scan, run_gadget};
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64Mcg;
 
+use super::super::averages::median;
 use super::{FIELD_OF_VIEW_MM, MATRIX};
 
 const N_CHANNELS: usize = 16;
@@ -27,20 +28,22 @@ pub(super) struct Series {
     scan: SimulatedScan,
     /// With noise.
     readouts: Vec<Acquisition>,
-    brightness: ndarray::Array2<f32>,
+    brightness: Array2<f32>,
     noise_sd: f64,
     seed: u64,
 }
 
 impl Series {
+    /// * `setup`: who lies in the scanner, its field, and the seed.
+    /// * `snr`: of `myocardium` in the brightest image of all lines and channels.
     pub(super) fn new(
-        anatomy: Anatomy,
-        field_strength: FieldStrength,
+        sequence: &Molli,
+        setup: Setup,
         snr: f64,
-        seed: u64,
+        myocardium: &Array2<bool>,
     ) -> Result<Self> {
+        let seed = setup.seed;
         let setup = Setup {
-            field_strength,
             matrix_size: MATRIX,
             field_of_view_mm: FIELD_OF_VIEW_MM,
             n_channels: N_CHANNELS,
@@ -48,15 +51,19 @@ impl Series {
             motion: Motion::still(Rhythm::default()),
             signal_model: SignalModel::Ideal,
             noise: Noise::SignalToNoise(snr),
-            seed,
-            ..Setup::new(Subject::Anatomies(vec![anatomy]))
+            ..setup
         };
-        let scan = SimulatedScan::new(&Molli::default(), setup)?;
-        let readouts = scan.acquisitions().collect();
+        let scan = SimulatedScan::new(sequence, setup.clone())?;
         // Coil maps of Σ|s|² = 1 leave the channels' common brightness in the images.
         let brightness = scan.coil_maps(0).map_axis(Axis(0), |channels| {
             channels.iter().map(|value| value.norm_sqr()).sum::<f32>().sqrt()
         });
+        // The simulator's ratio is that of a channel of sensitivity 1.
+        let wall = brightness.iter().zip(myocardium).filter(|(_, is_wall)| **is_wall);
+        let of_wall = median(wall.map(|(value, _)| f64::from(*value)).collect());
+        let noise = Noise::SignalToNoise(snr / of_wall);
+        let scan = SimulatedScan::new(sequence, Setup { noise, ..setup })?;
+        let readouts = scan.acquisitions().collect();
         let noise_sd = scan.noise_sd();
         Ok(Self { scan, readouts, brightness, noise_sd, seed })
     }

@@ -5,6 +5,7 @@ use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, s};
 use num_complex::Complex32;
 use numerics::relaxation::{FitOptions, Model, Plan, restore_polarity};
 
+use super::super::averages::{mean, median, quantile};
 use super::cases::Case;
 use super::warped;
 
@@ -46,7 +47,7 @@ impl Sums {
     }
 
     pub fn r_squared_mean(&self) -> f64 {
-        mean(self.r_squared.iter().map(|value| f64::from(*value)))
+        mean(&double(&self.r_squared))
     }
 
     /// All of them; those that were not measured are left out.
@@ -55,36 +56,28 @@ impl Sums {
         let wrong_percent = 100.0 * wrong as f64 / self.t1_errors_ms.len().max(1) as f64;
         let still_max = self.still_px.iter().copied().fold(0.0, f32::max);
         let r_squared = self.r_squared_mean();
-        let single = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
-        let errors = single(self.errors_px);
+        let errors = double(&self.errors_px);
         let mut metrics = vec![
-            ("epe_median_px", quantile(errors.clone(), 0.5)),
+            ("epe_median_px", median(errors.clone())),
             ("epe_p95_px", quantile(errors, 0.95)),
-            ("dice_before", mean(self.dice_before.into_iter())),
-            ("dice_after", mean(self.dice_after.into_iter())),
+            ("dice_before", mean(&self.dice_before)),
+            ("dice_after", mean(&self.dice_after)),
             ("fit_r2_mean", r_squared),
-            ("t1_error_median_ms", quantile(single(self.t1_errors_ms), 0.5)),
+            ("t1_error_median_ms", median(double(&self.t1_errors_ms))),
             ("t1_error_over_50_ms_percent", wrong_percent),
             ("folded_percent", 100.0 * self.n_folded as f64 / self.n_fields.max(1) as f64),
             ("still_max_px", f64::from(still_max)),
-            ("still_max_median_px", quantile(single(self.still_px), 0.5)),
-            ("lesion_contrast_percent", quantile(self.lesions, 0.5)),
-            ("time_ms", quantile(self.times_ms, 0.5)),
+            ("still_max_median_px", median(double(&self.still_px))),
+            ("lesion_contrast_percent", median(self.lesions)),
+            ("time_ms", median(self.times_ms)),
         ];
         metrics.retain(|(_, value)| value.is_finite());
         metrics
     }
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, n) = values.fold((0.0, 0_usize), |(sum, n), value| (sum + value, n + 1));
-    sum / n as f64
-}
-
-fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let at = (values.len().saturating_sub(1) as f64 * share) as usize;
-    values.get(at).copied().unwrap_or(f64::NAN)
+fn double(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
 }
 
 /// Length of the difference to the true field in the wall, in all frames but the reference.
@@ -106,7 +99,7 @@ pub fn errors_px(fields: &Array4<f32>, case: &Case) -> Vec<f32> {
 pub fn dice(fields: &Array4<f32>, case: &Case) -> f64 {
     let (n_frames, _, n_y, n_x) = fields.dim();
     let frames = (0..n_frames).filter(|frame| *frame != case.reference);
-    mean(frames.map(|frame| {
+    let scores = frames.map(|frame| {
         let truth = case.truth.index_axis(Axis(0), frame);
         let (mut both, mut either) = (0_usize, 0_usize);
         for y in 0..n_y {
@@ -122,7 +115,8 @@ pub fn dice(fields: &Array4<f32>, case: &Case) -> f64 {
             }
         }
         2.0 * both as f64 / either.max(1) as f64
-    }))
+    });
+    mean(&scores.collect::<Vec<_>>())
 }
 
 /// The place in the reference that a frame shows at `place`: z with z + u(z) = place.
@@ -197,7 +191,7 @@ mod tests {
             let moved = t1_and_r_squared(&case.clean, &case, Some(fields)).expect("it is fitted");
             let mut sums = Sums::default();
             sums.add_t1(&moved.t1_ms, &still.t1_ms);
-            quantile(sums.t1_errors_ms.into_iter().map(f64::from).collect(), 0.5)
+            median(double(&sums.t1_errors_ms))
         };
         let (corrected, uncorrected) = (error_ms(&case.truth), error_ms(&none));
         assert!(corrected < 10.0 && uncorrected > 20.0, "{corrected} and {uncorrected} ms");
