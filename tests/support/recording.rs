@@ -78,9 +78,14 @@ pub fn wall_ecv_percent(scan: &SimulatedScan) -> f64 {
     wall.and_then(|wall| wall.tissue.ecv_percent).expect("the wall has one")
 }
 
-/// Pixels that lie deep in this tissue: all of their neighbours are of it as well.
+/// Pixels of the first slice that lie deep in this tissue.
 pub fn inside(scan: &SimulatedScan, label: Label) -> Array2<bool> {
-    let Body::Anatomy(anatomy) = &scan.bodies()[0] else { panic!("a body of tissues") };
+    inside_slice(scan, 0, label)
+}
+
+/// Pixels that lie deep in this tissue: all of their neighbours are of it as well.
+pub fn inside_slice(scan: &SimulatedScan, slice: usize, label: Label) -> Array2<bool> {
+    let Body::Anatomy(anatomy) = &scan.bodies()[slice] else { panic!("a body of tissues") };
     let setup = scan.setup();
     let grid =
         PixelGrid { matrix_size: setup.matrix_size, field_of_view_mm: setup.field_of_view_mm };
