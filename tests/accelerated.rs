@@ -171,7 +171,7 @@ fn motion_in_the_model_keeps_the_wall_of_a_breathing_heart_together() {
     let motion = Motion { breathing, ..Motion::still(Rhythm::default()) };
     let scan = scan(&Molli::default(), [160, 160], 40.0, 3, motion);
     let wall = inside(&scan, Label::Myocardium);
-    let chain = include_str!("../config/molli_t1_free_breathing.toml");
+    let chain = include_str!("../config/molli_t1_accelerated.toml");
     let chain =
         chain.replace("correct_motion = true", "correct_motion = true\nprint_iterations = true");
     let by_model = chain.replace("method = \"network\"", "method = \"subspace\"");

@@ -153,7 +153,6 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "molli_t1.toml"
     "molli_t1_accelerated.toml"
     "molli_t1_four_beats.toml"
-    "molli_t1_free_breathing.toml"
     "molli_t1_segments.toml"
     "non_cartesian.toml"
     "non_cartesian_sense.toml"

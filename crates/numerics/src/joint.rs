@@ -31,7 +31,7 @@ pub use moving::Moving;
 pub use noise::noise_sd;
 pub use patch_low_rank::{PatchOptions, denoise_patches};
 pub use proximal::{ProximalOptions, Regulariser, Report, block_shift, reconstruct};
-pub use residual::{share_of_windows, structure_of_residual};
+pub use residual::{Structure, share_of_windows, structure_of_residual};
 pub use subspace::{Subspace, principal_modes};
 pub use total_variation::shrink_variation;
 

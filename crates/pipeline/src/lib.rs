@@ -13,6 +13,7 @@ mod dicom_file;
 mod frames;
 mod gadget;
 pub mod image_facts;
+pub mod image_notes;
 mod image_role;
 mod image_series;
 mod k_space;

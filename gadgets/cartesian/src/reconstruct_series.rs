@@ -4,15 +4,18 @@ mod frames;
 mod method;
 mod motion;
 mod network;
+mod notes;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use inference::guard::ScanConditions;
-use inference::{InferenceError, Model, Models};
+use inference::{InferenceError, Model, Models, Provenance};
 use ndarray::{Array2, Array4, Axis, s};
 use num_complex::Complex32;
 use numerics::joint::{
-    Moving, Normal, Report, SeriesEncoding, Subspace, noise_sd, reconstruct, structure_of_residual,
+    Moving, Normal, ProximalOptions, Report, SeriesEncoding, Structure, Subspace, noise_sd,
+    reconstruct, structure_of_residual,
 };
 use pipeline::{Gadget, ImageSeries, KSpace, Remedy, Scan, Sink};
 use schemars::JsonSchema;
@@ -21,12 +24,13 @@ use serde::Deserialize;
 use crate::coil_combination::{CoilMapAlgorithm, CoilMapOptions};
 use crate::suitability::{Suitability, Takes};
 pub use crate::unaliasing::Error;
-use crate::unaliasing::{Kept, Unaliasing, empty_images, scale, slice_of};
-use frames::Frames;
+use crate::unaliasing::{Job, Kept, Unaliasing, empty_images, scale, slice_of};
+use frames::{Frames, courses_of};
 pub use method::Method;
 use method::Noise;
 use motion::{LEAST_MOVING, Motion};
 use network::Network;
+use notes::Notes;
 
 /// What is assumed about the series, and how the images are found.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -58,8 +62,8 @@ pub struct Config {
     #[schemars(range(max = 64))]
     pub n_modes: usize,
     /// Whether motion from image to image is found and put into the model: the images then show one
-    /// pose. For slices of four images and more, with free breathing; in a held breath it costs time
-    /// and gains nothing.
+    /// pose. Looked for in slices of four images and more, not in volumes; where less than half a
+    /// pixel is found, the model stays as it is.
     pub correct_motion: bool,
     /// How coil maps are made.
     pub coil_map_algorithm: CoilMapAlgorithm,
@@ -148,6 +152,7 @@ pub struct ReconstructSeries {
 struct Told {
     single: bool,
     network: bool,
+    acceleration: bool,
     structure: bool,
     misfit: bool,
 }
@@ -184,8 +189,9 @@ struct Solution {
     report: Report,
     /// Courses that they are made of; 0: any.
     n_modes: usize,
-    /// What a network left of the samples, where one was asked.
-    structure: Option<f32>,
+    /// What they leave of the samples, where they are made of few courses.
+    structure: Option<Structure>,
+    provenance: Option<Provenance>,
 }
 
 /// Of what a network says of its trust.
@@ -195,9 +201,13 @@ const LEAST_TRUST: f32 = 1e-2;
 /// is wrong: coil maps of another position, motion within an image.
 const SUSPICIOUS_MISFIT: f64 = 10.0;
 
-/// A network that leaves so much of an object in the samples took something away. Scans of the kind
-/// that it was trained on leave 4 to 5.
-const SUSPICIOUS_STRUCTURE: f32 = 8.0;
+/// Images that leave so much of an object in the samples lack something: still scans leave 4 to 5
+/// standard deviations of the noise. Where there is next to no noise, the model's own error stands
+/// out of it: part of the signal.
+const SUSPICIOUS_STRUCTURE: Structure = Structure { noise_sds: 8.0, of_signal: 0.03 };
+
+/// The network has seen no lines that are farther apart.
+const MOST_ACCELERATION: usize = 8;
 
 impl Gadget for ReconstructSeries {
     const NAME: &str = "reconstruct_series";
@@ -235,6 +245,7 @@ impl Gadget for ReconstructSeries {
         let scale = scale(&job);
         let spacing_mm = self.spacings_mm.get(job.encoding_space).copied().flatten();
         let mut images = empty_images(job.shape);
+        let mut notes = Vec::new();
         for frames in Frames::of(&job.groups) {
             let slice = slice_of(&job.buffer, frames.slice);
             let mut method = self.config.method;
@@ -243,7 +254,7 @@ impl Gadget for ReconstructSeries {
                 if !std::mem::replace(&mut self.told.single, true) {
                     out.warn(
                         format!(
-                            "slice {slice} has one image, `{}` needs a series: it is \
+                            "the slice has one image, `{}` needs a series: it is \
                              reconstructed by `sense`",
                             self.config.method.name(),
                         ),
@@ -290,68 +301,115 @@ impl Gadget for ReconstructSeries {
                     self.solve(method, &problem, spacing_mm, out)
                 }
                 None => {
-                    let modes = |n| frames.modes(&samples, noise, n);
+                    let by_neighbourhoods = OnceCell::new();
+                    let options =
+                        Method::LocallyLowRank.options(&self.config, noise, encoding.shape());
+                    let modes = |n| {
+                        frames.modes(&samples, noise, n).unwrap_or_else(|| {
+                            let images = by_neighbourhoods.get_or_init(|| {
+                                of_neighbourhoods(&encoding, &right, squares, &options)
+                            });
+                            courses_of(images.view(), f64::from(noise.of_mode()).powi(2), n)
+                        })
+                    };
+                    let right = right.clone();
                     let normal = &encoding;
                     let problem =
                         Problem { normal, right, squares, noise, gain: 1.0, modes: &modes };
                     self.solve(method, &problem, spacing_mm, out)
                 }
             };
-            let Solution { images: found, report, n_modes, structure } = solution;
-            for (frame, [s, n]) in found.outer_iter().zip(&frames.places) {
+            for (frame, [s, n]) in solution.images.outer_iter().zip(&frames.places) {
                 let mut target = images.slice_mut(s![frames.slice, *s, *n, 0, .., .., ..]);
-                target.zip_mut_with(&frame, |target, value| *target = value * scale);
+                target.zip_mut_with(&frame, |target, value| *target = *value * scale);
             }
-            let misfit = noise.misfit(report.misfit);
+            let motion_px = motion.map(|motion| motion.largest_px);
             if self.config.print_iterations {
-                out.inform(format!(
-                    "slice {slice}: {} images by `{}`{}{}, {} steps, the last one changed them by \
-                     {:.4}; noise {:.3}{}, distance from the samples over that of noise {misfit:.2}",
-                    frames.places.len(),
-                    method.name(),
-                    motion.map_or(String::new(), |motion| format!(
-                        ", moving by up to {:.1} px",
-                        motion.largest_px
-                    )),
-                    if n_modes > 0 { format!(" of {n_modes} modes") } else { String::new() },
-                    report.n_iterations,
-                    report.last_change,
-                    noise.sd,
-                    structure.map_or(String::new(), |structure| {
-                        let misfits = report.misfits.iter().map(|misfit| noise.misfit(*misfit));
-                        let misfits: Vec<_> = misfits.map(|m| format!("{m:.3}")).collect();
-                        format!(
-                            ", {structure:.1} standard deviations left at most, {} step by step",
-                            misfits.join(" ")
-                        )
-                    }),
-                ));
+                out.inform(report(&solution, method, slice, noise, motion_px));
             }
-            if let Some(structure) = structure.filter(|structure| *structure > SUSPICIOUS_STRUCTURE)
-                && !std::mem::replace(&mut self.told.structure, true)
-            {
-                out.warn(
-                    format!(
-                        "slice {slice}: what the network left of the samples stands {structure:.0} \
-                         standard deviations out of the noise: something is not in the images"
-                    ),
-                    "compare with `method = \"subspace\"`, and look for artefacts, devices and motion",
-                );
-            }
-            if misfit > SUSPICIOUS_MISFIT && !std::mem::replace(&mut self.told.misfit, true) {
-                out.warn(
-                    format!(
-                        "slice {slice}: the images are {misfit:.0} times as far from the samples \
-                         as noise explains"
-                    ),
-                    "look for artefacts: calibration lines of another position, motion within \
-                     an image, or spikes",
-                );
+            let faults = self.faults(&solution, method, &job, noise, out);
+            notes.push((
+                frames,
+                Notes {
+                    made_by: made_by(&solution, method),
+                    noise_sd: noise.of_images() * scale,
+                    motion_px,
+                    provenance: solution.provenance,
+                    faults,
+                },
+            ));
+        }
+        let mut series = self.unaliasing.series(job, images);
+        let [_, n_s, n_n] = [0, 1, 2].map(|axis| series.headers.len_of(Axis(axis)));
+        for (frames, notes) in &notes {
+            for [s, n] in &frames.places {
+                if let Some(meta) = series.meta.get_mut((frames.slice * n_s + s) * n_n + n) {
+                    notes.write(meta);
+                }
             }
         }
-        out.push(self.unaliasing.series(job, images));
+        out.push(series);
         Ok(())
     }
+}
+
+/// Images by what their neighbourhoods have in common, `[frame, pixel]`: of those without a line in
+/// common, nothing else says which courses they have.
+fn of_neighbourhoods(
+    encoding: &SeriesEncoding,
+    right: &Array4<Complex32>,
+    squares: f64,
+    options: &ProximalOptions,
+) -> Array2<Complex32> {
+    let (images, _) = reconstruct(encoding, right, squares, options);
+    let [n_frames, n_z, n_y, n_x] = encoding.shape();
+    let shape = (n_frames, n_z * n_y * n_x);
+    images.into_shape_with_order(shape).unwrap_or_else(|_| Array2::zeros(shape))
+}
+
+/// What made the images, for people.
+fn made_by(solution: &Solution, method: Method) -> String {
+    match &solution.provenance {
+        Some(Provenance { model, version, fallback: None, .. }) => {
+            format!("{} {model} {version}", method.name())
+        }
+        _ => method.name().to_owned(),
+    }
+}
+
+/// How the images of a slice came about, for `print_iterations`.
+fn report(
+    solution: &Solution,
+    method: Method,
+    slice: u16,
+    noise: &Noise,
+    motion_px: Option<f32>,
+) -> String {
+    let Solution { images, report, n_modes, structure, .. } = solution;
+    let moving = motion_px.map_or(String::new(), |px| format!(", moving by up to {px:.1} px"));
+    let modes = if *n_modes > 0 { format!(" of {n_modes} modes") } else { String::new() };
+    let mut text = format!(
+        "slice {slice}: {} images by `{}`{modes}{moving}, {} steps, the last one changed them by \
+         {:.4}; noise {:.3}",
+        images.len_of(Axis(0)),
+        method.name(),
+        report.n_iterations,
+        report.last_change,
+        noise.sd,
+    );
+    if let Some(Structure { noise_sds, of_signal }) = structure {
+        let percent = 100.0 * of_signal;
+        text += &format!(
+            ", {noise_sds:.1} standard deviations and {percent:.2} % of the signal left at most"
+        );
+    }
+    if !report.misfits.is_empty() {
+        let misfits = report.misfits.iter().map(|misfit| noise.misfit(*misfit));
+        let misfits: Vec<_> = misfits.map(|misfit| format!("{misfit:.3}")).collect();
+        text += &format!(", {} step by step", misfits.join(" "));
+    }
+    let misfit = noise.misfit(report.misfit);
+    text + &format!(", distance from the samples over that of noise {misfit:.2}")
 }
 
 impl ReconstructSeries {
@@ -359,6 +417,59 @@ impl ReconstructSeries {
         let name = &self.config.network;
         let models = self.models.as_ref().ok_or_else(|| InferenceError::NoModels(name.clone()))?;
         models.open(name)
+    }
+
+    /// Why images have to be looked at: told once, and for each slice in their meta attributes.
+    fn faults(
+        &mut self,
+        solution: &Solution,
+        method: Method,
+        job: &Job,
+        noise: &Noise,
+        out: &mut Sink<Self>,
+    ) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut fault = |told: &mut bool, text: String, remedy: &str| {
+            if !std::mem::replace(told, true) {
+                out.warn(text.clone(), remedy);
+            }
+            faults.push(text);
+        };
+        let acceleration = job.acceleration[0] * job.acceleration[1];
+        if method == Method::Network && acceleration > MOST_ACCELERATION {
+            let text = format!(
+                "acceleration {acceleration}: the network was trained with 2 to {MOST_ACCELERATION}"
+            );
+            fault(
+                &mut self.told.acceleration,
+                text,
+                "acquire more lines, or look at small things twice",
+            );
+        }
+        if let Some(structure) = solution.structure
+            && structure.noise_sds > SUSPICIOUS_STRUCTURE.noise_sds
+            && structure.of_signal > SUSPICIOUS_STRUCTURE.of_signal
+        {
+            let text = format!(
+                "what the images leave of the samples stands {:.0} standard deviations out of the \
+                 noise, {:.0} % of the signal: something is not in the images",
+                structure.noise_sds,
+                100.0 * structure.of_signal
+            );
+            let remedy = "look for motion (`correct_motion = true` puts it into the model), \
+                          artefacts and devices; compare with `method = \"locally_low_rank\"`";
+            fault(&mut self.told.structure, text, remedy);
+        }
+        let misfit = noise.misfit(solution.report.misfit);
+        if misfit > SUSPICIOUS_MISFIT {
+            let text = format!(
+                "the images are {misfit:.0} times as far from the samples as noise explains"
+            );
+            let remedy = "look for artefacts: calibration lines of another position, motion \
+                          within an image, or spikes";
+            fault(&mut self.told.misfit, text, remedy);
+        }
+        faults
     }
 
     /// The motion of the images, where it is to be in the model and there is any.
@@ -375,8 +486,9 @@ impl ReconstructSeries {
         }
         // What images of all poses have in common is little: neighbourhoods have more.
         let options = Method::LocallyLowRank.options(&self.config, noise, encoding.shape());
-        let (images, _) = reconstruct(encoding, right, squares, &options);
-        Motion::of(&images)
+        let images = of_neighbourhoods(encoding, right, squares, &options);
+        let [n_frames, _, n_y, n_x] = encoding.shape();
+        Motion::of(images.to_shape((n_frames, n_y, n_x)).ok()?.view())
     }
 
     /// The images by a method, and that which gave them.
@@ -393,11 +505,17 @@ impl ReconstructSeries {
         match self.model().and_then(|model| self.by_network(&model, problem, spacing_mm)) {
             Ok(solution) => (solution, method),
             Err(error) => {
+                let text = format!("{error}; `subspace` is used instead");
                 if !std::mem::replace(&mut self.told.network, true) {
-                    let text = format!("{error}; `subspace` is used instead");
-                    out.warn(text, error.remedy().to_owned());
+                    out.warn(text.clone(), error.remedy().to_owned());
                 }
-                (self.by_model(Method::Subspace, problem), Method::Subspace)
+                let provenance = Some(Provenance {
+                    model: self.config.network.clone(),
+                    fallback: Some(text),
+                    ..Provenance::default()
+                });
+                let solution = self.by_model(Method::Subspace, problem);
+                (Solution { provenance, ..solution }, Method::Subspace)
             }
         }
     }
@@ -409,14 +527,21 @@ impl ReconstructSeries {
         options.weight /= gain;
         if method != Method::Subspace {
             let (images, report) = reconstruct(*normal, right, *squares, &options);
-            return Solution { images, report, n_modes: 0, structure: None };
+            return Solution { images, report, n_modes: 0, structure: None, provenance: None };
         }
         let modes = modes(self.config.n_modes);
         let subspace = Subspace::new(*normal, &modes);
-        let right = subspace.reduce(right.view());
-        let (found, report) = reconstruct(&subspace, &right, *squares, &options);
+        let reduced = subspace.reduce(right.view());
+        let (found, report) = reconstruct(&subspace, &reduced, *squares, &options);
         let images = subspace.expand(found.view());
-        Solution { images, report, n_modes: modes.nrows(), structure: None }
+        let structure = structure_of_residual(*normal, right, &images, noise.of_windows / gain);
+        Solution {
+            images,
+            report,
+            n_modes: modes.nrows(),
+            structure: Some(structure),
+            provenance: None,
+        }
     }
 
     fn by_network(
@@ -433,15 +558,21 @@ impl ReconstructSeries {
         })?;
         let modes = modes(network::N_MODES.min(right.len_of(Axis(0))));
         let subspace = Subspace::new(*normal, &modes);
-        let right = subspace.reduce(right.view());
+        let reduced = subspace.reduce(right.view());
         // Nothing at all would leave what no line tells undetermined.
         let trusted = self.config.regularisation.max(LEAST_TRUST);
         let network = Network { model, session: self.session, trusted };
-        let (found, report) =
-            network.reconstruct(&subspace, &right, *squares, noise.of_mode(), *gain)?;
-        let structure = structure_of_residual(&subspace, &right, &found, noise.of_windows / gain);
+        let (found, report, provenance) =
+            network.reconstruct(&subspace, &reduced, *squares, noise.of_mode(), *gain)?;
         let images = subspace.expand(found.view());
-        Ok(Solution { images, report, n_modes: modes.nrows(), structure: Some(structure) })
+        let structure = structure_of_residual(*normal, right, &images, noise.of_windows / gain);
+        Ok(Solution {
+            images,
+            report,
+            n_modes: modes.nrows(),
+            structure: Some(structure),
+            provenance: Some(provenance),
+        })
     }
 }
 

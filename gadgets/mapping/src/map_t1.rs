@@ -225,7 +225,7 @@ impl MapT1 {
             };
             // What the pixels have in common: for ShMOLLI the images after the first inversion.
             let freedom = fitting.n_images().saturating_sub(model.n_parameters());
-            let fitted = self.finish.fit(fit, brightest.view(), freedom);
+            let fitted = self.finish.fit(fit, brightest.view(), freedom, source.noise_sd);
             let images = match polarity {
                 Polarity::Signed => images,
                 Polarity::Magnitude => with_signs(images, &fitted.fit, &source.times_ms),

@@ -237,7 +237,7 @@ impl MapT1Saturation {
             let (images, _) = source.recovering(z, Signs::Auto);
             let brightest = images.index_axis(Axis(0), source.times_ms.len() - 1);
             let fit = |options: FitOptions<'_>| plan.fit(images.view(), &options);
-            self.finish.plane(fit, brightest, freedom, &mut planes);
+            self.finish.plane(fit, brightest, freedom, source.noise_sd, &mut planes);
         }
         let after = match self.config.after {
             After::Saturation => "saturation recovery",

@@ -207,7 +207,7 @@ impl MapT2 {
             let images = source.decaying(z);
             let brightest = images.index_axis(Axis(0), 0);
             let fit = |options: FitOptions<'_>| plan.fit(images.view(), &options);
-            self.finish.plane(fit, brightest, freedom, &mut planes);
+            self.finish.plane(fit, brightest, freedom, source.noise_sd, &mut planes);
         }
         let method = format!(
             "T2: decay, {} parameters, {} images",

@@ -172,7 +172,7 @@ impl MapT2Star {
                     Fitting::Plan(plan) => plan.fit(images.view(), &options),
                 }
             };
-            self.finish.plane(fit, brightest, freedom, &mut planes);
+            self.finish.plane(fit, brightest, freedom, source.noise_sd, &mut planes);
         }
         let floor = match self.config.noise_floor {
             Floor::Rice => "Rice's mean",

@@ -1,6 +1,6 @@
 //! From fits to a map.
 
-use ndarray::{Array2, Array3, ArrayView2, Axis};
+use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use numerics::relaxation::{FitOptions, Noise, RelaxationFit};
 use pipeline::{ParametricMap, Presentation, Unit};
 
@@ -23,6 +23,19 @@ pub(crate) struct Finish {
     pub send_r_squared_map: bool,
     /// Maps so far: their numbers in their series.
     pub n_sent: u16,
+}
+
+/// Raises standard deviations to those of noise of `of_samples`: images that were made together
+/// agree with each other, and with a fit, better than they are known.
+///
+/// * `common`: the noise that they were made with; [`None`] for what the fit of each pixel leaves.
+fn at_least(fit: &mut RelaxationFit, common: Option<f32>, of_samples: f32) {
+    Zip::from(&mut fit.sd_ms).and(&fit.residual_sd).for_each(|sd_ms, residual| {
+        let counted = common.unwrap_or(*residual);
+        if counted > 0.0 && counted < of_samples {
+            *sd_ms *= of_samples / counted;
+        }
+    });
 }
 
 /// The fitted planes of a map.
@@ -66,15 +79,16 @@ impl Fitted {
 
 impl Finish {
     /// Fits a plane and leaves out what is no tissue. `fit` is called with where noise is known
-    /// from.
+    /// from; `of_samples` is [`Source::noise_sd`].
     pub fn plane(
         &self,
         fit: impl Fn(FitOptions<'_>) -> RelaxationFit,
         brightest: ArrayView2<'_, f32>,
         degrees_of_freedom: usize,
+        of_samples: Option<f32>,
         planes: &mut Planes,
     ) {
-        let fitted = self.fit(fit, brightest, degrees_of_freedom);
+        let fitted = self.fit(fit, brightest, degrees_of_freedom, of_samples);
         self.add(fitted, planes);
     }
 
@@ -84,6 +98,7 @@ impl Finish {
         fit: impl Fn(FitOptions<'_>) -> RelaxationFit,
         brightest: ArrayView2<'_, f32>,
         degrees_of_freedom: usize,
+        of_samples: Option<f32>,
     ) -> Fitted {
         let options = |noise| FitOptions { noise, ..FitOptions::default() };
         let known = self.noise_sd.filter(|sd| *sd > 0.0);
@@ -92,8 +107,16 @@ impl Finish {
             None => fit(options(Noise::Residuals)),
         };
         let noise = known.unwrap_or_else(|| noise_sd(&fitted, degrees_of_freedom));
-        if known.is_none() && degrees_of_freedom < FEW_DEGREES_OF_FREEDOM && noise > 0.0 {
+        let is_common =
+            known.is_none() && degrees_of_freedom < FEW_DEGREES_OF_FREEDOM && noise > 0.0;
+        if is_common {
             fitted = fit(options(Noise::Known(noise)));
+        }
+        let of_samples = of_samples.filter(|_| known.is_none());
+        match of_samples {
+            Some(sd) if degrees_of_freedom == 0 => fitted = fit(options(Noise::Known(sd))),
+            Some(sd) => at_least(&mut fitted, is_common.then_some(noise), sd),
+            None => {}
         }
         let tissue = match self.mask_noise_sds {
             Some(n_sds) => {
@@ -109,7 +132,7 @@ impl Finish {
             tissue,
             unexplained: None,
             degrees_of_freedom,
-            is_noise_unknown: known.is_none() && degrees_of_freedom == 0,
+            is_noise_unknown: known.or(of_samples).is_none() && degrees_of_freedom == 0,
         }
     }
 

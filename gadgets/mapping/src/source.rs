@@ -4,6 +4,7 @@ use ismrmrd::{ImageHeader, Meta};
 use ndarray::{Array3, Array4, Axis};
 use num_complex::Complex32;
 use numerics::relaxation::{Polarity, restore_polarity};
+use pipeline::image_notes::{FAULT_KEY, MOTION_PX_KEY, NOISE_SD_KEY};
 use pipeline::times::{
     INVERSION_KEY, Preparation, PreparationTimes, TimesFrom, expected_images, preparation_times,
     write_times,
@@ -13,9 +14,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-
-/// Meta attribute that motion correction writes: the largest displacement, px.
-pub(crate) const MOTION_KEY: &str = "BoresideMotionPx";
 
 /// How the sign of a recovering signal is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
@@ -42,6 +40,9 @@ pub(crate) struct Source {
     pub meta: Meta,
     /// Largest displacement that was corrected, px.
     pub motion_px: Option<f64>,
+    /// What the samples behind the images allow, where their reconstruction says it: standard
+    /// deviation in real and imaginary part, in the images' unit.
+    pub noise_sd: Option<f32>,
     /// What is wrong with the images, e.g. `1 of 8 images holds nothing`.
     pub problem: Option<String>,
     /// Where the times come from, for people.
@@ -157,8 +158,16 @@ fn source(
     let shown = shown.copied().unwrap_or(0);
     let mut meta = series.frame_meta(stack, shown).cloned().unwrap_or_default();
     let motion_px = (0..n)
-        .filter_map(|frame| series.frame_meta(stack, frame)?.get_f64(MOTION_KEY))
+        .filter_map(|frame| series.frame_meta(stack, frame)?.get_f64(MOTION_PX_KEY))
         .reduce(f64::max);
+    let noise_sd = (kept.iter())
+        .filter_map(|&frame| series.frame_meta(stack, frame)?.get_f64(NOISE_SD_KEY))
+        .filter(|sd| sd.is_finite() && *sd > 0.0)
+        .reduce(f64::max);
+    let faults = (0..n).filter_map(|frame| series.frame_meta(stack, frame)?.get(FAULT_KEY));
+    let mut faults: Vec<String> = faults.map(str::to_owned).collect();
+    faults.dedup();
+    problems.extend(faults);
     // These are the image's own.
     let own = ["InversionTime", "GADGETRON_TI", "GADGETRON_TS", "EchoTime", "GADGETRON_TE"];
     for key in own.into_iter().chain([INVERSION_KEY]) {
@@ -172,6 +181,7 @@ fn source(
         header: series.frame_header(stack, shown),
         meta,
         motion_px,
+        noise_sd: noise_sd.map(|sd| sd as f32),
         problem: (!problems.is_empty()).then(|| problems.join("; ")),
         times_from: times.source,
     }

@@ -17,11 +17,12 @@ use cartesian::{CgSense, Grappa, ReconstructSeries, grappa, reconstruct_series};
 use clap::{Args, ValueEnum};
 use ndarray::{Array2, Array3};
 use num_complex::Complex32;
-use numerics::relaxation::{FitOptions, Model, Plan, restore_polarity};
+use numerics::relaxation::{FitOptions, Model, Noise, Plan, RelaxationFit, restore_polarity};
 use phantom::{
     Anatomy, Attachment, Ellipse, FieldStrength, Label, LesionKind, Molli, MolliScheme, PixelGrid,
     RandomOptions, Region, Setup, Subject, Tissue, TissueMaps, random_anatomy,
 };
+use pipeline::image_notes::NOISE_SD_KEY;
 use pipeline::{Gadget, KSpace, Message, Scan, Services, run_gadget};
 
 use super::averages::{mean, median};
@@ -50,6 +51,9 @@ pub struct AcceleratedOptions {
     /// `regularisation` of `reconstruct_series` [default: the gadget's own]
     #[arg(long, value_name = "FACTOR")]
     regularisation: Option<f32>,
+    /// Motion from image to image is looked for and put into the model, as in the chain
+    #[arg(long)]
+    correct_motion: bool,
     /// Who lies in the scanner
     #[arg(long, value_enum, default_value_t)]
     body: Body,
@@ -100,6 +104,8 @@ const DEVICE_RADIUS_MM: f64 = 4.0;
 struct Sums {
     /// |T1 − truth| / truth of all pixels of all walls.
     errors: Vec<f64>,
+    /// Pixels of all walls whose error is below the standard deviation of their T1.
+    n_covered: usize,
     /// Median of T1 over a wall less that of the truth, over the latter, of each case.
     bias: Vec<f64>,
     similarity: Vec<f64>,
@@ -114,6 +120,7 @@ impl Sums {
     fn metrics(self, seconds_of_low_rank: Option<f64>) -> Vec<(&'static str, f64)> {
         let seconds = mean(&self.seconds);
         let n_cases = self.seconds.len().max(1) as f64;
+        let covered_percent = 100.0 * self.n_covered as f64 / self.errors.len().max(1) as f64;
         let mut metrics = vec![
             ("t1_error_median_percent", 100.0 * median(self.errors)),
             (
@@ -121,6 +128,7 @@ impl Sums {
                 100.0 * median(self.bias.iter().map(|bias| bias.abs()).collect()),
             ),
             ("t1_of_wall_bias_percent", 100.0 * mean(&self.bias)),
+            ("covered_by_one_sd_percent", covered_percent),
             ("ssim", mean(&self.similarity)),
             ("lesion_contrast_percent", 100.0 * mean(&self.contrast)),
         ];
@@ -169,7 +177,8 @@ pub fn evaluate(n_cases: u64, options: &AcceleratedOptions) -> Result<Methods<St
     for index in 0..n_cases {
         let seed = options.cases.seed;
         let case = Case::new(seed, index, options).with_context(|| format!("case {index}"))?;
-        case.add(sums.entry(("all_lines", 1)).or_default(), &case.series.all_lines(), 0.0)?;
+        let all_lines = Found { images: case.series.all_lines(), told: Vec::new(), noise_sd: None };
+        case.add(sums.entry(("all_lines", 1)).or_default(), &all_lines, 0.0)?;
         for &acceleration in &options.acceleration {
             let (mut scan, k_space) = case.series.undersampled(acceleration)?;
             if let Some(models) = &models {
@@ -178,14 +187,14 @@ pub fn evaluate(n_cases: u64, options: &AcceleratedOptions) -> Result<Methods<St
             for method in &methods {
                 let name = method.name();
                 let started = Instant::now();
-                let made = method.images(&scan, &k_space, options.regularisation);
-                let (images, told) = made.with_context(|| {
+                let found = method.found(&scan, &k_space, options);
+                let found = found.with_context(|| {
                     format!("case {index}, {name}, acceleration {acceleration}")
                 })?;
                 let seconds = started.elapsed().as_secs_f64();
                 let sums = sums.entry((name, acceleration)).or_default();
-                sums.n_warned += usize::from(!told.is_empty());
-                case.add(sums, &images, seconds)?;
+                sums.n_warned += usize::from(!found.told.is_empty());
+                case.add(sums, &found, seconds)?;
             }
         }
         tracing::info!("case {} of {n_cases}", index + 1);
@@ -219,13 +228,7 @@ impl Reconstruction {
         }
     }
 
-    /// Images `[frame, y, x]` of one slice, and what was told of them.
-    fn images(
-        self,
-        scan: &Scan,
-        k_space: &KSpace,
-        regularisation: Option<f32>,
-    ) -> Result<(Array3<Complex32>, Vec<String>)> {
+    fn found(self, scan: &Scan, k_space: &KSpace, options: &AcceleratedOptions) -> Result<Found> {
         let method = match self {
             Self::Grappa => {
                 let config = grappa::Config {
@@ -245,19 +248,17 @@ impl Reconstruction {
             Self::Subspace => Method::Subspace,
             Self::Network => Method::Network,
         };
-        let mut config = reconstruct_series::Config { method, ..Default::default() };
-        if let Some(regularisation) = regularisation {
+        let correct_motion = options.correct_motion;
+        let mut config =
+            reconstruct_series::Config { method, correct_motion, ..Default::default() };
+        if let Some(regularisation) = options.regularisation {
             config.regularisation = regularisation;
         }
         run::<ReconstructSeries>(config, scan, k_space)
     }
 }
 
-fn run<G: Gadget<Input = KSpace>>(
-    config: G::Config,
-    scan: &Scan,
-    k_space: &KSpace,
-) -> Result<(Array3<Complex32>, Vec<String>)>
+fn run<G: Gadget<Input = KSpace>>(config: G::Config, scan: &Scan, k_space: &KSpace) -> Result<Found>
 where
     G::Error: Send + Sync + 'static,
 {
@@ -269,7 +270,18 @@ where
         bail!("{instead}");
     }
     let n = series.data.shape().get(2).copied().unwrap_or(0);
-    Ok((series.data.into_shape_with_order((n, MATRIX[1], MATRIX[0]))?, told))
+    let noise_sd = series.meta.first().and_then(|meta| meta.get_f64(NOISE_SD_KEY));
+    let images = series.data.into_shape_with_order((n, MATRIX[1], MATRIX[0]))?;
+    Ok(Found { images, told, noise_sd: noise_sd.map(|sd| sd as f32) })
+}
+
+/// What a reconstruction gave.
+struct Found {
+    /// `[frame, y, x]` of one slice.
+    images: Array3<Complex32>,
+    told: Vec<String>,
+    /// What the samples allow, where it is said.
+    noise_sd: Option<f32>,
 }
 
 /// A heart, its scan, and what is true of it.
@@ -314,19 +326,22 @@ impl Case {
         let images = series.truth();
         let times_ms = series.times_ms();
         let myocardium = maps.myocardium();
-        let t1_map_ms = t1(&images, &times_ms, &myocardium)?;
+        let t1_map_ms = t1(&images, &times_ms, &myocardium, None)?.value_ms;
         Ok(Self { series, images, t1_map_ms, myocardium, lesion: maps.lesions(), times_ms })
     }
 
     /// Adds what a method made of the samples.
-    fn add(&self, sums: &mut Sums, images: &Array3<Complex32>, seconds: f64) -> Result<()> {
-        let t1_map_ms = t1(images, &self.times_ms, &self.myocardium)?;
-        let pairs = t1_map_ms.iter().zip(&self.t1_map_ms).zip(&self.myocardium);
-        let pairs = pairs.filter(|((_, truth), is_wall)| **is_wall && **truth > 0.0);
+    fn add(&self, sums: &mut Sums, found: &Found, seconds: f64) -> Result<()> {
+        let Found { images, noise_sd, .. } = found;
+        let fit = t1(images, &self.times_ms, &self.myocardium, *noise_sd)?;
+        let t1_map_ms = fit.value_ms;
+        let pixels = t1_map_ms.iter().zip(&fit.sd_ms).zip(&self.t1_map_ms).zip(&self.myocardium);
+        let pixels = pixels.filter(|((_, truth), is_wall)| **is_wall && **truth > 0.0);
         let before = sums.errors.len();
         let (mut found, mut truth) = (Vec::new(), Vec::new());
-        for ((value, true_value), _) in pairs {
-            let [value, true_value] = [f64::from(*value), f64::from(*true_value)];
+        for (((value, sd), true_value), _) in pixels {
+            let [value, sd, true_value] = [*value, *sd, *true_value].map(f64::from);
+            sums.n_covered += usize::from((value - true_value).abs() <= sd);
             sums.errors.push((value - true_value).abs() / true_value);
             found.push(value);
             truth.push(true_value);
@@ -437,13 +452,22 @@ fn add_device(anatomy: &mut Anatomy) -> Result<()> {
 }
 
 /// T1 of the wall.
-fn t1(images: &Array3<Complex32>, times_ms: &[f64], wall: &Array2<bool>) -> Result<Array2<f32>> {
+fn t1(
+    images: &Array3<Complex32>,
+    times_ms: &[f64],
+    wall: &Array2<bool>,
+    noise_sd: Option<f32>,
+) -> Result<RelaxationFit> {
     let longest = (0..times_ms.len()).max_by(|&a, &b| times_ms[a].total_cmp(&times_ms[b]));
     let signed = restore_polarity(images.view(), longest.unwrap_or(0));
     let model = Model::LookLocker { inversion_factor: 1.0 };
     let plan = Plan::new(model, times_ms, model.usual_range())?;
-    let options = FitOptions { mask: Some(wall.view()), ..FitOptions::default() };
-    Ok(plan.fit(signed.view(), &options).value_ms)
+    let options = FitOptions {
+        mask: Some(wall.view()),
+        noise: noise_sd.map_or(Noise::Residuals, Noise::Known),
+        ..FitOptions::default()
+    };
+    Ok(plan.fit(signed.view(), &options))
 }
 
 #[cfg(test)]
@@ -470,6 +494,7 @@ mod tests {
             scheme: MolliScheme::native(),
             methods: vec![Reconstruction::Grappa, Reconstruction::LocallyLowRank],
             regularisation: None,
+            correct_motion: false,
             body: Body::Usual,
             at: Place::default(),
         };

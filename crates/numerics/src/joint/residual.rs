@@ -8,9 +8,17 @@ use super::Normal;
 /// Pixels of a window along y and x.
 const WINDOW: usize = 5;
 
-/// How much of an object is in what images leave of the samples: the largest mean of Eᴴ(y − E X)
-/// over windows of 5 x 5 pixels, in standard deviations of such a mean of noise: coil maps that do
-/// not fit, motion within an image, or a denoiser that took something away make it large.
+/// The largest mean over windows of 5 x 5 pixels of what images leave of the samples, Eᴴ(y − E X).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Structure {
+    /// In standard deviations of such a mean of noise; 0 where the noise is not known.
+    pub noise_sds: f32,
+    /// Over the largest such mean of the samples, Eᴴ y.
+    pub of_signal: f32,
+}
+
+/// How much of an object is in what images leave of the samples: coil maps that do not fit, motion
+/// within an image, or a denoiser that took something away make it large.
 ///
 /// * `right`, `images`: Eᴴ y and X, `[unknown, z, y, x]`.
 /// * `noise_sd`: of a pixel of Eᴴ y, both parts together, as its low frequencies have it: lines in
@@ -20,19 +28,22 @@ pub fn structure_of_residual(
     right: &Array4<Complex32>,
     images: &Array4<Complex32>,
     noise_sd: f32,
-) -> f32 {
-    if noise_sd <= 0.0 {
-        return 0.0;
-    }
+) -> Structure {
     let mut residual = Array4::zeros(images.raw_dim());
     normal.apply(images, &mut residual);
     residual.zip_mut_with(right, |value, right| *value = right - *value);
-    let largest = residual
-        .outer_iter()
-        .flat_map(|unknown| unknown.outer_iter().map(largest_mean).collect::<Vec<_>>())
-        .fold(0.0_f32, f32::max);
-    // A mean of so many pixels, of which each has the noise's variance.
-    largest * WINDOW as f32 / noise_sd
+    let largest = |images: &Array4<Complex32>| {
+        let planes = images
+            .outer_iter()
+            .flat_map(|unknown| unknown.outer_iter().map(largest_mean).collect::<Vec<_>>());
+        planes.fold(0.0_f32, f32::max)
+    };
+    let (left, signal) = (largest(&residual), largest(right));
+    Structure {
+        // A mean of so many pixels, of which each has the noise's variance.
+        noise_sds: if noise_sd > 0.0 { left * WINDOW as f32 / noise_sd } else { 0.0 },
+        of_signal: if signal > 0.0 { left / signal } else { 0.0 },
+    }
 }
 
 /// Part of the lines that were acquired, each as much as a mean over [`structure_of_residual`]'s
@@ -106,7 +117,8 @@ mod tests {
             }
         }
         let spoilt = structure_of_residual(&encoding, &right, &found, of_pixel);
-        assert!(fitted < 4.0, "{fitted}");
-        assert!(spoilt > 8.0, "{spoilt}");
+        assert!(fitted.noise_sds < 4.0, "{fitted:?}");
+        assert!(spoilt.noise_sds > 8.0, "{spoilt:?}");
+        assert!(spoilt.of_signal > 2.0 * fitted.of_signal, "{spoilt:?} {fitted:?}");
     }
 }

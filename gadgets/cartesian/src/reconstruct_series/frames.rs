@@ -1,6 +1,6 @@
 //! The images of one slice as frames of a series.
 
-use ndarray::{Array2, Array3, Array5, Axis, s};
+use ndarray::{Array2, Array3, Array5, ArrayView2, Axis, s};
 use num_complex::Complex32;
 use numerics::joint::principal_modes;
 
@@ -8,7 +8,7 @@ use super::method::Noise;
 use crate::unaliasing::{Group, Job};
 
 /// Modes that a series has where noise hides them: a relaxation has a level, a height and a time.
-pub(super) const LEAST_MODES: usize = 3;
+const LEAST_MODES: usize = 3;
 
 /// All images of a slice that have lines.
 pub(super) struct Frames {
@@ -54,20 +54,20 @@ impl Frames {
         samples
     }
 
-    /// The courses that their lines in common are made of: `[mode, frame]`.
+    /// The courses that their lines in common are made of, `[mode, frame]`; [`None`] where they
+    /// have none.
     pub(super) fn modes(
         &self,
         samples: &Array5<Complex32>,
         noise: &Noise,
         n_modes: usize,
-    ) -> Array2<f32> {
+    ) -> Option<Array2<f32>> {
         let n_frames = self.places.len();
         let in_all = self.sampled.map_axis(Axis(0), |frames| frames.iter().all(|read| *read));
         let common: Vec<[usize; 2]> =
             in_all.indexed_iter().filter(|(_, all)| **all).map(|((e2, e1), _)| [e2, e1]).collect();
         if common.is_empty() {
-            // Nothing says which courses there are: any are allowed.
-            return Array2::eye(n_frames);
+            return None;
         }
         let mut courses = Vec::new();
         for frame in samples.outer_iter() {
@@ -76,18 +76,23 @@ impl Frames {
             }
         }
         let n = courses.len() / n_frames;
-        let courses = Array2::from_shape_vec((n_frames, n), courses);
-        let variance = 2.0 * f64::from(noise.sd).powi(2);
-        courses.map_or_else(
-            |_| Array2::eye(n_frames),
-            |courses| {
-                let modes = principal_modes(courses.view(), variance, n_modes);
-                if n_modes == 0 && modes.nrows() < LEAST_MODES {
-                    principal_modes(courses.view(), variance, LEAST_MODES)
-                } else {
-                    modes
-                }
-            },
-        )
+        let courses = Array2::from_shape_vec((n_frames, n), courses).ok()?;
+        Some(courses_of(courses.view(), 2.0 * f64::from(noise.sd).powi(2), n_modes))
     }
+}
+
+/// The courses that samples or pixels are made of, `[mode, frame]`.
+///
+/// * `values`: `[frame, sample]`, with noise of `variance` in both parts together.
+/// * `n_modes`: so many; 0: those that stand out of the noise, [`LEAST_MODES`] at least.
+pub(super) fn courses_of(
+    values: ArrayView2<'_, Complex32>,
+    variance: f64,
+    n_modes: usize,
+) -> Array2<f32> {
+    let modes = principal_modes(values, variance, n_modes);
+    if n_modes == 0 && modes.nrows() < LEAST_MODES {
+        return principal_modes(values, variance, LEAST_MODES);
+    }
+    modes
 }

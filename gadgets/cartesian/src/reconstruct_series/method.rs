@@ -78,6 +78,12 @@ impl Noise {
         if self.share > 0.0 { self.of_pixel / self.share } else { 0.0 }
     }
 
+    /// That of either part of a pixel of an image of all lines with so much more noise: what the
+    /// samples allow, without what images have in common.
+    pub(super) fn of_images(&self) -> f32 {
+        if self.share > 0.0 { self.sd / self.share.sqrt() } else { 0.0 }
+    }
+
     /// ‖E X − y‖ over what noise alone would make of it, from ‖E X − y‖² over ‖y‖².
     pub(super) fn misfit(&self, relative: f64) -> f64 {
         if self.energy > 0.0 { (relative * self.of_samples / self.energy).sqrt() } else { 0.0 }

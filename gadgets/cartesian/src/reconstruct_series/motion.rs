@@ -1,13 +1,12 @@
 //! Motion from image to image of a series.
 
-use ndarray::{Array2, Array4, ArrayView4, Axis};
+use ndarray::{Array2, Array4, ArrayView3, ArrayView4, Axis};
 use num_complex::Complex32;
-use numerics::joint::principal_modes;
 use numerics::registration::{
     BSplineImage, SeriesOptions, inverse_fields, register_series, signed_images,
 };
 
-use super::frames::LEAST_MODES;
+use super::frames::courses_of;
 use super::method::Noise;
 
 /// Images that tell their motion: of fewer, contrast cannot be told from it.
@@ -27,11 +26,10 @@ pub(super) struct Motion {
 }
 
 impl Motion {
-    /// * `images`: `[frame, 1, y, x]`.
+    /// * `planes`: `[frame, y, x]`.
     ///
     /// [`None`] where nothing moves.
-    pub(super) fn of(images: &Array4<Complex32>) -> Option<Self> {
-        let planes = images.index_axis(Axis(1), 0);
+    pub(super) fn of(planes: ArrayView3<'_, Complex32>) -> Option<Self> {
         let (n_frames, n_y, n_x) = planes.dim();
         // The brightest image tells most.
         let energy = |frame: usize| -> f64 {
@@ -57,11 +55,6 @@ impl Motion {
 
     /// The courses of the images in one pose: `[mode, frame]`.
     pub(super) fn modes(&self, noise: &Noise, n_modes: usize) -> Array2<f32> {
-        let variance = f64::from(noise.of_mode()).powi(2);
-        let modes = principal_modes(self.resting.view(), variance, n_modes);
-        if n_modes == 0 && modes.nrows() < LEAST_MODES {
-            return principal_modes(self.resting.view(), variance, LEAST_MODES);
-        }
-        modes
+        courses_of(self.resting.view(), f64::from(noise.of_mode()).powi(2), n_modes)
     }
 }

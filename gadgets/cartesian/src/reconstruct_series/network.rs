@@ -1,9 +1,10 @@
 //! A network that says what series look like.
 
-use inference::{EngineError, InferenceError, Model, Request, ShapeError, Tensor};
-use ndarray::{Array4, Axis};
+use inference::{EngineError, InferenceError, Model, Provenance, Request, ShapeError, Tensor};
+use ndarray::{Array4, ArrayView1, ArrayView3, Axis};
 use num_complex::Complex32;
 use numerics::joint::{AlternationOptions, Denoised, Normal, Report, alternate};
+use numerics::percentile::percentile;
 
 /// Modes that the network takes; of a series of fewer images the rest is empty.
 pub(super) const N_MODES: usize = 4;
@@ -37,7 +38,7 @@ impl Network<'_> {
         squares_of_data: f64,
         noise_sd: f32,
         gain: f32,
-    ) -> Result<(Array4<Complex32>, Report), InferenceError> {
+    ) -> Result<(Array4<Complex32>, Report, Provenance), InferenceError> {
         if right.len_of(Axis(0)) > N_MODES {
             return Err(
                 self.unfit(&"the images have no lines in common that would tell their courses")
@@ -49,13 +50,27 @@ impl Network<'_> {
         let options =
             AlternationOptions { regularisation: OPTIONS.regularisation / gain, ..OPTIONS };
         let mut sizes: Vec<f32> = Vec::new();
-        alternate(normal, right, squares_of_data, &options, |images, step| {
-            if step == 0 {
-                sizes = images.outer_iter().map(|mode| root_mean_square(mode.iter())).collect();
-            }
-            let denoised = self.denoise(images, &sizes, noise_sd, step)?;
-            Ok(Denoised { trust: self.trusted * denoised.trust / gain, ..denoised })
-        })
+        let mut whole = Provenance::default();
+        let (images, report) =
+            alternate(normal, right, squares_of_data, &options, |images, step| {
+                if step == 0 {
+                    sizes = sizes_of(images, noise_sd);
+                }
+                let (denoised, provenance) = self.denoise(images, &sizes, noise_sd, step)?;
+                eprintln!(
+                    "DBG step {step} sizes/noise {:?} noise/size1 {} trust {} gain {gain}",
+                    sizes.iter().map(|s| s / noise_sd).collect::<Vec<_>>(),
+                    noise_sd / sizes[0],
+                    denoised.trust
+                );
+                whole = Provenance {
+                    time_ms: whole.time_ms + provenance.time_ms,
+                    waited_ms: whole.waited_ms + provenance.waited_ms,
+                    ..provenance
+                };
+                Ok(Denoised { trust: self.trusted * denoised.trust / gain, ..denoised })
+            })?;
+        Ok((images, report, whole))
     }
 
     fn denoise(
@@ -64,7 +79,7 @@ impl Network<'_> {
         sizes: &[f32],
         noise_sd: f32,
         step: usize,
-    ) -> Result<Denoised, InferenceError> {
+    ) -> Result<(Denoised, Provenance), InferenceError> {
         let (n_modes, n_z, n_y, n_x) = images.dim();
         // The network halves the resolution: an odd edge is repeated.
         let (even_y, even_x) = (n_y.next_multiple_of(2), n_x.next_multiple_of(2));
@@ -121,7 +136,7 @@ impl Network<'_> {
             let value = Complex32::new(denoised[real], denoised[real + n_pixels]);
             value * turn(z, y, x) * sizes[mode]
         });
-        Ok(Denoised { images, trust })
+        Ok((Denoised { images, trust }, answer.provenance))
     }
 
     fn unfit(&self, what: &dyn std::fmt::Display) -> InferenceError {
@@ -132,8 +147,21 @@ impl Network<'_> {
     }
 }
 
-fn root_mean_square<'a>(values: impl ExactSizeIterator<Item = &'a Complex32>) -> f32 {
-    let n = values.len().max(1);
-    let sum: f64 = values.map(|value| f64::from(value.norm_sqr())).sum();
-    (sum / n as f64).sqrt() as f32
+/// How many times the noise the first mode of what counts as tissue is.
+const TISSUE_SDS: f32 = 5.0;
+
+/// Of each mode the median amount in tissue, and not less than noise: what lies close to the coils
+/// is bright and says nothing of the heart.
+fn sizes_of(modes: &Array4<Complex32>, noise_sd: f32) -> Vec<f32> {
+    let first = modes.index_axis(Axis(0), 0);
+    let mut is_tissue = first.mapv(|value| value.norm() > TISSUE_SDS * noise_sd);
+    if !is_tissue.iter().any(|is_tissue| *is_tissue) {
+        is_tissue.fill(true);
+    }
+    let of_mode = |mode: ArrayView3<'_, Complex32>| {
+        let tissue = mode.iter().zip(&is_tissue).filter(|(_, is_tissue)| **is_tissue);
+        let amounts: Vec<f32> = tissue.map(|(value, _)| value.norm()).collect();
+        percentile(ArrayView1::from(&amounts), 0.5).unwrap_or(0.0).max(noise_sd)
+    };
+    modes.outer_iter().map(of_mode).collect()
 }
