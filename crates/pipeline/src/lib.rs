@@ -16,6 +16,7 @@ pub mod image_facts;
 mod image_role;
 mod image_series;
 mod k_space;
+mod limits;
 pub mod map_store;
 mod message;
 pub mod noise;

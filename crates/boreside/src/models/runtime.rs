@@ -50,7 +50,10 @@ pub fn run(options: &RuntimeOptions) -> Result<()> {
         let gpu = if library.has_cuda { ", with its part for NVIDIA GPUs" } else { "" };
         outln!("ONNX Runtime: {} ({}, {used}{gpu})", library.path.display(), library.place);
     }
-    if found.is_empty() {
+    if let (true, Some(path)) = (found.is_empty(), &options.at.networks.onnxruntime) {
+        outln!("ONNX Runtime: not found at {}, which --onnxruntime or", path.display());
+        outln!("  BORESIDE_ONNXRUNTIME names; without them it is looked for in the usual places");
+    } else if found.is_empty() {
         outln!("ONNX Runtime: not found");
         outln!("  fetch it:   boreside models runtime --fetch");
         outln!("  or install: pip install onnxruntime     (version {LEAST_RUNTIME} or newer)");
