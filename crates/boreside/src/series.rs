@@ -268,8 +268,8 @@ fn makers(image: &Image, facts: &ImageFacts) -> Vec<String> {
     let mut makers = image.meta.values("BoresideReconstruction").to_vec();
     makers.push(facts.method.clone());
     makers.extend(facts.models.iter().map(|model| match model.fallback.as_str() {
-        "" => format!("network {} on {}", model.model, model.provider),
-        fallback => format!("network {} NOT USED: {fallback}", model.model),
+        "" => format!("network {} on {}", model.model.trim(), model.provider),
+        fallback => format!("network {} NOT USED: {fallback}", model.model.trim()),
     }));
     makers.retain(|maker| !maker.is_empty());
     makers
@@ -329,7 +329,7 @@ mod tests {
         let text = table.text(false);
         assert_eq!(
             text,
-            "series  images  size and type    shows  lowest  highest  unit  verdict
+            "series  images  size and type     shows  lowest  highest  unit  verdict
      5       3  3x1x1, 1 ch, U16  ECV    21.500   45.300  %     CHECK
 series 5 made by: subspace; three parameters; network moconet 1.2.0 NOT USED: it was late
 CHECK ECV (series 5, slices 0, 2) before it is used: motion of 4 px

@@ -51,8 +51,11 @@ pub fn run(options: &RuntimeOptions) -> Result<()> {
         outln!("ONNX Runtime: {} ({}, {used}{gpu})", library.path.display(), library.place);
     }
     if let (true, Some(path)) = (found.is_empty(), &options.at.networks.onnxruntime) {
-        outln!("ONNX Runtime: not found at {}, which --onnxruntime or", path.display());
-        outln!("  BORESIDE_ONNXRUNTIME names; without them it is looked for in the usual places");
+        let path = path.display();
+        outln!(
+            "ONNX Runtime: not found at {path}, which --onnxruntime (BORESIDE_ONNXRUNTIME) names"
+        );
+        outln!("  leave that out, and it is looked for in the usual places; or correct it");
     } else if found.is_empty() {
         outln!("ONNX Runtime: not found");
         outln!("  fetch it:   boreside models runtime --fetch");
