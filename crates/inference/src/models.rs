@@ -281,6 +281,10 @@ impl Models {
         let models = Arc::clone(self);
         let warm_up = move || {
             for name in models.names() {
+                // Whoever has opened it is told how it is.
+                if models.lock().contains_key(&name) {
+                    continue;
+                }
                 if !models.has_room_for(&name) {
                     tracing::info!("model {name} is loaded when it is wanted: memory");
                     continue;
