@@ -100,12 +100,89 @@ fn every_failure_has_a_sentence_and_an_exit_code() {
     );
     let nobody = ["replay", &file("scan.h5"), "--chain", "default.xml", "--to", "127.0.0.1:1"];
     assert!(stderr_of(&nobody).contains("boreside serve"));
-    assert!(
-        stderr_of(&["simulate", "shepp-logan", "-o", &file("scan.h5")])
-            .contains("is there already")
-    );
+    let again = ["simulate", "shepp-logan", "--matrix", "16", "-o", &file("scan.h5")];
+    let said = stderr_of(&again);
+    assert!(said.contains("is there already") && said.contains("--overwrite"), "{said}");
+    run_well(&[&again[..], &["--overwrite"]].concat());
+    // Before any work, and not after it.
+    let picture = file("none/a.png");
+    let said = stderr_of(&["replay", &file("scan.h5"), "-c", "default.xml", "--png", &picture]);
+    assert!(said.contains("there is no folder"), "{said}");
     assert!(stderr_of(&["serve", "--listen", "nowhere:x"]).contains("cannot listen"));
     assert!(stderr_of(&["journal", "list", "--data", &file("none")]).contains("no journal"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_once_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    run_well(&["simulate", "shepp-logan", "--matrix", "16", "-o", &file("scan.h5")]);
+    let whole = std::fs::read(file("scan.h5")).expect("written");
+    std::fs::write(file("cut.h5"), &whole[..whole.len() / 2]).expect("written");
+    std::fs::write(file("text"), "no recording at all").expect("written");
+    std::fs::write(file("empty"), "").expect("written");
+    for (name, what, remedy) in [
+        ("missing.h5", "there is no file", "check its name"),
+        ("cut.h5", "is cut off", "copy it again"),
+        ("text", "neither an HDF5 file", "siemens_to_ismrmrd"),
+        ("empty", "is empty", "record or copy it again"),
+    ] {
+        let said = stderr_of(&["inspect", &file(name)]);
+        assert!(said.contains(what) && said.contains(remedy), "{said}");
+        assert_eq!(said.matches(what).count(), 1, "{said}");
+    }
+    let said = stderr_of(&["inspect", &file("scan.h5"), "--group", "other"]);
+    assert!(said.contains("the file has `dataset`") && said.contains("--group"), "{said}");
+}
+
+#[test]
+fn a_value_out_of_range_is_found_by_the_check_and_told_where_it_was_set() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let own = "[[gadget]]\nuse = \"sort_k_space\"\n[[gadget]]\nuse = \"prepare_reference\"\n[[gadget]]\n\
+               use = \"reconstruct_series\"\nregularisation = 500\nthreshold = -1.0\nn_modes = 65\n";
+    std::fs::write(file("own.toml"), own).expect("written");
+    let output = run(&["chains", "check", &file("own.toml")]);
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    for expected in [
+        "line 7: `reconstruct_series`: property `regularisation`: 500 is out of range: 0 to 100",
+        "line 8: `reconstruct_series`: property `threshold`: -1 is out of range: 0 to 1",
+        "line 9: `reconstruct_series`: property `n_modes`: 65 is out of range: 0 to 64",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+    run_well(&["simulate", "shepp-logan", "--matrix", "16", "-o", &file("scan.h5")]);
+    let said = stderr_of(&["replay", &file("scan.h5"), "-c", &file("own.toml")]);
+    assert!(said.contains("own.toml, line") && !said.contains("from the client"), "{said}");
+    let given = ["replay", &file("scan.h5"), "-c", "molli_t1_accelerated", "-p"];
+    let said = stderr_of(&[&given[..], &["regularisation=-3"]].concat());
+    assert!(said.contains("parameter `regularisation`: -3 is out of range"), "{said}");
+    assert!(said.contains("(`-p`") && !said.contains(", line "), "{said}");
+}
+
+#[test]
+fn a_map_is_told_with_its_name_unit_and_verdict() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let scan = file("molli.h5");
+    // Noise that no map can be made of is told.
+    let size = ["--matrix", "64x64", "--channels", "2", "--snr", "1"];
+    run_well(&[&["simulate", "molli", "-o", &scan][..], &size].concat());
+    let maps = file("maps.h5");
+    let table = run_well(&["replay", &scan, "--chain", "molli_t1", "-o", &maps]);
+    let report = run_well(&["inspect", &maps]);
+    for text in [&table, &report] {
+        let row = text.lines().find(|line| line.contains(" T1  "));
+        assert!(row.is_some_and(|row| row.contains(" ms ") && row.contains("REPEAT")), "{text}");
+        assert!(text.contains("REPEAT the scan for T1 (series "), "{text}");
+        assert!(text.contains("made by: "), "{text}");
+    }
+    let json = run_well(&["inspect", &maps, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let series = json["series"].as_array().expect("series");
+    let map = series.iter().find(|row| row["shows"] == "T1").expect("a T1 map");
+    assert_eq!((&map["unit"], &map["verdicts"][0]["verdict"]), (&"ms".into(), &"repeat".into()));
 }
 
 #[test]

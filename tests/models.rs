@@ -319,6 +319,37 @@ fn a_model_that_disagrees_with_its_golden_arrays_is_refused() {
 }
 
 #[test]
+fn what_a_model_lacks_is_told_once_with_what_to_do() {
+    let folder = Folder::new();
+    for name in ["alone", "bare", "whole"] {
+        folder.put(name, &onnx::doubling(), |manifest| match name {
+            "bare" => manifest.replace("[[input]]", "[golden]\ntolerance = 1e-5\n[[input]]"),
+            _ => manifest,
+        });
+    }
+    std::fs::remove_file(folder.path().join("alone.onnx")).expect("there");
+    let nowhere = folder.path().join("nowhere.so");
+    let nowhere = nowhere.to_str().expect("UTF-8");
+    let place = ["--models", folder.text(), "--onnxruntime", nowhere];
+    let listed = run(&[&["models", "list"], &place[..]].concat());
+    assert!(listed.status.success());
+    assert!(listed.stderr.is_empty(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let text = String::from_utf8(listed.stdout).expect("UTF-8");
+    for (name, what, remedy) in [
+        ("alone", "alone.onnx, which its manifest names", "put the file there"),
+        ("bare", "there is no golden array for `image`", "put the arrays (input_0.pb"),
+        ("whole", "nowhere.so cannot be used: there is no such file", "name another one"),
+    ] {
+        let from = text.find(&format!("REFUSED: model {name}")).expect("it is refused");
+        let told: Vec<_> = text[from..].lines().take(2).collect();
+        assert!(told[0].contains(what) && told[1].contains(remedy), "{told:?}");
+    }
+    let found = run(&["models", "runtime", "--no-models", "--onnxruntime", nowhere]);
+    let text = String::from_utf8(found.stdout).expect("UTF-8");
+    assert!(text.contains(&format!("not found at {nowhere}")), "{text}");
+}
+
+#[test]
 fn the_command_line_lists_describes_and_times_models() {
     let folder = Folder::new();
     folder.put("doubling", &onnx::doubling(), |manifest| manifest);

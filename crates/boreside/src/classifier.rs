@@ -21,7 +21,7 @@ use rand_pcg::Pcg64Mcg;
 use crate::cli::{ChainFolder, DataFolder, ModelOptions};
 use crate::noise::NoiseOptions;
 use crate::recording::{self, Pace};
-use crate::{gadgets, local, replay};
+use crate::{gadgets, local, outcome, replay};
 
 #[derive(Args)]
 pub struct ClassifierOptions {
@@ -282,9 +282,7 @@ fn series_through(
         }
         Ok(())
     })?;
-    if finished.n_errors > 0 {
-        bail!("{} errors were reported, see the log above", finished.n_errors);
-    }
+    outcome::fail_on_reported(finished.n_errors)?;
     Ok(found)
 }
 

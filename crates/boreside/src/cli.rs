@@ -97,9 +97,22 @@ pub fn folder(path: &str) -> Result<PathBuf, String> {
     if path.is_dir() { Ok(path) } else { Err("there is no such folder".to_owned()) }
 }
 
+/// A file that is written to, in a folder that is there: known before the work is done.
+pub fn new_file(path: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(path);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            Err(format!("there is no folder {}: make it, or choose another", folder.display()))
+        }
+        _ if path.is_dir() => Err("this is a folder: add the name of a file".to_owned()),
+        _ => Ok(path),
+    }
+}
+
 /// A file that a picture is written to.
 pub fn png_file(path: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(path);
+    let path = new_file(path)?;
     let is_png = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
     if is_png {
         Ok(path)
@@ -169,5 +182,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn files_are_written_only_where_there_is_a_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inside = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+        assert!(new_file("here.h5").is_ok() && png_file("here.png").is_ok());
+        assert!(new_file(&inside("a.h5")).is_ok());
+        let error = png_file(&inside("none/a.png")).expect_err("no such folder");
+        assert!(error.contains("there is no folder") && error.contains("none"), "{error}");
+        assert!(new_file(&inside("")).expect_err("a folder").contains("name of a file"));
     }
 }

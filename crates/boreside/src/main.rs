@@ -38,6 +38,7 @@ mod picture;
 mod recording;
 mod recordings;
 mod replay;
+mod series;
 mod serve;
 mod simulate;
 mod stream;
@@ -88,10 +89,25 @@ fn main() -> ExitCode {
             if is_broken_pipe(&error) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("boreside: {error:#}");
+            eprintln!("boreside: {}", sentence(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes; what one of them has said already is not said again.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text += ": ";
+        }
+        text += &cause;
+    }
+    text
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -100,4 +116,15 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
             .downcast_ref::<std::io::Error>()
             .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_its_error_has_told_is_told_once() {
+        let cause = anyhow::anyhow!("no such file").context("a.h5: no such file");
+        assert_eq!(sentence(&cause.context("the scan")), "the scan: a.h5: no such file");
+    }
 }

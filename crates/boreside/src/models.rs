@@ -9,7 +9,7 @@ mod skeleton;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use inference::worker::WorkerProgram;
 use inference::{Health, Manifest, ModelSettings, Models};
@@ -79,7 +79,7 @@ pub struct Place {
 
 impl Place {
     fn models(&self) -> Arc<Models> {
-        service(&self.networks, &self.data)
+        told_here(&self.networks, &self.data)
     }
 }
 
@@ -94,7 +94,9 @@ pub fn run(options: &ModelsOptions) -> Result<()> {
             let listing = models.list().into_iter().find(|listing| listing.name == *name);
             match listing.and_then(|listing| listing.manifest) {
                 Some(manifest) => out!("{}", card::card(&manifest)),
-                None => bail!("{}", explained(&models.open(name).err())),
+                None => {
+                    models.open(name).map_err(|error| told(&error))?;
+                }
             }
             Ok(())
         }
@@ -110,9 +112,18 @@ pub fn run(options: &ModelsOptions) -> Result<()> {
 
 /// The networks of a program with these options.
 pub fn service(options: &ModelOptions, data: &DataFolder) -> Arc<Models> {
+    Arc::new(Models::new(settings(options, data)))
+}
+
+/// The same for commands that print how each of them is.
+fn told_here(options: &ModelOptions, data: &DataFolder) -> Arc<Models> {
+    Arc::new(Models::new(ModelSettings { is_quiet: true, ..settings(options, data) }))
+}
+
+fn settings(options: &ModelOptions, data: &DataFolder) -> ModelSettings {
     let data_folders = data.with_default();
     let data = data.path();
-    Arc::new(Models::new(ModelSettings {
+    ModelSettings {
         folder: Some(options.models.clone().unwrap_or_else(|| data.join("models"))),
         built_in: built_in::BUILT_IN,
         provider: options.provider.unwrap_or_default(),
@@ -121,7 +132,8 @@ pub fn service(options: &ModelOptions, data: &DataFolder) -> Arc<Models> {
         n_threads: options.model_threads,
         memory_mib: options.models_mib,
         worker: if options.models_in_process == Some(true) { None } else { worker() },
-    }))
+        is_quiet: false,
+    }
 }
 
 /// This program as one that runs a network.
@@ -163,8 +175,9 @@ fn words(health: &Health) -> String {
     }
 }
 
-fn explained(error: &Option<inference::InferenceError>) -> String {
-    error.as_ref().map_or_else(String::new, |error| format!("{error}\n  {}", error.remedy()))
+/// What is wrong, and what to do.
+fn told(error: &inference::InferenceError) -> anyhow::Error {
+    anyhow!("{error}\n  {}", error.remedy())
 }
 
 fn list(models: &Models, load: bool, json: bool) -> Result<()> {
@@ -220,7 +233,7 @@ fn check(names: &[String], at: &Place) -> Result<()> {
         if Path::new(name).is_dir() {
             let networks =
                 ModelOptions { models: Some(PathBuf::from(name)), ..at.networks.clone() };
-            let models = service(&networks, &at.data);
+            let models = told_here(&networks, &at.data);
             let folder = models.list().into_iter().filter(|listing| !listing.is_built_in);
             let found: Vec<String> = folder.map(|listing| listing.name).collect();
             if found.is_empty() {

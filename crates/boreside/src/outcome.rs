@@ -3,31 +3,23 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use ismrmrd::hdf5::FileWriter;
 use ismrmrd::{Image, wire};
 
 use crate::picture::ContactSheet;
+use crate::series::SeriesTable;
 
 /// Takes results as they come.
 pub struct Outcome {
     started: Instant,
     file: Option<FileWriter>,
-    series: BTreeMap<u16, Series>,
+    series: SeriesTable,
     n_others: BTreeMap<String, usize>,
     /// The images as a picture.
     pub sheet: ContactSheet,
-}
-
-struct Series {
-    n_images: usize,
-    sizes: Vec<String>,
-    lowest: f32,
-    highest: f32,
-    first: Duration,
-    last: Duration,
 }
 
 impl Outcome {
@@ -56,7 +48,7 @@ impl Outcome {
         Ok(Self {
             started: Instant::now(),
             file,
-            series: BTreeMap::new(),
+            series: SeriesTable::default(),
             n_others: BTreeMap::new(),
             sheet: ContactSheet::default(),
         })
@@ -81,28 +73,7 @@ impl Outcome {
     }
 
     fn take_image(&mut self, image: &Image) -> Result<()> {
-        let now = self.started.elapsed();
-        let header = image.header;
-        let [x, y, z] = header.matrix_size;
-        let size =
-            format!("{x}x{y}x{z}, {} ch, {:?}", { header.channels }, image.pixels.data_type());
-        let series = self.series.entry(header.image_series_index).or_insert_with(|| Series {
-            n_images: 0,
-            sizes: Vec::new(),
-            lowest: f32::INFINITY,
-            highest: f32::NEG_INFINITY,
-            first: now,
-            last: now,
-        });
-        series.n_images += 1;
-        series.last = now;
-        if !series.sizes.contains(&size) {
-            series.sizes.push(size);
-        }
-        for &value in &image.pixels.to_magnitude() {
-            series.lowest = series.lowest.min(value);
-            series.highest = series.highest.max(value);
-        }
+        self.series.take(image, self.started.elapsed());
         self.sheet.add(image);
         if let Some(file) = &mut self.file {
             file.write_image(image)?;
@@ -121,30 +92,12 @@ impl Outcome {
         Ok(())
     }
 
-    /// A row for each series: what it is, and when its first and last image came.
+    /// A row for each series: what it is, and when its first and last image came; then what else
+    /// is to be said of them.
     pub fn table(&self) -> String {
-        let mut text = String::new();
-        if !self.series.is_empty() {
-            // Writing to a String does not fail, here and below.
-            let _ = writeln!(
-                text,
-                "{:>6} {:>6}  {:<28} {:>12} {:>12} {:>9} {:>9}",
-                "series", "images", "size and type", "lowest", "highest", "first", "last"
-            );
-        }
-        for (number, series) in &self.series {
-            let _ = writeln!(
-                text,
-                "{number:>6} {:>6}  {:<28} {:>12} {:>12} {:>7.3} s {:>7.3} s",
-                series.n_images,
-                series.sizes.join("; "),
-                significant(series.lowest),
-                significant(series.highest),
-                series.first.as_secs_f64(),
-                series.last.as_secs_f64(),
-            );
-        }
+        let mut text = self.series.text(true);
         for (kind, n) in &self.n_others {
+            // Writing to a String does not fail.
             let _ = writeln!(text, "{n} messages {kind}");
         }
         if text.is_empty() {
@@ -154,12 +107,14 @@ impl Outcome {
     }
 }
 
-/// Six significant digits.
-fn significant(value: f32) -> String {
-    let size = value.abs();
-    if value == 0.0 || (1e-3..1e6).contains(&size) {
-        format!("{value:.5}")
-    } else {
-        format!("{value:.5e}")
+/// Fails where errors were reported: what came back is not all.
+///
+/// # Errors
+/// There were some.
+pub fn fail_on_reported(n_errors: usize) -> Result<()> {
+    match n_errors {
+        0 => Ok(()),
+        1 => bail!("1 error was reported, see the log above"),
+        n => bail!("{n} errors were reported, see the log above"),
     }
 }

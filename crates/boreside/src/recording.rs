@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use ismrmrd::hdf5::FileReader;
+use anyhow::{Context, Result, anyhow, bail};
+use ismrmrd::hdf5::{FileError, FileReader};
 use ismrmrd::sniff::{Format, sniff};
 use ismrmrd::wire::{self, ReadError, Reader};
 use server::journal::{self, JournalReader};
@@ -51,7 +51,7 @@ pub fn open(input: &str, group: &str, data: &DataFolder, pace: Pace) -> Result<R
         _ => PathBuf::from(input),
     };
     let what = || path.display().to_string();
-    let sniffed = sniff(&path).with_context(what)?;
+    let sniffed = sniff(&path).map_err(|error| unopened(&path, &error))?;
     if sniffed.first_bytes.starts_with(journal::MAGIC) {
         let mut reader = JournalReader::open(&path)?;
         if pace == Pace::Realtime {
@@ -63,12 +63,70 @@ pub fn open(input: &str, group: &str, data: &DataFolder, pace: Pace) -> Result<R
     }
     match sniffed.format {
         Format::Hdf5 => from_hdf5(&path, group, pace),
-        _ if sniffed.first_bytes.is_empty() => bail!("{} is empty", path.display()),
+        _ if sniffed.first_bytes.is_empty() => {
+            bail!("{} is empty\n  record or copy it again: nothing was written", path.display())
+        }
         Format::MrdStream => from_stream(File::open(&path)?, pace).with_context(what),
         Format::Unknown => {
-            bail!("{} is neither an HDF5 file nor an MRD stream nor a journal", path.display())
+            bail!(
+                "{} is neither an HDF5 file nor an MRD stream nor a journal\n  convert it to ISMRMRD \
+                 first: siemens_to_ismrmrd, ge_to_ismrmrd, philips_to_ismrmrd and bruker_to_ismrmrd \
+                 take the vendors' files",
+                path.display()
+            )
         }
     }
+}
+
+/// Why a file cannot be read at all, and what to do.
+fn unopened(path: &Path, error: &io::Error) -> anyhow::Error {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            let from = std::env::current_dir().unwrap_or_default();
+            anyhow!(
+                "there is no file {path}\n  check its name; names without a folder are looked for in {}",
+                from.display()
+            )
+        }
+        io::ErrorKind::IsADirectory => anyhow!("{path} is a folder\n  name a file in it"),
+        io::ErrorKind::PermissionDenied => {
+            anyhow!("{path} cannot be read: {error}\n  ask its owner for the right to read it")
+        }
+        _ => anyhow!("{path} cannot be read: {error}\n  check the disk, or take a copy"),
+    }
+}
+
+/// What is wrong with an HDF5 file, and what to do.
+fn explained(error: FileError) -> anyhow::Error {
+    match &error {
+        FileError::NoGroup { found, .. } if found.is_empty() => {
+            anyhow!("{error}\n  it is an HDF5 file of another kind: convert it to ISMRMRD first")
+        }
+        FileError::NoGroup { .. } => anyhow!("{error}\n  choose that one with --group"),
+        FileError::Library { place, source, .. } => {
+            let file = place.file.display();
+            let remedy =
+                "copy it again, or take an earlier copy: what is left of it cannot be read";
+            match cut_off(&source.to_string()) {
+                Some((found, whole)) => {
+                    anyhow!("{file} is cut off: {found} of {whole} bytes are there\n  {remedy}")
+                }
+                None => anyhow!("{file} is damaged, or no whole HDF5 file: {source}\n  {remedy}"),
+            }
+        }
+        _ => error.into(),
+    }
+}
+
+/// Bytes of a file and what it should have, out of the words of the HDF5 library.
+fn cut_off(said: &str) -> Option<(u64, u64)> {
+    let number = |key: &str| {
+        let (_, rest) = said.split_once(key)?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    said.contains("truncated file").then_some(())?;
+    Some((number(" eof = ")?, number("stored_eof = ")?))
 }
 
 fn journal_path(session: u64, data: &DataFolder) -> Result<PathBuf> {
@@ -84,7 +142,7 @@ fn journal_path(session: u64, data: &DataFolder) -> Result<PathBuf> {
 }
 
 fn from_hdf5(path: &Path, group: &str, pace: Pace) -> Result<Recording> {
-    let file = FileReader::open_group(path, group)?;
+    let file = FileReader::open_group(path, group).map_err(explained)?;
     let config = match (file.text("config_file")?, file.text("config")?) {
         (Some(name), _) => Some(wire::Message::ConfigFile(name)),
         (None, Some(text)) => Some(wire::Message::ConfigText(text)),
@@ -197,4 +255,17 @@ fn paced(
             std::thread::sleep(due.saturating_sub(started.elapsed()));
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_cut_off_is_told_in_bytes() {
+        let said = "H5Fopen(): unable to open file: truncated file: eof = 20000, \
+                    sblock->base_addr = 0, stored_eof = 5161832";
+        assert_eq!(cut_off(said), Some((20_000, 5_161_832)));
+        assert_eq!(cut_off("H5Fopen(): bad superblock, eof = 7, stored_eof = 8"), None);
+    }
 }

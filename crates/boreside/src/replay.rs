@@ -13,7 +13,7 @@ use server::ChainChoice;
 
 use crate::cli::{ChainFolder, DataFolder, ModelOptions};
 use crate::noise::NoiseOptions;
-use crate::outcome::Outcome;
+use crate::outcome::{self, Outcome};
 use crate::recording::{self, Pace, Recording};
 use crate::{client, dicom, gadgets, local, maps, models};
 
@@ -25,7 +25,7 @@ pub struct ReplayOptions {
     #[arg(long, short, value_name = "NAME|FILE")]
     pub chain: Option<String>,
     /// New HDF5 file for the results
-    #[arg(long, short, value_name = "OUT.h5")]
+    #[arg(long, short, value_name = "OUT.h5", value_parser = crate::cli::new_file)]
     pub output: Option<PathBuf>,
     /// Replace the output file if it is there
     #[arg(long)]
@@ -42,8 +42,9 @@ pub struct ReplayOptions {
     /// Group of an HDF5 file
     #[arg(long, default_value = "dataset")]
     pub group: String,
-    /// Property of a gadget, as a scanner's interface would send it; may be repeated
-    #[arg(long = "parameter", short = 'p', value_name = "NAME=VALUE")]
+    /// Property of the gadgets, as a scanner's interface would send it: NAME sets it in every
+    /// gadget of the chain that has it, GADGET.NAME in one; may be repeated
+    #[arg(long = "parameter", short = 'p', value_name = "[GADGET.]NAME=VALUE")]
     pub parameters: Vec<String>,
     /// Print what each gadget took, gave and cost (in this process only)
     #[arg(long)]
@@ -88,7 +89,9 @@ pub fn run(options: &ReplayOptions) -> Result<()> {
         }
         None => {
             let own = !options.parameters.is_empty();
-            let chain = chain_of(&config, parameters.as_deref(), own, &options.chains)?;
+            let own_name = options.chain.as_deref().unwrap_or("of the recording");
+            let parameters = parameters.as_deref();
+            let chain = chain_of(&config, own_name, parameters, own, &options.chains)?;
             let scan = scan_of(header_text, &options.data, &options.noise, &options.networks)?;
             let messages = with_progress(recording);
             let finished = local::run(&chain, &scan, messages, |message| outcome.take(message));
@@ -108,10 +111,7 @@ pub fn run(options: &ReplayOptions) -> Result<()> {
         }
         outcome.sheet.write_png(path)?;
     }
-    if n_errors > 0 {
-        bail!("{n_errors} errors were reported, see the log above");
-    }
-    Ok(())
+    outcome::fail_on_reported(n_errors)
 }
 
 /// The scan for a chain that runs here. A header that is not MRD XML is said so once.
@@ -153,7 +153,10 @@ pub fn config_of(chain: &str) -> Result<wire::Message> {
         return Ok(wire::Message::ConfigText(text));
     }
     if chain.contains(['/', '\\']) {
-        bail!("there is no chain file {chain}");
+        bail!(
+            "there is no chain file {chain}\n  check its name and folder; `boreside chains list` names \
+             the chains that need no file"
+        );
     }
     Ok(wire::Message::ConfigFile(chain.to_owned()))
 }
@@ -166,13 +169,14 @@ pub fn chain_of_options(
 ) -> Result<pipeline::Chain> {
     let own = !parameters.is_empty();
     let parameters = merged(None, parameters, true)?;
-    chain_of(&config_of(chain)?, parameters.as_deref(), own, folder)
+    chain_of(&config_of(chain)?, chain, parameters.as_deref(), own, folder)
 }
 
-/// The chain for a run in this process. Parameters that it does not have are a mistake where they
+/// The chain for a run in this process; messages call one that is no name `own_name`. Parameters that it does not have are a mistake where they
 /// were `own` ones of the command line; a scanner may send more than one chain needs.
 fn chain_of(
     config: &wire::Message,
+    own_name: &str,
     parameters: Option<&str>,
     own: bool,
     folder: &ChainFolder,
@@ -184,7 +188,7 @@ fn chain_of(
     };
     let parameters = parameters.and_then(server::parameters::of_json);
     let (chain, unused) = choice
-        .resolve(parameters.as_ref(), &gadgets::library(folder))
+        .resolve_called(own_name, parameters.as_ref(), &gadgets::library(folder))
         .map_err(anyhow::Error::msg)?;
     if !unused.is_empty() {
         let text = format!("parameters that no gadget of the chain has: {}", unused.join(", "));

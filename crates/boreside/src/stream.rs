@@ -9,7 +9,7 @@ use pipeline::Kinds;
 
 use crate::cli::{ChainFolder, DataFolder, ModelOptions};
 use crate::noise::NoiseOptions;
-use crate::{local, replay};
+use crate::{local, outcome, replay};
 
 #[derive(Args)]
 pub struct StreamOptions {
@@ -22,8 +22,9 @@ pub struct StreamOptions {
     /// Output, a file or - for standard output
     #[arg(long, short, default_value = "-", value_name = "FILE")]
     pub output: String,
-    /// Property of a gadget; may be repeated
-    #[arg(long = "parameter", short = 'p', value_name = "NAME=VALUE")]
+    /// Property of the gadgets: NAME sets it in every gadget of the chain that has it, GADGET.NAME
+    /// in one; may be repeated
+    #[arg(long = "parameter", short = 'p', value_name = "[GADGET.]NAME=VALUE")]
     pub parameters: Vec<String>,
     #[command(flatten)]
     pub noise: NoiseOptions,
@@ -79,8 +80,5 @@ pub fn run(options: &StreamOptions) -> Result<()> {
     })?;
     writer.write(&wire::Message::Close)?;
     writer.flush()?;
-    if finished.n_errors > 0 {
-        bail!("{} errors were reported, see the log above", finished.n_errors);
-    }
-    Ok(())
+    outcome::fail_on_reported(finished.n_errors)
 }

@@ -35,6 +35,14 @@ pub enum InferenceError {
         /// Why not.
         reason: String,
     },
+    /// Its ONNX file is not there.
+    #[error("model {model}: there is no file {}, which its manifest names", .path.display())]
+    Missing {
+        /// The model.
+        model: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// Its files were deleted while the program ran.
     #[error("model {0} was deleted")]
     Deleted(String),
@@ -71,6 +79,14 @@ pub enum InferenceError {
         found: Provider,
         /// What is required.
         required: Provider,
+    },
+    /// Arrays for the golden check that cannot be read.
+    #[error("model {model}, golden arrays: {error}")]
+    GoldenSet {
+        /// The model.
+        model: String,
+        /// What is wrong.
+        error: GoldenError,
     },
     /// The golden check.
     #[error("model {model}, golden check on {provider}: {error}")]
@@ -143,13 +159,21 @@ impl Remedy for InferenceError {
                  `boreside models list` names what is there"
             }
             Self::File { .. } => "let the server's user read it",
+            Self::Missing { .. } => {
+                "put the file there, or write the name of the one that is there into the manifest \
+                 (`file`)"
+            }
             Self::Manifest { .. } => "correct the manifest; `boreside models check` names faults",
             Self::Differs { .. } => {
                 "put the file that the manifest is for beside it, or write a manifest for this file"
             }
-            Self::Engine {
-                error: EngineError::NoRuntime | EngineError::Library { .. }, ..
-            } => "`boreside models runtime` says what was found and what to install",
+            Self::Engine { error: EngineError::NoRuntime, .. } => {
+                "`boreside models runtime` says what was found and what to install"
+            }
+            Self::Engine { error: EngineError::Library { .. }, .. } => {
+                "name another one (`--onnxruntime`, ORT_DYLIB_PATH) or none: then it is looked for; \
+                 `boreside models runtime` says what was found and what to install"
+            }
             Self::Engine { error: EngineError::Provider { .. }, .. } | Self::Required { .. } => {
                 "`boreside models runtime` says what this provider needs"
             }
@@ -158,6 +182,10 @@ impl Remedy for InferenceError {
             }
             Self::Engine { error: EngineError::Call(_), .. } => {
                 "give it what its manifest describes; `boreside models check` tries it"
+            }
+            Self::GoldenSet { .. } => {
+                "put the arrays (input_0.pb, output_0.pb, …) into the folder that the manifest \
+                 names under `golden`, or take `golden` out of it"
             }
             Self::Golden { .. } => "use another provider, and tell whoever made the model",
             Self::Guard { .. } => {

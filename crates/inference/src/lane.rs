@@ -57,6 +57,8 @@ pub(crate) struct Plan {
     /// Reads the model's file, checked.
     pub read: Box<dyn Fn() -> Result<std::borrow::Cow<'static, [u8]>, InferenceError> + Send>,
     pub turns: Arc<Turns>,
+    /// How it is, is not logged.
+    pub is_quiet: bool,
 }
 
 /// How a lane is.
@@ -270,7 +272,9 @@ impl Executor {
                         self.set_state(State::Ready(ready));
                     }
                     Err(error) => {
-                        tracing::error!("{error}");
+                        // Whoever asks is told; what stands in for it, or that nothing does, is
+                        // for them to say.
+                        tracing::debug!("{error}");
                         self.set_state(State::Refused(error.clone()));
                         return self.refuse_all(&error);
                     }
@@ -285,7 +289,7 @@ impl Executor {
                     let how = format!("{MAX_CRASHES} times in a row; it is not started again");
                     let model = self.plan.manifest.name.clone();
                     let error = InferenceError::Crashed { model, how };
-                    tracing::error!("{error}");
+                    tracing::warn!("{error}");
                     self.set_state(State::Refused(error.clone()));
                     return self.refuse_all(&error);
                 }
@@ -310,7 +314,7 @@ impl Executor {
     }
 
     fn load(&self) -> Result<(Backend, Ready), InferenceError> {
-        let Plan { manifest, options, worker, golden, read, turns } = &self.plan;
+        let Plan { manifest, options, worker, golden, read, turns, is_quiet } = &self.plan;
         let model = || manifest.name.clone();
         let start = Instant::now();
         let time_ms = manifest.budget.load_time_ms;
@@ -362,12 +366,10 @@ impl Executor {
             load_time: start.elapsed(),
             process,
         };
-        tracing::info!(
-            "model {} {} is ready: {}",
-            manifest.name,
-            manifest.version,
-            ready.summary()
-        );
+        if !is_quiet {
+            let Manifest { name, version, .. } = &**manifest;
+            tracing::info!("model {name} {version} is ready: {}", ready.summary());
+        }
         Ok((backend, ready))
     }
 
@@ -491,7 +493,7 @@ impl Executor {
                         (InferenceError::Late { .. }, Backend::Here(..))
                     );
                 if matches!(error, InferenceError::Crashed { .. }) {
-                    tracing::error!("{error}");
+                    tracing::warn!("{error}");
                 }
                 for waiting in &batch {
                     let _ = waiting.reply.send(Err(error.clone()));

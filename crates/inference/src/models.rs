@@ -53,6 +53,8 @@ pub struct ModelSettings {
     pub memory_mib: Option<usize>,
     /// The program that runs each model in a process of its own; [`None`]: in this one.
     pub worker: Option<WorkerProgram>,
+    /// Whoever asks says how each model is: that is not logged as well.
+    pub is_quiet: bool,
 }
 
 /// The models of a site.
@@ -139,7 +141,11 @@ impl Models {
             n_threads: settings.n_threads.unwrap_or(cores),
             ..EngineOptions::default()
         };
-        let options = options.with_library(with_gpu.or(libraries.first()));
+        let mut options = options.with_library(with_gpu.or(libraries.first()));
+        if options.library.is_none() {
+            // That it is not there is said where it is wanted.
+            options.library.clone_from(&settings.library);
+        }
         let n_openings = AtomicU64::new(0);
         Self { settings, options, turns: Arc::default(), open: Mutex::default(), n_openings }
     }
@@ -224,6 +230,7 @@ impl Models {
             golden,
             read: Box::new(move || own.read(&own_manifest)),
             turns: Arc::clone(&self.turns),
+            is_quiet: self.settings.is_quiet,
         });
         let opened = AtomicU64::new(opening);
         let model = Arc::new(Model { manifest, source, lane, opened });
@@ -274,6 +281,10 @@ impl Models {
         let models = Arc::clone(self);
         let warm_up = move || {
             for name in models.names() {
+                // Whoever has opened it is told how it is.
+                if models.lock().contains_key(&name) {
+                    continue;
+                }
                 if !models.has_room_for(&name) {
                     tracing::info!("model {name} is loaded when it is wanted: memory");
                     continue;
@@ -341,12 +352,7 @@ impl Models {
             }
         };
         let model = manifest.name.clone();
-        // The provider does not matter for a set that cannot be read.
-        set.map(Some).map_err(|error| InferenceError::Golden {
-            model,
-            provider: Provider::Cpu,
-            error,
-        })
+        set.map(Some).map_err(|error| InferenceError::GoldenSet { model, error })
     }
 }
 
@@ -375,7 +381,12 @@ fn read_files(
         return Err(InferenceError::Manifest { model: model(), error });
     }
     let file = folder.join(manifest.file_name());
-    let model_stamp = Stamp::of(&file).map_err(|error| unreadable(&file, error.to_string()))?;
+    let model_stamp = Stamp::of(&file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            InferenceError::Missing { model: model(), path: file.clone() }
+        }
+        _ => unreadable(&file, error.to_string()),
+    })?;
     Ok((manifest, Source::Files { manifest: stamp, model: model_stamp }))
 }
 

@@ -314,7 +314,8 @@ fn receive<T: serde::de::DeserializeOwned>(line: &mut impl Read) -> io::Result<O
     }
     let mut text = vec![0; len];
     line.read_exact(&mut text)?;
-    Ok(Some(serde_json::from_slice(&text)?))
+    // A text that is cut is no end of the line.
+    serde_json::from_slice(&text).map(Some).map_err(invalid)
 }
 
 fn receive_bytes(line: &mut impl Read, n_bytes: u64) -> io::Result<Vec<u8>> {
@@ -398,6 +399,21 @@ fn invalid(what: impl ToString) -> io::Error {
 /// # Errors
 /// A standard input that is no socket, or a message that is not understood.
 pub fn serve_stdin() -> io::Result<()> {
+    unless_parent_is_gone(serve_parent())
+}
+
+/// A parent may end in the middle of anything: nobody is left to be told.
+fn unless_parent_is_gone(served: io::Result<()>) -> io::Result<()> {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    match served {
+        Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) => {
+            Ok(())
+        }
+        served => served,
+    }
+}
+
+fn serve_parent() -> io::Result<()> {
     // A parent that was killed cannot close its end while a call lasts.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
@@ -504,6 +520,20 @@ mod tests {
         let Ok(Some(Order::Run { arrays })) = receive(&mut theirs) else { panic!("an order") };
         assert_eq!(arrays[0].shape, [1, 2]);
         assert!(receive::<Order>(&mut theirs).expect("an end").is_none());
+    }
+
+    #[test]
+    fn a_parent_that_ends_in_the_middle_of_something_is_no_error() {
+        let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");
+        ours.write_all(&[1, 2, 3]).expect("sent");
+        drop(ours);
+        let model = receive_bytes(&mut theirs, 4).map(drop);
+        assert!(model.is_err(), "a model that is cut is none");
+        assert!(unless_parent_is_gone(model).is_ok());
+        let answer = send(&mut theirs, &Reply::Placed(Placement::new()), &[]);
+        assert!(answer.is_err(), "nobody listens");
+        assert!(unless_parent_is_gone(answer).is_ok());
+        assert!(unless_parent_is_gone(Err(invalid("not understood"))).is_err());
     }
 
     #[test]

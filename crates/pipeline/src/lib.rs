@@ -17,6 +17,7 @@ pub mod image_notes;
 mod image_role;
 mod image_series;
 mod k_space;
+mod limits;
 pub mod map_store;
 mod message;
 pub mod noise;

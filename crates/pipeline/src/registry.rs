@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ismrmrd::DataType;
 use schemars::{Schema, SchemaGenerator};
 
+use crate::limits::out_of_range;
 use crate::properties::{Property, PropertyError, canonical_name, read_config};
 use crate::runtime::{ErasedGadget, Fault, TypedGadget};
 use crate::{Accept, Gadget, Give, Kinds, Remedy, Scan};
@@ -66,6 +67,20 @@ impl GadgetEntry {
         properties: &[Property],
     ) -> Result<Arc<dyn Configured>, PropertyError> {
         (self.read)(properties)
+    }
+
+    /// Properties whose values the schema does not allow: their places in the list, and what is
+    /// wrong with each.
+    pub(crate) fn out_of_range(&self, properties: &[Property]) -> Vec<(usize, String)> {
+        if properties.is_empty() {
+            return Vec::new();
+        }
+        let schema = self.schema_value();
+        let wrong = |(index, property): (usize, &Property)| {
+            let name = (self.canonical)(property)?;
+            Some((index, out_of_range(&schema, &name, property)?))
+        };
+        properties.iter().enumerate().filter_map(wrong).collect()
     }
 }
 

@@ -45,6 +45,7 @@ impl Gadget for Show {
 #[serde(default, deny_unknown_fields)]
 struct AddConfig {
     /// What is added.
+    #[schemars(range(min = -1000.0, max = 1000.0))]
     amount: f32,
 }
 
@@ -253,6 +254,27 @@ chain c, line 5: there is no gadget `shwo`
   did you mean `show`?
 chain c, line 8: `add`: property `amount`: invalid type: string \"3\", expected f32
   `boreside chains schema add` lists its properties"
+    );
+}
+
+#[test]
+fn the_check_holds_values_against_the_schema_and_says_where_they_were_set() {
+    let text = "[[gadget]]\nuse = \"add\"\namount = 5000\n[[gadget]]\nuse = \"parallel_process\"\n\
+                [[gadget.gadget]]\nuse = \"add\"\namount = -1000.5\n";
+    assert_eq!(
+        check(text).expect_err("two faults").to_string(),
+        "chain c, line 3: `add`: property `amount`: 5000 is out of range: -1000 to 1000 are allowed
+  `boreside chains schema add` lists its properties
+chain c, line 8: `add`: property `amount`: -1000.5 is out of range: -1000 to 1000 are allowed
+  `boreside chains schema add` lists its properties"
+    );
+    let mut file = ChainFile::parse("c", "[[gadget]]\nuse = \"add\"\namount = 5\n").expect("good");
+    assert!(file.set_property("amount", &"-2e3".into(), &registry()));
+    assert_eq!(
+        Chain::check(&file, &registry()).expect_err("a parameter").to_string(),
+        "chain c: `add`: parameter `amount`: -2000 is out of range: -1000 to 1000 are allowed
+  give `amount` another value where it was set (`-p`, or the scanner's interface); \
+         `boreside chains schema add` lists its properties"
     );
 }
 

@@ -30,6 +30,19 @@ impl ChainChoice {
         parameters: Option<&Map<String, Value>>,
         chains: &ChainLibrary,
     ) -> Result<(Chain, Vec<String>), String> {
+        self.resolve_called("from the client", parameters, chains)
+    }
+
+    /// The same, with what a chain of one's own is called in messages.
+    ///
+    /// # Errors
+    /// Those of [`Self::resolve`].
+    pub fn resolve_called(
+        &self,
+        own_name: &str,
+        parameters: Option<&Map<String, Value>>,
+        chains: &ChainLibrary,
+    ) -> Result<(Chain, Vec<String>), String> {
         let mut file = match (parameters.and_then(parameters::chain_name), self) {
             (Some(name), _) => chains
                 .find(name)
@@ -41,7 +54,7 @@ impl ChainChoice {
             })?,
             (None, Self::Name(name)) => chains.find(name).map_err(|error| error.to_string())?,
             (None, Self::Text(text)) => {
-                ChainFile::parse("from the client", text).map_err(|error| error.to_string())?
+                ChainFile::parse(own_name, text).map_err(|error| error.to_string())?
             }
         };
         let unused = match parameters {

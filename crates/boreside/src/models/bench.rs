@@ -7,7 +7,7 @@ use clap::Args;
 use inference::manifest::{Axis, Length};
 use inference::{Engine, Manifest, Model, ProviderChoice, Request, Tensor};
 
-use super::{Place, service};
+use super::{Place, told, told_here};
 
 #[derive(Args)]
 pub struct BenchOptions {
@@ -52,11 +52,11 @@ pub fn run(options: &BenchOptions) -> Result<()> {
             let mut networks = options.at.networks.clone();
             networks.provider = Some(*provider);
             networks.model_threads = Some(*n_threads);
-            let models = service(&networks, &options.at.data);
+            let models = told_here(&networks, &options.at.data);
             // The bare runtime goes before the model comes: their threads would wait for each other.
             let bare = bare_times(&models, options, size);
-            let model = models.open(&options.name)?;
-            let runs_on = model.wait_until_ready()?;
+            let model = models.open(&options.name).map_err(|error| told(&error))?;
+            let runs_on = model.wait_until_ready().map_err(|error| told(&error))?;
             let bare = bare?;
             for (place, batch) in options.batch.iter().enumerate() {
                 let Some(inputs) = inputs(model.manifest(), *batch, size) else { continue };

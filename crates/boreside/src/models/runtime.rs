@@ -50,7 +50,13 @@ pub fn run(options: &RuntimeOptions) -> Result<()> {
         let gpu = if library.has_cuda { ", with its part for NVIDIA GPUs" } else { "" };
         outln!("ONNX Runtime: {} ({}, {used}{gpu})", library.path.display(), library.place);
     }
-    if found.is_empty() {
+    if let (true, Some(path)) = (found.is_empty(), &options.at.networks.onnxruntime) {
+        let path = path.display();
+        outln!(
+            "ONNX Runtime: not found at {path}, which --onnxruntime (BORESIDE_ONNXRUNTIME) names"
+        );
+        outln!("  leave that out, and it is looked for in the usual places; or correct it");
+    } else if found.is_empty() {
         outln!("ONNX Runtime: not found");
         outln!("  fetch it:   boreside models runtime --fetch");
         outln!("  or install: pip install onnxruntime     (version {LEAST_RUNTIME} or newer)");

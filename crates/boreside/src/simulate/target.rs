@@ -11,7 +11,7 @@ use ndarray::Axis;
 use phantom::{Event, SimulatedScan, TruthImage, TruthValues};
 
 use crate::client;
-use crate::outcome::Outcome;
+use crate::outcome::{self, Outcome};
 use crate::recording::Pace;
 use crate::replay;
 
@@ -20,12 +20,15 @@ use crate::replay;
 #[command(next_help_heading = "Target")]
 pub struct Target {
     /// New HDF5 file for the scan
-    #[arg(long, short, value_name = "SCAN.h5", required_unless_present = "to")]
+    #[arg(long, short, value_name = "SCAN.h5", required_unless_present = "to", value_parser = crate::cli::new_file)]
     output: Option<PathBuf>,
     /// New HDF5 file for the truth: maps, masks, displacement fields, coil maps and images
     /// without noise on the image's grid, a series per quantity
-    #[arg(long, value_name = "TRUTH.h5")]
+    #[arg(long, value_name = "TRUTH.h5", value_parser = crate::cli::new_file)]
     truth: Option<PathBuf>,
+    /// Replace these files if they are there
+    #[arg(long)]
+    overwrite: bool,
     /// Server to stream it to
     #[arg(long, value_name = "HOST:PORT", requires = "chain")]
     to: Option<String>,
@@ -36,7 +39,7 @@ pub struct Target {
     #[arg(long, value_enum, requires = "to")]
     pace: Option<Pace>,
     /// Contact sheet of the images that come back
-    #[arg(long, requires = "to", value_name = "FILE")]
+    #[arg(long, requires = "to", value_name = "FILE", value_parser = crate::cli::png_file)]
     png: Option<PathBuf>,
 }
 
@@ -49,7 +52,7 @@ impl Target {
         }
         // Before any work.
         for path in files.into_iter().flatten() {
-            must_be_new(path)?;
+            self.must_be_free(path)?;
         }
         if let Some(path) = &self.truth {
             remove_unless_whole(path, write_truth(scan, path))?;
@@ -66,6 +69,13 @@ impl Target {
             if let Some(path) = &self.png {
                 outcome.sheet.write_png(path)?;
             }
+        }
+        Ok(())
+    }
+
+    fn must_be_free(&self, path: &Path) -> Result<()> {
+        if path.exists() && !self.overwrite {
+            bail!("{} is there already: choose another name or --overwrite", path.display());
         }
         Ok(())
     }
@@ -94,9 +104,7 @@ pub fn stream_to(
         })
     });
     let finished = client::run(address, opening, messages, |message| outcome.take(message))?;
-    if finished.n_errors > 0 {
-        bail!("{} errors were reported, see the log above", finished.n_errors);
-    }
+    outcome::fail_on_reported(finished.n_errors)?;
     Ok(outcome)
 }
 
@@ -109,15 +117,7 @@ fn remove_unless_whole(path: &Path, written: Result<()>) -> Result<()> {
     written
 }
 
-fn must_be_new(path: &Path) -> Result<()> {
-    if path.exists() {
-        bail!("{} is there already: choose another name", path.display());
-    }
-    Ok(())
-}
-
 fn create(path: &Path) -> Result<FileWriter> {
-    must_be_new(path)?;
     FileWriter::create(path).with_context(|| path.display().to_string())
 }
 

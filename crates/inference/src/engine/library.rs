@@ -34,6 +34,12 @@ static STARTED: OnceLock<Result<Started, EngineError>> = OnceLock::new();
 
 fn start(path: &Path) -> Result<Started, EngineError> {
     let fail = |reason: String| EngineError::Library { path: path.to_owned(), reason };
+    if path.is_dir() {
+        return Err(fail("there is no libonnxruntime.so in this folder".to_owned()));
+    }
+    if !path.exists() {
+        return Err(fail("there is no such file".to_owned()));
+    }
     let builder = ort::init_from(path).map_err(|error| fail(error.to_string()))?;
     let environment = builder
         .with_name("boreside")

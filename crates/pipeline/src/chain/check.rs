@@ -311,7 +311,14 @@ impl Check<'_> {
             flow.kinds = flow.kinds.without(entry.input).union(entry.output);
             flow.last = Some((entry.name.to_owned(), step.line, entry.output));
         }
-        match entry.read(&step.properties) {
+        let read = entry.read(&step.properties);
+        let wrong = read.as_ref().err().and_then(|error| error.index);
+        for (index, what) in entry.out_of_range(&step.properties) {
+            if Some(index) != wrong {
+                self.wrong_property(step, entry, step.properties.get(index), &what);
+            }
+        }
+        match read {
             Ok(configured) => Some(PlannedGadget {
                 name: step.name.clone().unwrap_or_else(|| entry.name.to_owned()),
                 input: entry.input,
@@ -323,21 +330,40 @@ impl Check<'_> {
             }),
             Err(error) => {
                 let property = error.index.and_then(|index| step.properties.get(index));
-                let line = property.map(|property| property.line).filter(|line| *line > 0);
-                let what = match property {
-                    Some(property) if !error.what.contains("unknown field") => {
-                        format!("`{}`: property `{}`: {}", entry.name, property.name, error.what)
-                    }
-                    _ => format!("`{}`: {}", entry.name, error.what.replace("field", "property")),
-                };
-                self.faults.push(ChainFault::new(
-                    line.unwrap_or(step.line),
-                    what,
-                    format!("`boreside chains schema {}` lists its properties", entry.name),
-                ));
+                self.wrong_property(step, entry, property, &error.what);
                 None
             }
         }
+    }
+
+    /// One that came as a parameter stands in no line of the file.
+    fn wrong_property(
+        &mut self,
+        step: &GadgetStep,
+        entry: &GadgetEntry,
+        property: Option<&Property>,
+        what: &str,
+    ) {
+        let lists = format!("`boreside chains schema {}` lists its properties", entry.name);
+        let is_parameter = property.is_some_and(|property| property.line == 0);
+        let kind = if is_parameter { "parameter" } else { "property" };
+        let text = match property {
+            Some(property) if !what.contains("unknown field") => {
+                format!("`{}`: {kind} `{}`: {what}", entry.name, property.name)
+            }
+            _ => format!("`{}`: {}", entry.name, what.replace("field", "property")),
+        };
+        self.faults.push(match property {
+            Some(property) if is_parameter => {
+                let remedy = format!(
+                    "give `{}` another value where it was set (`-p`, or the scanner's interface); {lists}",
+                    property.name
+                );
+                ChainFault::new(None, text, remedy)
+            }
+            Some(property) => ChainFault::new(property.line, text, lists),
+            None => ChainFault::new(step.line, text, lists),
+        });
     }
 
     fn unknown_part(&mut self, line: usize, part: &str, name: &str, known: &[(&str, &str)]) {
