@@ -6,8 +6,8 @@ mod support;
 use ismrmrd::{Acquisition, Image};
 use ndarray::Array2;
 use phantom::{
-    Fingerprinting, Label, Motion, Noise, Rhythm, Setup, ShortAxisOptions, SimulatedScan,
-    SpiralOptions, Subject,
+    Fingerprinting, Label, Molli, Motion, Noise, NoiseScan, Rhythm, Setup, ShortAxisOptions,
+    SimulatedScan, SpiralOptions, Subject,
 };
 use support::networks::has_runtime;
 use support::recording::{Recording, inside, median_inside, wall_ecv_percent, with_role};
@@ -34,6 +34,8 @@ fn scan_of(options: ShortAxisOptions, noise: Noise, n_slices: usize) -> Simulate
         n_channels: 6,
         motion: Motion::still(rhythm),
         noise,
+        noise_scan: (noise != Noise::Sd(0.0))
+            .then_some(NoiseScan { n_readouts: 16, sample_time_us: 5.0 }),
         n_slices,
         ..Setup::new(Subject::ShortAxis(options))
     };
@@ -164,6 +166,52 @@ fn scans_that_are_wrong_give_an_error_or_a_verdict_and_no_silent_nonsense() {
     let (images, _) = other.through(&server, "cmrf_t1_t2");
     let found = verdict(&images);
     assert!(found.contains("do not follow the pulse table"), "{found}");
+    server.stop();
+}
+
+/// Thermal noise is no reason to doubt a scan, and does not hide a wrong table.
+#[test]
+fn noise_is_not_taken_for_another_sequence_and_another_sequence_not_for_noise() {
+    let server = TestServer::start(&[]);
+    let wrong = "do not follow the pulse table";
+    for snr in [10.0, 30.0, 100.0] {
+        let recording = Recording::of(&heart(Noise::SignalToNoise(snr)));
+        let (images, told) = recording.through(&server, "cmrf_t1_t2");
+        let right = verdict(&images);
+        assert!(right.starts_with("accept"), "SNR {snr}: {right} {told:?}");
+        // Inversions a beat later than they came.
+        let mut shifted = recording.clone();
+        for beat in 0..15 {
+            let value = [0.0, -1.0, 30.0, 50.0, 100.0][beat % 5];
+            shifted.header.set_user_double(&format!("Preparation_{beat}"), value);
+        }
+        let (images, _) = shifted.through(&server, "cmrf_t1_t2");
+        let found = verdict(&images);
+        assert!(found.contains(wrong), "SNR {snr}: {found}");
+        // Pulses 180 ms later than they came; an SNR of 10 hides that.
+        if snr > 10.0 {
+            let mut late = recording.clone();
+            late.header.set_user_double("InversionTime_ms", 200.0);
+            let (images, _) = late.through(&server, "cmrf_t1_t2");
+            let found = verdict(&images);
+            assert!(found.contains(wrong), "SNR {snr}: {found}");
+        }
+    }
+    server.stop();
+}
+
+#[test]
+fn a_cartesian_scan_is_told_that_it_is_one_and_which_chains_take_it() {
+    let setup = Setup {
+        matrix_size: [64, 48],
+        n_channels: 2,
+        ..Setup::new(Subject::ShortAxis(ShortAxisOptions::default()))
+    };
+    let scan = SimulatedScan::new(&Molli::default(), setup).expect("a good setup");
+    let server = TestServer::start(&[]);
+    let (_, told) = Recording::of(&scan).through(&server, "cmrf_t1_t2");
+    let told = told.join("\n");
+    assert!(told.contains("scan is Cartesian") && told.contains("`molli_t1`"), "{told}");
     server.stop();
 }
 

@@ -104,9 +104,16 @@ fn the_map_of_a_heart_that_breathes_is_better_with_motion_correction() {
 fn a_heart_that_rests_is_left_where_it_is() {
     let server = TestServer::start(&[]);
     let scan = molli(BreathingPattern::Still);
-    let (images, _) = send(&server, &chain(|text| text), &scan);
-    let moved = with_role(&images, "ImageMoCo").meta.get_f64("BoresideMotionPx").expect("px");
+    let (images, told) = send(&server, &chain(|text| text), &scan);
+    let corrected = with_role(&images, "ImageMoCo");
+    let moved = corrected.meta.get_f64("BoresideMotionPx").expect("px");
     assert!(moved < 0.3, "{moved} px");
+    // Where nothing moves there is nothing to look at, and the network has not failed.
+    if run(&["models", "runtime", "--no-models"]).status.success() {
+        assert!(!told.iter().any(|text| text.contains("look at")), "{told:?}");
+        let fallback = corrected.meta.get("BoresideModelFallback").unwrap_or("none");
+        assert_eq!(fallback, "none");
+    }
     let verdict = with_role(&images, "T1").meta.get("BoresideVerdict");
     assert_eq!(verdict, Some("accept"));
     server.stop();

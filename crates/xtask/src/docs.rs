@@ -1,6 +1,8 @@
 //! Writes what can be had from the code into the documentation: the property tables of the
-//! gadgets' READMEs, the JSON Schema beside the chain files, and the list of gadgets and chains.
+//! gadgets' READMEs, that of the networks, the JSON Schema beside the chain files, and the list of gadgets
+//! and chains.
 
+mod models;
 mod overview;
 mod program;
 mod property_table;
@@ -13,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::workspace;
+use models::{manifests, models_table};
 use overview::overview;
 use program::Program;
 use property_table::property_table;
@@ -23,6 +26,9 @@ const BEGIN: &str = "<!-- properties: ";
 
 /// Ends that line.
 const BEGIN_END: &str = " -->";
+
+/// Is the line before the table of the built-in models.
+const MODELS: &str = "<!-- models -->";
 
 /// The line after a table.
 const END: &str = "<!-- end -->";
@@ -77,6 +83,7 @@ fn generate(root: &Path, program: &Program) -> Result<Vec<Generated>> {
     });
     // Where each gadget is described: the README seen from docs/, and the heading.
     let mut sections = BTreeMap::new();
+    let models = models_table(&manifests(root)?)?;
     for family in workspace::families(root)? {
         let path = root.join("gadgets").join(&family).join("README.md");
         let text = read_if_there(&path)?;
@@ -92,6 +99,7 @@ fn generate(root: &Path, program: &Program) -> Result<Vec<Generated>> {
             }
             property_table(&schemas)
         });
+        let filled = filled.and_then(|text| fill_models(&text, &models));
         let text = filled.with_context(|| workspace::shown(root, &path))?;
         files.push(Generated { path, text });
     }
@@ -137,6 +145,20 @@ fn fill(text: &str, mut table: impl FnMut(&[&str], &str) -> Result<String>) -> R
     Ok(filled)
 }
 
+/// The text with the table of the models where there is a place for it.
+fn fill_models(text: &str, table: &str) -> Result<String> {
+    let begin = format!("{MODELS}\n");
+    let Some((before, rest)) = text.split_once(&begin) else { return Ok(text.to_owned()) };
+    let Some((old, after)) = rest.split_once(&format!("{END}\n")) else {
+        bail!("`{MODELS}` is not followed by `{END}`");
+    };
+    // Another table's end is not this one's.
+    if old.contains(BEGIN) {
+        bail!("`{MODELS}` is not followed by `{END}`");
+    }
+    Ok(format!("{before}{begin}\n{}\n\n{END}\n{after}", table.trim()))
+}
+
 /// How GitHub and its like call a heading in a link.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
@@ -172,6 +194,21 @@ mod tests {
         let after = after.expect("the markers are a pair");
         assert_eq!(after, expected);
         assert_eq!(fill(&after, |_, _| Ok("new".to_owned())).expect("again"), expected);
+    }
+
+    #[test]
+    fn the_table_of_the_models_stands_where_its_marker_is() {
+        let before = "# model\n<!-- models -->\nold\n<!-- end -->\nMore.\n";
+        let after = fill_models(before, "new").expect("the markers are a pair");
+        assert_eq!(after, "# model\n<!-- models -->\n\nnew\n\n<!-- end -->\nMore.\n");
+        assert_eq!(fill_models(&after, "new").expect("again"), after);
+        assert_eq!(fill_models("# moco\n", "new").expect("no place"), "# moco\n");
+        for text in [
+            "<!-- models -->\nold\n",
+            "<!-- models -->\n<!-- properties: scale -->\n<!-- end -->\n",
+        ] {
+            assert!(fill_models(text, "new").is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use ndarray::s;
 use pipeline::TrajectoryUnit;
 
 use crate::error::Error;
+use crate::reconstruct_fingerprint::is_cartesian;
 
 /// The distinct arms of the readouts.
 pub(crate) struct Arms {
@@ -26,6 +27,9 @@ impl Arms {
         let mut arms = Self { places: Vec::new(), of_readout: Vec::new(), kept: Vec::new() };
         for (number, readout) in readouts.iter().enumerate() {
             let (n_samples, n_axes) = readout.trajectory.dim();
+            if n_axes == 0 && is_cartesian(encoding) {
+                return Err(Error::Cartesian);
+            }
             if n_samples != readout.n_samples() || n_axes < 2 {
                 return Err(Error::Shape(format!(
                     "readout {} of {} has {} samples and {n_samples} positions of {n_axes} axes",

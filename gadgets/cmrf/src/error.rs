@@ -71,6 +71,9 @@ pub enum Error {
     /// Readouts of different shapes, or without positions in k-space.
     #[error("{0}")]
     Shape(String),
+    /// Lines instead of spirals.
+    #[error("the scan is Cartesian, and fingerprints are made of spirals")]
+    Cartesian,
     /// Images of more memory than is given.
     #[error("{matrix} x {matrix} pixels of {n_modes} modes need {needed_gib:.1} GiB")]
     TooLarge {
@@ -133,6 +136,10 @@ impl Remedy for Error {
             }
             Self::MissingBeat { .. } | Self::Truncated { .. } => "repeat the scan",
             Self::Shape(_) => "let the converter write the trajectory into every readout",
+            Self::Cartesian => {
+                "take a chain for lines: for maps `molli_t1`, `sasha_t1` or `t2`, as the scan is, for \
+                 images `cartesian_fft`, or `cartesian_grappa` where lines are missing"
+            }
             Self::TooLarge { .. } => "reconstruct fewer pixels or modes",
             Self::Property { .. } | Self::Grid(_) => "give it a value in its range",
             Self::Labels { .. } => "draw the labels on images of this scan",

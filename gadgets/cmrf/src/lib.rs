@@ -8,6 +8,7 @@ mod courses;
 mod error;
 mod map_fingerprint;
 mod network;
+mod noise;
 mod numbers;
 mod played;
 mod reconstruct_fingerprint;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ismrmrd::xml::Encoding;
+use ismrmrd::xml::{Encoding, Trajectory};
 use ismrmrd::{Acquisition, DataType, ImageHeader, Meta};
 use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, IxDyn, s};
 use num_complex::Complex32;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arms::Arms;
 use crate::error::{Error, positive};
+use crate::noise::{sample_noise_sd, unexplained};
 use crate::played::{Played, Reduction, windows};
 use crate::sequence::{Overrides, SequenceSource};
 use crate::timing::{Placed, place};
@@ -166,11 +167,17 @@ impl Gadget for ReconstructFingerprint {
             b1: config.b1,
             slice_profile: &config.slice_profile,
         };
-        let (table, imperfections, table_from) = overrides.table(scan)?;
         let encoding = scan.encoding(0)?.clone();
         let space = encoding.recon_space;
         let image = [space.matrix_size.y, space.matrix_size.x].map(usize::from);
-        if image.contains(&0) || image[0] != image[1] {
+        let is_square = !image.contains(&0) && image[0] == image[1];
+        // A converter may have written `cartesian` for spirals: a square image is believed to be one
+        // until readouts without positions arrive.
+        if !is_square && is_cartesian(&encoding) {
+            return Err(Error::Cartesian);
+        }
+        let (table, imperfections, table_from) = overrides.table(scan)?;
+        if !is_square {
             return Err(Error::Shape(format!(
                 "an image of {} x {} pixels: spirals need a square one",
                 image[1], image[0]
@@ -207,6 +214,11 @@ impl Gadget for ReconstructFingerprint {
         }
         Ok(())
     }
+}
+
+/// Whether the header says that k-space was read line by line.
+pub(crate) fn is_cartesian(encoding: &Encoding) -> bool {
+    matches!(encoding.trajectory, Trajectory::Cartesian | Trajectory::Epi)
 }
 
 /// What was made of the readouts of a slice.
@@ -318,13 +330,11 @@ impl ReconstructFingerprint {
         match played.reduction {
             Reduction::Modes(_) => {
                 let found = subspace.solve(&samples, coil_maps.view(), &options);
-                // Noise of 1 is that of whitened samples; of others little is known.
-                let noise = if found.noise < found.residual { found.noise } else { 0.0 };
-                let signal = (found.energy - noise).max(f64::MIN_POSITIVE);
+                let noise = found.noise * f64::from(sample_noise_sd(&samples)).powi(2);
                 Ok(Images {
                     images: found.images,
                     noise_covariance: subspace.noise_covariance(),
-                    unexplained: ((found.residual - noise) / signal).clamp(0.0, 1.0),
+                    unexplained: unexplained(found.energy, found.residual, noise),
                     noise_left: found.noise_left,
                 })
             }

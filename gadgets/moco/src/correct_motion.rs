@@ -1,6 +1,7 @@
 //! Images of a series as if nothing had moved between them.
 
 mod choice;
+mod few_courses;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::motion::{Found, Method, Series, extent_px};
-use choice::choose;
+use choice::{Agreement, Told, choose};
+use few_courses::few_courses;
 
 /// Meta attribute: the longest displacement of a series where there is signal, px.
 const MOTION_KEY: &str = "BoresideMotionPx";
@@ -175,7 +177,10 @@ impl Gadget for CorrectMotion {
                     }
                 }
                 Err(why) => {
-                    out.inform(format!("motion is not corrected: {why}"));
+                    match why.remedy() {
+                        Some(remedy) => out.warn(format!("motion is not corrected: {why}"), remedy),
+                        None => out.inform(format!("motion is not corrected: {why}")),
+                    }
                     for frame in 0..stack.n_frames {
                         for of in [&mut series, &mut corrected] {
                             if let Some(meta) = of.frame_meta_mut(stack, frame) {
@@ -273,7 +278,7 @@ impl CorrectMotion {
         frames: &Frames,
         corrected: &mut ImageSeries,
         out: &mut Sink<Self>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<Outcome, Uncorrected> {
         let start = Instant::now();
         // Images that hold nothing tell nothing, and stay.
         let usable: Vec<usize> = (0..stack.n_frames)
@@ -282,7 +287,7 @@ impl CorrectMotion {
         let reference = usable
             .iter()
             .position(|&frame| frame == frames.reference)
-            .ok_or("the image whose pose would be kept holds nothing")?;
+            .ok_or(Uncorrected::EmptyReference)?;
         let decays = matches!(frames.contrast, Contrast::T2Preparation | Contrast::Echo);
         let (model, least) = if decays && usable.len() < LEAST_OF_LOW_RANK {
             (TwinModel::Decay, LEAST_OF_DECAY)
@@ -290,13 +295,20 @@ impl CorrectMotion {
             (TwinModel::LowRank, LEAST_OF_LOW_RANK)
         };
         if usable.len() < least {
-            return Err(format!("{} images are too few, {least} are needed", usable.len()));
+            return Err(Uncorrected::TooFew { n_images: usable.len(), least });
+        }
+        let n_z = series.data.shape()[4];
+        for z in 0..n_z {
+            let planes = planes_of(series, stack, &usable, z);
+            if let Some(n_courses) = planes.first().and_then(|images| few_courses(images.view())) {
+                return Err(Uncorrected::FewCourses { n_images: usable.len(), n_courses });
+            }
         }
         let times_ms: Vec<f64> = usable.iter().map(|&frame| frames.times_ms[frame]).collect();
         let mut outcome = Outcome::default();
-        for z in 0..series.data.shape()[4] {
+        for z in 0..n_z {
             let planes: Vec<Array3<Complex32>> = planes_of(series, stack, &usable, z);
-            let images = planes.first().ok_or("there are no channels")?;
+            let images = planes.first().ok_or(Uncorrected::EmptyReference)?;
             let job = Series {
                 images: images.view(),
                 times_ms: &times_ms,
@@ -305,10 +317,14 @@ impl CorrectMotion {
                 model,
                 max_displacement_px: self.config.max_displacement_px,
             };
-            let (found, refusal) = self.find(&job, series, frames.contrast);
-            if let Some((reason, remedy)) = refusal {
-                out.warn(format!("{reason}; used instead: {}", found.method.name()), remedy);
-                outcome.refusal = Some(format!("{reason}; {}", found.method.name()));
+            let (found, told) = self.find(&job, series, frames.contrast);
+            match told {
+                Told::Nothing => {}
+                Told::Information(what) => out.inform(what),
+                Told::Fault { reason, remedy } => {
+                    out.warn(format!("{reason}; used instead: {}", found.method.name()), remedy);
+                    outcome.refusal = Some(format!("{reason}; {}", found.method.name()));
+                }
             }
             let magnitude = images.index_axis(Axis(0), reference).mapv(|value| value.norm());
             let [longest, median] = extent_px(&found.motion.fields, &magnitude);
@@ -328,28 +344,23 @@ impl CorrectMotion {
         Ok(outcome)
     }
 
-    /// The motion by the network where that is good, else by registration from nothing; and why
-    /// not by the network, with what to do, where one was wanted.
-    fn find(
-        &self,
-        job: &Series<'_>,
-        series: &ImageSeries,
-        contrast: Contrast,
-    ) -> (Found, Option<(String, String)>) {
+    /// The motion by the network where that is good, else by registration from nothing; and what is
+    /// to be told of it: why not by the network where one was wanted.
+    fn find(&self, job: &Series<'_>, series: &ImageSeries, contrast: Contrast) -> (Found, Told) {
         let classical = || Found { motion: job.register(), method: Method::Classical };
-        let Some(model) = self.network() else { return (classical(), None) };
+        let Some(model) = self.network() else { return (classical(), Told::Nothing) };
         if contrast == Contrast::Any {
-            return (classical(), None);
+            return (classical(), Told::Nothing);
         }
         let proposed = model.and_then(|model| {
             model.check_conditions(&self.conditions(series, job.times_ms.len()))?;
             job.by_network(&model, self.scan.session)
         });
         match proposed {
-            Ok(found) => choose(found, classical),
+            Ok(found) => choose(found, classical, &Agreement::of(job.images)),
             Err(error) => {
                 let remedy = error.remedy().to_owned();
-                (classical(), Some((error.to_string(), remedy)))
+                (classical(), Told::Fault { reason: error.to_string(), remedy })
             }
         }
     }
@@ -422,6 +433,33 @@ fn planes_of(
         images
     };
     (0..n_channels).map(plane).collect()
+}
+
+/// Why the images of a stack stay as they are.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+enum Uncorrected {
+    #[error("the image whose pose would be kept holds nothing")]
+    EmptyReference,
+    #[error("{n_images} images are too few, {least} are needed")]
+    TooFew { n_images: usize, least: usize },
+    #[error(
+        "all {n_images} images are made of {n_courses} time courses, as `reconstruct_series` makes them by \
+         `subspace` or `network`: images of such a reconstruction cannot be registered afterwards"
+    )]
+    FewCourses { n_images: usize, n_courses: usize },
+}
+
+impl Uncorrected {
+    /// Where something can be done: a heart that moved is wrong in the map.
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::EmptyReference | Self::TooFew { .. } => None,
+            Self::FewCourses { .. } => Some(
+                "if the heart moved, set `correct_motion = true` of `reconstruct_series`, which puts motion \
+                 into the model, or take a chain that does (`molli_t1_free_breathing`)",
+            ),
+        }
+    }
 }
 
 /// Why no motion is corrected.

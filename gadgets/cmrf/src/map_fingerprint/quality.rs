@@ -10,8 +10,8 @@ const LEAST_TISSUE: usize = 16;
 const R_SQUARED: [f32; 2] = [0.97, 0.90];
 /// What matches leave over the noise: from here on R² counts; it is what noise makes of it below, and
 /// from the second on, with an R² below the third number, the pulse table is not that of the scan.
-const MISFIT: [f32; 3] = [3.0, 8.0, 0.998];
-/// Part of the samples' energy that the images leave, likewise.
+const MISFIT: [f32; 3] = [1.5, 8.0, 0.998];
+/// Part of the samples' energy above noise that the images leave, likewise.
 const UNEXPLAINED: [f64; 2] = [0.01, 0.06];
 /// Median of standard deviation over T1, likewise.
 const RELATIVE_SD: [f32; 2] = [0.15, 0.30];
@@ -127,7 +127,10 @@ mod tests {
         };
         assert_eq!(verdict(0.999, 0.001, 10.0, &[]), Verdict::Accept);
         assert!(matches!(with_misfit(20.0, 0.996, 0.001, 10.0, &[]), Verdict::Check(_)));
+        // Noise alone leaves 0.9 to 1.1 and makes R² what it is; a wrong table leaves more, which counts.
         assert_eq!(with_misfit(0.9, 0.5, 0.001, 10.0, &[]), Verdict::Accept);
+        assert!(matches!(with_misfit(2.5, 0.75, 0.0, 10.0, &[]), Verdict::Repeat(_)));
+        assert!(matches!(with_misfit(1.6, 0.963, 0.0, 10.0, &[]), Verdict::Check(_)));
         let problem = ["12 of 15 beats arrived".to_owned()];
         assert_eq!(verdict(0.999, 0.001, 10.0, &problem), Verdict::Check(problem[0].clone()));
         assert!(matches!(verdict(0.80, 0.001, 10.0, &problem), Verdict::Repeat(_)));

@@ -29,11 +29,19 @@ fn series(motion: impl Fn(usize) -> [f64; 2]) -> ImageSeries {
     let images: Vec<_> =
         TIMES_MS.iter().enumerate().map(|(n, time)| image(*time, motion(n))).collect();
     let shape = IxDyn(&[1, 1, TIMES_MS.len(), 1, 1, N_Y, N_X]);
+    // A little noise: without any, images of four tissues at rest are made of four courses.
+    let mut state = 5_u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / (1 << 24) as f32 - 0.5) * 3e-4
+    };
     ImageSeries {
         role: ImageRole::Image,
         s: None,
         n: None,
-        data: ArrayD::from_shape_fn(shape, |at| images[at[2]](at[5], at[6])),
+        data: ArrayD::from_shape_fn(shape, |at| {
+            images[at[2]](at[5], at[6]) + Complex32::new(noise(), noise())
+        }),
         headers: Array3::default((1, 1, TIMES_MS.len())),
         meta: vec![Meta::new(); TIMES_MS.len()],
         waveforms: Vec::new(),
@@ -110,6 +118,51 @@ fn a_heart_at_rest_is_left_alone() {
     assert!(error(&sent[1]) < 1e-3);
     let longest = sent[1].meta[0].get_f64(MOTION_KEY).expect("its extent");
     assert!(longest < 0.1, "{longest} px");
+}
+
+/// The images as combinations of three time courses: what `reconstruct_series` leaves by `subspace`.
+fn of_three_courses(mut series: ImageSeries) -> ImageSeries {
+    let n = TIMES_MS.len();
+    let courses = [300.0_f64, 1000.0, 2500.0]
+        .map(|t1_ms| TIMES_MS.map(|time| (1.0 - 2.0 * (-time / t1_ms).exp()) as f32));
+    let mut basis: Vec<Vec<f32>> = Vec::new();
+    for course in courses {
+        let mut course = course.to_vec();
+        for other in &basis {
+            let along: f32 = course.iter().zip(other).map(|(a, b)| a * b).sum();
+            course.iter_mut().zip(other).for_each(|(value, other)| *value -= along * other);
+        }
+        let size = course.iter().map(|value| value * value).sum::<f32>().sqrt();
+        course.iter_mut().for_each(|value| *value /= size);
+        basis.push(course);
+    }
+    let whole = series.data.clone();
+    for frame in 0..n {
+        let mut image = ArrayD::zeros(whole.index_axis(Axis(2), frame).shape());
+        for course in &basis {
+            for (other, weight) in course.iter().enumerate() {
+                image
+                    .scaled_add((weight * course[frame]).into(), &whole.index_axis(Axis(2), other));
+            }
+        }
+        series.data.index_axis_mut(Axis(2), frame).assign(&image);
+    }
+    series
+}
+
+#[test]
+fn images_of_few_courses_are_not_registered_and_what_to_do_is_told() {
+    let moving = of_three_courses(series(|n| [(n % 3) as f64 - 1.0, 0.0]));
+    // The network is not asked: whether it is there does not matter.
+    for config in [without_network(), Config::default()] {
+        let (sent, reports) = run(config, moving.clone());
+        assert_eq!((sent.len(), sent[0].role), (1, ImageRole::Image));
+        assert_eq!(sent[0].data, moving.data);
+        assert_eq!(sent[0].meta[0].get(METHOD_KEY), Some("none"));
+        assert_eq!(sent[0].meta[0].get("BoresideModelFallback"), None);
+        let [report] = reports.as_slice() else { panic!("{reports:?}") };
+        assert!(report.contains("all 8 images are made of 3 time courses"), "{report}");
+    }
 }
 
 #[test]
