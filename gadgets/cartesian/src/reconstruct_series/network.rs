@@ -57,12 +57,6 @@ impl Network<'_> {
                     sizes = sizes_of(images, noise_sd);
                 }
                 let (denoised, provenance) = self.denoise(images, &sizes, noise_sd, step)?;
-                eprintln!(
-                    "DBG step {step} sizes/noise {:?} noise/size1 {} trust {} gain {gain}",
-                    sizes.iter().map(|s| s / noise_sd).collect::<Vec<_>>(),
-                    noise_sd / sizes[0],
-                    denoised.trust
-                );
                 whole = Provenance {
                     time_ms: whole.time_ms + provenance.time_ms,
                     waited_ms: whole.waited_ms + provenance.waited_ms,
