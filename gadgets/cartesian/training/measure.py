@@ -2,7 +2,7 @@
 
 import torch
 
-from scans import LEAST_WALL, Scan, round_lesion
+from scans import LEAST_WALL, Scan, middle_of, round_lesion
 from unroll import reconstruct
 
 WORDS = {
@@ -16,7 +16,7 @@ LESION = 0.13  # more T1 over T1, of one of three pixels
 
 
 def with_lesion(case, index):
-    rows, columns = case[1].nonzero(as_tuple=True)
+    rows, columns = middle_of(case[1])
     at = (index * 37) % len(rows)
     return round_lesion(case, float(rows[at]), float(columns[at]), 1.5, LESION)
 
@@ -33,15 +33,16 @@ def measure(model, test, accelerations, snr=20.0, cases=16):
                     continue
                 random = torch.Generator().manual_seed(1000 + index)
                 n_x = case[0].shape[2]
-                before = case[2]
+                before, tau = case[2], case[6][1]
                 case = with_lesion(case, index)
-                lesion = ((case[2] > 0) & (before == 0))
-                scan = Scan(case, snr, [acceleration], [0], n_x, random)
+                lesion = (case[2] > 0) & (before == 0)
+                shown = (case[6][1] / tau - 1)[lesion].mean()
+                scan = Scan(case, snr, [acceleration], [0], n_x, random, 0.003)
                 images, _ = reconstruct(model, scan)
                 misfits.append(torch.stack([scan.misfit(image)[0] for image in images]))
                 for step, image in enumerate(images):
                     off = (scan.slope * ((image - scan.truth) * scan.phase.conj()).real).sum(1)
-                    contrasts.setdefault(step, []).append(1 + off[0][lesion].mean() / LESION)
+                    contrasts.setdefault(step, []).append(1 + off[0][lesion].mean() / shown)
                     off = off[scan.wall > 0]
                     errors.setdefault(step, []).append(off.abs())
                     biases.setdefault(step, []).append(off.median())

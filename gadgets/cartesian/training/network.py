@@ -9,6 +9,7 @@ N_MODES = 4
 N_UNROLLS = 4
 
 
+USUAL_NOISE = 0.042  # of the first mode, over its size
 REACH = 2  # px to each side, of the means
 N_AROUND = (2 * REACH + 1) ** 2
 
@@ -56,6 +57,8 @@ class SeriesRegulariser(nn.Module):
         self.register_buffer("own", own)
         # Of the first step, and what it falls by from step to step: samples have more and more to say.
         self.log_trust = nn.Parameter(torch.tensor([0.0, -1.0, -1.0, -1.0]))
+        # By what power of the noise it rises: the better the samples, the more they have to say.
+        self.power = nn.Parameter(torch.full((N_UNROLLS,), 1.5))
 
     def trusts(self):
         first, falls = self.log_trust[:1], functional.softplus(self.log_trust[1:])
@@ -73,7 +76,9 @@ class SeriesRegulariser(nn.Module):
         bounded = lambda x: 4 * torch.tanh(0.25 * x)
         outstanding = bounded((ratio - near) / unit), bounded((near - far) / unit)
         bright = bounded((strong - mean_around(strong, 5)) / (noise[:, :1] + 1e-6))
-        return torch.cat([modes, (ratio[:, 0::2] * 0.5).clamp(-4, 4), *outstanding, bright, noise, noise[:, :1] / amount, step], 1)
+        # Noise over several orders of magnitude.
+        level = 0.3 * torch.log(noise + 1e-3) + 1
+        return torch.cat([modes, (ratio[:, 0::2] * 0.5).clamp(-4, 4), *outstanding, bright, level, noise[:, :1] / amount, step], 1)
 
     def forward(self, modes, noise, step):
         x = functional.pixel_unshuffle(self.features(modes, noise, step), 2)
@@ -89,4 +94,6 @@ class SeriesRegulariser(nn.Module):
         # Straight lines between the steps' values, without a lookup.
         at = step.mean((1, 2, 3), keepdim=False).view(-1, 1) * N_UNROLLS
         share = (1 - (at - torch.arange(float(N_UNROLLS), device=at.device)).abs()).clamp(min=0)
-        return better, (share * self.trusts()).sum(1)
+        power = (share * self.power).sum(1)
+        over_usual = torch.log((noise[:, 0].mean((1, 2)) / USUAL_NOISE).clamp(min=0.03, max=30))
+        return better, (share * self.trusts()).sum(1) * torch.exp(power * over_usual)

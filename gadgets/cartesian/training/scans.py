@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from network import N_MODES
 
@@ -21,6 +22,10 @@ TEST = [("test-molli", ["molli", "--scheme", "3(3)3(3)5", "--still-share", "1"],
 TIMES = ("inversion_time_ms", "saturation_time_ms", "preparation_time_ms")
 N_COILS, N_VIRTUAL, N_ARRAYS = 16, 8, 24
 LEAST_WALL = 20  # pixels
+TISSUE_SDS = 5.0  # of noise, by which the first mode of tissue stands out
+MOST_MAP_ERROR = 0.006  # of a coil's sensitivity, to the largest
+# Lesions that only the test has: radius, px, and more of the relaxation time over it.
+TESTED_RADIUS, TESTED_CHANGE = (1.25, 1.75), (0.09, 0.18)
 
 
 def centred(n):
@@ -101,24 +106,49 @@ def sensitivity(frames, times, has_offset, is_inversion, where):
     return slopes, map_of(value), course
 
 
+def disc(shape, row, column, radius):
+    """A disc as a scan of this resolution shows it: of its spectrum on pixels eight times finer, the image's part is kept."""
+    n, fine = 24, 8
+    top, left = [min(max(round(at) - n // 2, 0), size - n) for at, size in zip((row, column), shape)]
+    place = (torch.arange(n * fine) + 0.5) / fine - 0.5
+    inside = ((place[:, None] + top - row).square() + (place + left - column).square() < radius**2).float()
+    kept = torch.fft.fftfreq(n, 1 / n).long()
+    spectrum = torch.fft.fft2(inside)[kept][:, kept] / fine**2
+    # Pixels lie between the finer ones.
+    turn = torch.exp(2j * np.pi * kept * (fine - 1) / 2 / (n * fine))
+    image = torch.zeros(shape)
+    image[top : top + n, left : left + n] = torch.fft.ifft2(spectrum * turn[:, None] * turn).real
+    return image
+
+
 def round_lesion(case, row, column, radius, change):
     """The same with one lesion, px."""
     frames, wall, lesion, near, slope, value, (times, tau, factor, phase) = case
     y, x = torch.meshgrid(torch.arange(float(wall.shape[0])), torch.arange(float(wall.shape[1])), indexing="ij")
-    amount = torch.sigmoid((radius - ((y - row).square() + (x - column).square()).sqrt()) / 0.35) * wall * (tau > 0)
+    here = ((y - row).square() + (x - column).square() < radius**2).float() * wall
+    amount = disc(wall.shape, float(row), float(column), radius) * (tau > 0)
     decay = lambda tau: torch.exp(-times[:, None, None] / tau.clamp(min=1e-3))
     more = amount * factor * (decay(tau * (1 + change)) - decay(tau))
-    return frames + more * phase, wall, torch.maximum(lesion, (amount > 0.5).float()), near, slope, value, (times, tau * (1 + amount * change), factor, phase)
+    return frames + more * phase, wall, torch.maximum(lesion, here), near, slope, value, (times, tau * (1 + amount * change), factor, phase)
+
+
+def middle_of(wall):
+    """Rows and columns of the wall without its borders."""
+    inner = -functional.max_pool2d(-wall[None, None], 3, 1, 1)[0, 0]
+    return (inner if inner.sum() > 0 else wall).nonzero(as_tuple=True)
 
 
 def with_lesions(case, random):
-    """The same with one to three round lesions of any size and relaxation time in the wall."""
+    """The same with one to four round lesions of any size and relaxation time in the wall, but none like those of the test."""
     number = lambda low, high: low + (high - low) * float(torch.rand(1, generator=random))
-    rows, columns = case[1].nonzero(as_tuple=True)
-    for _ in range(1 + int(torch.randint(3, (1,), generator=random))):
+    rows, columns = middle_of(case[1])
+    for _ in range(1 + int(torch.randint(4, (1,), generator=random))):
         at = int(torch.randint(len(rows), (1,), generator=random))
-        change = number(0.05, 0.35) * (1 if number(0, 1) < 0.75 else -1)
-        case = round_lesion(case, rows[at] + number(-0.5, 0.5), columns[at] + number(-0.5, 0.5), number(0.8, 4.0), change)
+        radius, change = TESTED_RADIUS[0], TESTED_CHANGE[0]
+        while TESTED_RADIUS[0] <= radius <= TESTED_RADIUS[1] and TESTED_CHANGE[0] <= change <= TESTED_CHANGE[1]:
+            radius = number(0.8, 4.0)
+            change = number(0.05, 0.35) * (1 if number(0, 1) < 0.75 else -1)
+        case = round_lesion(case, rows[at] + number(-0.5, 0.5), columns[at] + number(-0.5, 0.5), radius, change)
     return case
 
 
@@ -212,8 +242,15 @@ class Noisy:
         noise = torch.complex(torch.randn(self.truth.shape, generator=random), torch.randn(self.truth.shape, generator=random)) / np.sqrt(2)
         amount = self.sd[:, None, None, None] * one(0.4, 1.3) * torch.exp(field(0.3))
         self.images = self.truth + amount * noise
-        size_of_modes = images.abs().square().mean((1, 2))
-        self.size = (size_of_modes[None] + self.sd[:, None].square()).sqrt()
+        self.size = torch.stack([sizes_of(images, sd) for sd in self.sd])
+
+
+def sizes_of(modes, sd):
+    """Of images `[mode, y, x]` without noise whose first images have noise of `sd`: the median over what stands out of it."""
+    amounts = modes.abs()
+    tissue = amounts[0] > TISSUE_SDS * sd
+    tissue = tissue if tissue.any() else torch.ones_like(tissue)
+    return (amounts[:, tissue].median(1).values.square() + sd**2).sqrt()
 
 
 def turned(x):
@@ -232,13 +269,15 @@ class Scan:
     sampled whole: a window of them is reconstructed exactly as in the whole image.
     """
 
-    def __init__(self, case, snr, accelerations, columns, width, random, map_error=0.015):
+    def __init__(self, case, snr, accelerations, columns, width, random, map_error=None):
         frames, wall, lesion, near, slope, value, _ = case
         n_frames, n_y, n_x = frames.shape
         number = lambda most: int(torch.randint(most, (1,), generator=random))
         maps, brightness = known_coils(n_y, n_x, number(N_ARRAYS))
         if number(2):
             maps, brightness = maps.flip(2), brightness.flip(1)
+        # Scanners even it out, more or less.
+        brightness = brightness ** float(torch.rand(1, generator=random))
         frames = frames * torch.polar(brightness, smooth(n_y, n_x, random, 1.0))
         n_calibration = 2 * (8 + number(7))
         self.modes = modes_of(frames, n_calibration)
@@ -260,6 +299,8 @@ class Scan:
         self.maps = turned(window(maps))
         self.conjugate = self.maps.conj().resolve_conj()
         seen = maps
+        if map_error is None:
+            map_error = MOST_MAP_ERROR * float(torch.rand(1, generator=random))
         if map_error > 0:
             wrong = lambda: smooth(n_y, n_x, random, map_error)
             seen = maps + torch.stack([torch.complex(wrong(), wrong()) for _ in range(len(maps))])
@@ -277,8 +318,7 @@ class Scan:
         self.n_samples = self.sampled.sum((1, 2)) * N_VIRTUAL * width
         # Noise of a pixel of a mode, as if noise spread evenly; sizes of the modes.
         self.sd = self.noise_sd * (2 / self.share).sqrt()
-        size = of_modes.abs().square().mean((1, 2))
-        self.size = (size[None] + self.sd[:, None].square()).sqrt()
+        self.size = torch.stack([sizes_of(of_modes, sd) for sd in self.sd])
 
     def normal(self, x):
         """AᴴA of the images of the modes, `[batch, x, mode, y]`."""

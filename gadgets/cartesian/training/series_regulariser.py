@@ -14,11 +14,11 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "model" / "training"))
 from export import write
 from measure import measure, show
 from network import SeriesRegulariser
-from scans import LEAST_WALL, TEST, TRAINING, Noisy, Scan, Series, with_lesions
+from scans import LEAST_WALL, TEST, TRAINING, Noisy, Scan, Series, modes_of, with_lesions
 from unroll import denoise, first, reconstruct
 
 ACCELERATIONS, SHARES = [2, 3, 4, 5, 6, 8], [1.0, 1.0, 3.0, 1.0, 1.5, 2.0]
-WIDTH, BATCH = 40, 2
+WIDTH, BATCH, LESION_SHARE = 40, 2, 0.7
 
 
 def draw_case(sets, shares, random):
@@ -30,10 +30,10 @@ def draw_case(sets, shares, random):
 
 
 def draw(sets, shares, random, lesions):
-    """A scan of a random case, windows around its heart; where lesions count, half of the cases get some."""
+    """A scan of a random case, windows around its heart; where lesions count, most of the cases get some."""
     one, index = draw_case(sets, shares, random)
     case = one.case(index)
-    if lesions > 0 and float(torch.rand(1, generator=random)) < 0.5:
+    if lesions > 0 and float(torch.rand(1, generator=random)) < LESION_SHARE:
         case = with_lesions(case, random)
     n_x = case[0].shape[2]
     middle = int(case[1].sum(0).argmax())
@@ -66,15 +66,27 @@ def loss_of(images, scan, lesions=0):
 
 # Steps with white noise, with what is denoised first, with the whole alternation; rate of learning at the beginning, and steps of the last two kinds in
 # which it would fall to 0; how much lesions count beside all else.
-ROUNDS = [(3500, 500, 1500, 1.5e-3, 2000, 0), (0, 0, 1500, 8e-4, 3000, 0), (0, 0, 1500, 6e-4, 1500, 1)]
+ROUNDS = [
+    (3500, 500, 1500, 1.5e-3, 2000, 0),
+    (0, 0, 1500, 8e-4, 3000, 0),
+    (4000, 1000, 2000, 1e-3, 3000, 1),
+    (0, 0, 3500, 1e-3, 3500, 1.5),
+    (0, 0, 1000, 7e-4, 2500, 0.8),
+    (0, 0, 2600, 8e-4, 2600, 1),
+]
 
 
 def loss_of_step(model, step, n_noise, n_first, sets, shares, random, lesions):
     """White noise, then what is denoised first of undersampled scans, then the whole alternation: ever nearer to the server, ever slower."""
     if step <= n_noise:
         one, index = draw_case(sets, shares, random)
-        scan = Noisy(one.modes(index), one.case(index), 8, 48, random)
-        return loss_of(denoise(model, scan, scan.images, int(torch.randint(4, (1,), generator=random)))[0], scan)
+        modes, case = one.modes(index), one.case(index)
+        if lesions > 0 and float(torch.rand(1, generator=random)) < LESION_SHARE:
+            case = with_lesions(case, random)
+            own = modes_of(one.case(index)[0], 24)
+            modes = torch.einsum("kf,fyx->kyx", own.to(case[0].dtype), case[0]), modes[1]
+        scan = Noisy(modes, case, 8, 48, random)
+        return loss_of(denoise(model, scan, scan.images, int(torch.randint(4, (1,), generator=random)))[0], scan, lesions)
     scan = draw(sets, shares, random, lesions)
     if step <= n_noise + n_first:
         return loss_of(denoise(model, scan, first(scan), 0)[0], scan)

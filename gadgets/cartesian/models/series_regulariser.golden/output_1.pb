@@ -1,1 +1,1 @@
-BtrustJ>µs?
+BtrustJ¼ªs@
