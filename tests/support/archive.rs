@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dicom_core::value::PrimitiveValue;
 use dicom_core::{DataElement, VR};
@@ -41,9 +41,16 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-/// Listens on a port that was free a moment ago.
+/// Listens on a port that was free a moment ago: a connection of another test may have it for now.
 fn listen(port: u16) -> TcpListener {
-    TcpListener::bind(("127.0.0.1", port)).expect("the port is free")
+    let started = Instant::now();
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => return listener,
+            Err(error) => assert!(started.elapsed() < PATIENCE, "port {port}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// An archive that takes C-STORE and answers with `status` of the object's number, from 0.

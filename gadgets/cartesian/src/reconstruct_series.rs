@@ -249,6 +249,16 @@ impl Gadget for ReconstructSeries {
         for frames in Frames::of(&job.groups) {
             let slice = slice_of(&job.buffer, frames.slice);
             let mut method = self.config.method;
+            if method == Method::Network && !frames.have_lines_in_common() {
+                method = Method::Subspace;
+                if !std::mem::replace(&mut self.told.network, true) {
+                    out.warn(
+                        "the images have no lines in common, as all have that the network has \
+                         seen: `subspace` is used instead",
+                        "acquire calibration lines in every image",
+                    );
+                }
+            }
             if frames.places.len() == 1 && method.shares_courses() {
                 method = Method::Sense;
                 if !std::mem::replace(&mut self.told.single, true) {

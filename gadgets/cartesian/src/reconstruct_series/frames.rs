@@ -54,6 +54,12 @@ impl Frames {
         samples
     }
 
+    /// Whether any line was acquired in all images.
+    pub(super) fn have_lines_in_common(&self) -> bool {
+        let in_all = self.sampled.map_axis(Axis(0), |frames| frames.iter().all(|read| *read));
+        in_all.iter().any(|in_all| *in_all)
+    }
+
     /// The courses that their lines in common are made of, `[mode, frame]`; [`None`] where they
     /// have none.
     pub(super) fn modes(
