@@ -25,17 +25,15 @@ pub(crate) struct Finish {
     pub n_sent: u16,
 }
 
-/// Raises standard deviations to those of noise of `of_samples`: images that were made together
-/// agree with each other, and with a fit, better than they are known.
+/// How many times as large standard deviations are by noise of `of_samples`, and not less than 1:
+/// images that were made together agree with each other, and with a fit, better than they are known.
 ///
 /// * `common`: the noise that they were made with; [`None`] for what the fit of each pixel leaves.
-fn at_least(fit: &mut RelaxationFit, common: Option<f32>, of_samples: f32) {
-    Zip::from(&mut fit.sd_ms).and(&fit.residual_sd).for_each(|sd_ms, residual| {
-        let counted = common.unwrap_or(*residual);
-        if counted > 0.0 && counted < of_samples {
-            *sd_ms *= of_samples / counted;
-        }
-    });
+fn raised(fit: &RelaxationFit, common: Option<f32>, of_samples: f32) -> Array2<f32> {
+    fit.residual_sd.mapv(|residual| {
+        let counted = common.unwrap_or(residual);
+        if counted > 0.0 { (of_samples / counted).max(1.0) } else { 1.0 }
+    })
 }
 
 /// The fitted planes of a map.
@@ -61,6 +59,9 @@ pub(crate) struct Fitted {
     degrees_of_freedom: usize,
     /// Whether nothing tells how much noise there is.
     is_noise_unknown: bool,
+    /// How many times as large the standard deviations are by what the samples allow. Which values
+    /// count, and the verdict, are decided without: a cautious error takes none away.
+    raised: Option<Array2<f32>>,
 }
 
 impl Fitted {
@@ -73,6 +74,7 @@ impl Fitted {
             unexplained: Some(unexplained),
             degrees_of_freedom: self.degrees_of_freedom,
             is_noise_unknown: self.is_noise_unknown,
+            raised: None,
         }
     }
 }
@@ -113,9 +115,10 @@ impl Finish {
             fitted = fit(options(Noise::Known(noise)));
         }
         let of_samples = of_samples.filter(|_| known.is_none());
+        let mut more = None;
         match of_samples {
             Some(sd) if degrees_of_freedom == 0 => fitted = fit(options(Noise::Known(sd))),
-            Some(sd) => at_least(&mut fitted, is_common.then_some(noise), sd),
+            Some(sd) => more = Some(raised(&fitted, is_common.then_some(noise), sd)),
             None => {}
         }
         let tissue = match self.mask_noise_sds {
@@ -133,16 +136,27 @@ impl Finish {
             unexplained: None,
             degrees_of_freedom,
             is_noise_unknown: known.or(of_samples).is_none() && degrees_of_freedom == 0,
+            raised: more,
         }
     }
 
     /// Adds a plane to a map, without what is no tissue.
     pub fn add(&self, fitted: Fitted, planes: &mut Planes) {
-        let Fitted { mut fit, tissue, unexplained, degrees_of_freedom, is_noise_unknown, .. } =
-            fitted;
+        let Fitted {
+            mut fit,
+            tissue,
+            unexplained,
+            degrees_of_freedom,
+            is_noise_unknown,
+            raised,
+            ..
+        } = fitted;
         planes.is_noise_unknown |= is_noise_unknown;
         clear(&mut fit, &tissue, self.longest_ms);
         planes.quality.add(&fit, &tissue, degrees_of_freedom == 0);
+        if let Some(raised) = raised {
+            Zip::from(&mut fit.sd_ms).and(&raised).for_each(|sd_ms, factor| *sd_ms *= factor);
+        }
         if let Some(unexplained) = unexplained {
             planes.quality.add_unexplained(&unexplained, &tissue);
         }
