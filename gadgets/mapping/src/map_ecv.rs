@@ -254,7 +254,7 @@ impl MapEcv {
         let method = map.meta.get("BoresideMethod").unwrap_or_default();
         let method = format!("{method}; the map before was moved by {px:.1} px at the heart");
         map.meta.set("BoresideMethod", method);
-        map.meta.set("BoresideMotionPx", f64::from(px));
+        map.meta.set(pipeline::image_notes::MOTION_PX_KEY, f64::from(px));
         if px > MOTION_PX as f32 {
             let reason = format!("the heart had moved by {px:.0} px between both maps");
             map.verdict = Some(match map.verdict {

@@ -23,7 +23,7 @@ use choice::{Agreement, Told, choose};
 use few_courses::few_courses;
 
 /// Meta attribute: the longest displacement of a series where there is signal, px.
-const MOTION_KEY: &str = "BoresideMotionPx";
+const MOTION_KEY: &str = pipeline::image_notes::MOTION_PX_KEY;
 
 /// What makes the images of a series differ, besides motion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
