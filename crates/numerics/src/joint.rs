@@ -11,6 +11,7 @@
 
 mod alternation;
 mod conjugate_gradients;
+mod damping;
 mod encoding;
 mod locally_low_rank;
 mod moving;
@@ -25,6 +26,7 @@ mod total_variation;
 
 pub use alternation::{AlternationOptions, Denoised, alternate};
 pub use conjugate_gradients::{Solved, StopRule, conjugate_gradients};
+pub use damping::Damped;
 pub use encoding::SeriesEncoding;
 pub use locally_low_rank::{BlockOptions, SingularValues, noise_sd_of_blocks, shrink_locally};
 pub use moving::Moving;
@@ -32,7 +34,7 @@ pub use noise::noise_sd;
 pub use patch_low_rank::{PatchOptions, denoise_patches};
 pub use proximal::{ProximalOptions, Regulariser, Report, block_shift, reconstruct};
 pub use residual::{Structure, share_of_windows, structure_of_residual};
-pub use subspace::{Subspace, principal_modes};
+pub use subspace::{PrincipalModes, Subspace, principal_modes};
 pub use total_variation::shrink_variation;
 
 use ndarray::linalg::general_mat_mul;

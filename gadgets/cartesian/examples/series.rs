@@ -299,7 +299,7 @@ fn volume() -> Result<()> {
     let start = Instant::now();
     let (right, squares) = encoding.adjoint(samples.view());
     let courses = images.to_shape((n_frames, n_z * n_y * n_x))?;
-    let modes = principal_modes(courses.view(), 0.0, 4);
+    let modes = principal_modes(courses.view(), 0.0, 4).courses;
     let subspace = Subspace::new(&encoding, &modes);
     let options = ProximalOptions {
         regulariser: Regulariser::Wavelets(ShrinkageOptions::default()),

@@ -14,8 +14,8 @@ use inference::{InferenceError, Model, Models, Provenance};
 use ndarray::{Array2, Array4, Axis, s};
 use num_complex::Complex32;
 use numerics::joint::{
-    Moving, Normal, ProximalOptions, Report, SeriesEncoding, Structure, Subspace, noise_sd,
-    reconstruct, structure_of_residual,
+    Moving, Normal, PrincipalModes, ProximalOptions, Report, SeriesEncoding, Structure, Subspace,
+    noise_sd, reconstruct, structure_of_residual,
 };
 use pipeline::{Gadget, ImageSeries, KSpace, Remedy, Scan, Sink};
 use schemars::JsonSchema;
@@ -179,8 +179,8 @@ struct Problem<'a, N> {
     noise: &'a Noise,
     /// What normal operator, right side and squares are divided by.
     gain: f32,
-    /// So many courses of the series, `[mode, frame]`; 0: those that stand out.
-    modes: &'a dyn Fn(usize) -> Array2<f32>,
+    /// So many courses of the series; 0: those that stand out.
+    modes: &'a dyn Fn(usize) -> PrincipalModes,
 }
 
 struct Solution {
@@ -539,7 +539,7 @@ impl ReconstructSeries {
             let (images, report) = reconstruct(*normal, right, *squares, &options);
             return Solution { images, report, n_modes: 0, structure: None, provenance: None };
         }
-        let modes = modes(self.config.n_modes);
+        let modes = modes(self.config.n_modes).courses;
         let subspace = Subspace::new(*normal, &modes);
         let reduced = subspace.reduce(right.view());
         let (found, report) = reconstruct(&subspace, &reduced, *squares, &options);
@@ -566,14 +566,15 @@ impl ReconstructSeries {
             spacing_mm,
             ..ScanConditions::default()
         })?;
-        let modes = modes(network::N_MODES.min(right.len_of(Axis(0))));
+        let PrincipalModes { courses: modes, energies } =
+            modes(network::N_MODES.min(right.len_of(Axis(0))));
         let subspace = Subspace::new(*normal, &modes);
         let reduced = subspace.reduce(right.view());
         // Nothing at all would leave what no line tells undetermined.
         let trusted = self.config.regularisation.max(LEAST_TRUST);
         let network = Network { model, session: self.session, trusted };
         let (found, report, provenance) =
-            network.reconstruct(&subspace, &reduced, *squares, noise.of_mode(), *gain)?;
+            network.reconstruct(&subspace, &reduced, *squares, noise, &energies, *gain)?;
         let images = subspace.expand(found.view());
         let structure = structure_of_residual(*normal, right, &images, noise.of_windows / gain);
         Ok(Solution {

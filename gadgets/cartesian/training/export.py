@@ -1,9 +1,19 @@
 """Packs the trained network: ONNX file, golden arrays, manifest with what was measured."""
 
+import onnx
 import torch
+from onnx import numpy_helper
 from measure import WORDS, measure, show
 from network import N_MODES
 from package import figures, head, pack
+
+
+def state_of(path):
+    """The weights of a packed model; of the trust, which changes with the step, names are lost."""
+    arrays = {one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in onnx.load(path).graph.initializer}
+    named = {name: array for name, array in arrays.items() if not name.startswith("onnx::")}
+    first, falls = (next(array for name, array in arrays.items() if name.startswith(f"onnx::{use}_")) for use in ("Sub", "Softplus"))
+    return named | {"log_trust": torch.cat([first, falls])}
 
 
 def write(model, test, steps, minutes, options):

@@ -24,6 +24,7 @@ N_COILS, N_VIRTUAL, N_ARRAYS = 16, 8, 24
 LEAST_WALL = 20  # pixels
 TISSUE_SDS = 5.0  # of noise, by which the first mode of tissue stands out
 MOST_MAP_ERROR = 0.006  # of a coil's sensitivity, to the largest
+MOST_DAMPING = 3.0  # as in the server
 # Lesions that only the test has: radius, px, and more of the relaxation time over it.
 TESTED_RADIUS, TESTED_CHANGE = (1.25, 1.75), (0.09, 0.18)
 
@@ -66,11 +67,11 @@ class Series:
         return self.known[index]
 
     def modes(self, index):
-        """Images of the strongest modes, and what a change of each does to the relaxation time over that time."""
+        """Images of the strongest modes, what a change of each does to the relaxation time over that time, their energies, and their courses."""
         if index not in self.known_modes:
             frames, slope = self.case(index)[0], self.case(index)[4]
-            modes = modes_of(frames, 24)
-            self.known_modes[index] = torch.einsum("kf,fyx->kyx", modes.to(frames.dtype), frames), torch.einsum("kf,fyx->kyx", modes, slope)
+            modes, energies = modes_of(frames, 24)
+            self.known_modes[index] = images_of(modes, frames), torch.einsum("kf,fyx->kyx", modes, slope), energies, modes
         return self.known_modes[index]
 
 
@@ -146,7 +147,7 @@ def with_lesions(case, random):
         at = int(torch.randint(len(rows), (1,), generator=random))
         radius, change = TESTED_RADIUS[0], TESTED_CHANGE[0]
         while TESTED_RADIUS[0] <= radius <= TESTED_RADIUS[1] and TESTED_CHANGE[0] <= change <= TESTED_CHANGE[1]:
-            radius = number(0.8, 4.0)
+            radius = float(np.exp(number(np.log(0.8), np.log(3.5))))
             change = number(0.05, 0.35) * (1 if number(0, 1) < 0.75 else -1)
         case = round_lesion(case, rows[at] + number(-0.5, 0.5), columns[at] + number(-0.5, 0.5), radius, change)
     return case
@@ -197,19 +198,37 @@ def lines(n_frames, n_y, acceleration, n_calibration, random):
 
 
 def modes_of(frames, n_calibration):
-    """The strongest modes of the calibration lines, `[mode, frame]`."""
-    n_y = frames.shape[1]
-    spectrum = torch.fft.fftshift(torch.fft.fft(frames, dim=1), 1)
+    """The strongest modes of the calibration lines, `[mode, frame]`, and their mean squares over the pixels."""
+    n_y, n_x = frames.shape[1:]
+    spectrum = torch.fft.fftshift(torch.fft.fft(frames, dim=1, norm="ortho"), 1)
     middle = spectrum[:, n_y // 2 - n_calibration // 2 : n_y // 2 + n_calibration // 2].flatten(1)
-    _, vectors = torch.linalg.eigh((middle @ middle.mH).real.double())
-    return vectors.flip(1).T[: min(N_MODES, len(frames))].float()
+    values, vectors = torch.linalg.eigh((middle @ middle.mH).real.double())
+    n_modes = min(N_MODES, len(frames))
+    return vectors.flip(1).T[:n_modes].float(), values.flip(0)[:n_modes].float() / (n_y * n_x)
+
+
+def images_of(modes, frames):
+    return torch.einsum("kf,fyx->kyx", modes.to(frames.dtype), frames)
+
+
+def damping_of(energies, noise_sd):
+    """What keeps each mode as small as it is, noise over signal. `noise_sd`: of either part of a sample."""
+    return (2 * noise_sd**2 / energies.clamp(min=1e-30)).clamp(max=MOST_DAMPING)
+
+
+def left_of(damping, share):
+    """What is left of an image without data of its own that is damped so, roughly, and of its noise."""
+    return share / (share + damping)
 
 
 class Noisy:
-    """Pieces of one series with white noise instead of missing lines: what denoising is about, in a hundredth of the time of a [`Scan`]."""
+    """Pieces of one series with noise instead of missing lines: what denoising is about, in a fraction of the time of a [`Scan`].
 
-    def __init__(self, modes, case, n, size, random):
-        images, slope = modes
+    `fields`: what [`noise_field`] gives, of which four fifths of the noise are taken, the rest is white.
+    """
+
+    def __init__(self, modes, case, n, size, random, fields=()):
+        images, slope, energies, _ = modes
         _, wall, lesion, near, *_ = case
         n_modes, n_y, n_x = images.shape
         rows, columns = near.nonzero(as_tuple=True)
@@ -237,20 +256,32 @@ class Noisy:
         self.phase = torch.sgn(self.truth[:, :1] + 1e-20)
         signal = images.abs().square().sum(0).sqrt()[wall > 0].median() / np.sqrt(case[0].shape[0])
         # Noise of a mode at SNR 7 to 60 and a fifth to all of the lines.
-        level = torch.exp(one(np.log(1 / 60.0), np.log(1 / 7.0))) * np.sqrt(2) / one(0.2, 1.0).sqrt()
-        self.sd = (1.3 * signal * level).view(n)
+        share = one(0.2, 1.0).view(n)
+        sample_sd = 1.3 * signal * torch.exp(one(np.log(1 / 60.0), np.log(1 / 7.0))).view(n)
+        self.sd = sample_sd * (2 / share).sqrt()
+        left = torch.stack([left_of(damping_of(energies, sd), part) for sd, part in zip(sample_sd, share)])
+        self.noise = self.sd[:, None] * left
         noise = torch.complex(torch.randn(self.truth.shape, generator=random), torch.randn(self.truth.shape, generator=random)) / np.sqrt(2)
-        amount = self.sd[:, None, None, None] * one(0.4, 1.3) * torch.exp(field(0.3))
-        self.images = self.truth + amount * noise
-        self.size = torch.stack([sizes_of(images, sd) for sd in self.sd])
+        noise = noise * torch.exp(field(0.3))
+        if len(fields) > 0:
+            for index in (torch.rand(n, generator=random) < 0.8).nonzero()[:, 0]:
+                noise[index] = piece_of(fields, n_modes, size, random)
+        self.images = self.truth + self.noise[:, :, None, None] * one(0.4, 1.3) * noise
+        self.size = torch.stack([sizes_of(images, *both) for both in zip(left, self.noise)])
 
 
-def sizes_of(modes, sd):
-    """Of images `[mode, y, x]` without noise whose first images have noise of `sd`: the median over what stands out of it."""
+def piece_of(fields, n_modes, size, random):
+    field = fields[int(torch.randint(len(fields), (1,), generator=random))][:n_modes]
+    top, left = (int(torch.randint(n - size + 1, (1,), generator=random)) for n in field.shape[1:])
+    return field[:, top : top + size, left : left + size]
+
+
+def sizes_of(modes, left, noise):
+    """Of images `[mode, y, x]` without noise of which so much is left in the first images, with such noise: the median over what stands out of it."""
     amounts = modes.abs()
-    tissue = amounts[0] > TISSUE_SDS * sd
+    tissue = amounts[0] * left[0] > TISSUE_SDS * noise[0]
     tissue = tissue if tissue.any() else torch.ones_like(tissue)
-    return (amounts[:, tissue].median(1).values.square() + sd**2).sqrt()
+    return ((left * amounts[:, tissue].median(1).values).square() + noise**2).sqrt()
 
 
 def turned(x):
@@ -280,11 +311,11 @@ class Scan:
         brightness = brightness ** float(torch.rand(1, generator=random))
         frames = frames * torch.polar(brightness, smooth(n_y, n_x, random, 1.0))
         n_calibration = 2 * (8 + number(7))
-        self.modes = modes_of(frames, n_calibration)
+        self.modes, energies = modes_of(frames, n_calibration)
         self.modes = self.modes * torch.sign(torch.randn(len(self.modes), 1, generator=random))
         n_modes = len(self.modes)
         self.noise_sd = float(frames.abs().amax(0)[wall > 0].median()) / snr
-        of_modes = torch.einsum("kf,fyx->kyx", self.modes.to(frames.dtype), frames)
+        of_modes = images_of(self.modes, frames)
         window = lambda image: torch.stack([image[..., first : first + width] for first in columns])
         self.truth, self.wall, self.lesion = window(of_modes), window(wall), window(lesion)
         self.near, self.value = window(near), window(value)
@@ -316,9 +347,12 @@ class Scan:
                 spectra[:, :, :, mode] += self.modes[mode, frame] * samples
         self.right = (torch.fft.ifft(spectra, norm="ortho") * self.conjugate[:, :, :, None]).sum(2)
         self.n_samples = self.sampled.sum((1, 2)) * N_VIRTUAL * width
-        # Noise of a pixel of a mode, as if noise spread evenly; sizes of the modes.
+        # Noise of a pixel of a mode, as if noise spread evenly, also after damping; sizes of the modes.
         self.sd = self.noise_sd * (2 / self.share).sqrt()
-        self.size = torch.stack([sizes_of(of_modes, sd) for sd in self.sd])
+        self.damping = damping_of(energies, self.noise_sd)
+        left = left_of(self.damping, self.share[:, None])
+        self.noise = self.sd[:, None] * left
+        self.size = torch.stack([sizes_of(of_modes, *both) for both in zip(left, self.noise)])
 
     def normal(self, x):
         """AᴴA of the images of the modes, `[batch, x, mode, y]`."""
@@ -340,7 +374,7 @@ class Scan:
 
 
 def conjugate_gradients(normal, shift, right, start, n):
-    """Solves (AᴴA + shift) x = right, `[batch, x, mode, y]`."""
+    """Solves (AᴴA + shift) x = right, `[batch, x, mode, y]`; the shift is of each mode, `[batch or 1, 1, mode, 1]`."""
     inner = lambda a, b: (torch.view_as_real(a) * torch.view_as_real(b)).sum((1, 2, 3, 4)).view(-1, 1, 1, 1)
     x = start
     rest = right - normal(x) - shift * x
@@ -356,21 +390,33 @@ def conjugate_gradients(normal, shift, right, start, n):
     return x
 
 
+def damped(scan, right, n):
+    """The solution of (AᴴA + damping) x = right, `[batch, mode, y, x]`."""
+    with torch.no_grad():
+        return turned_back(conjugate_gradients(scan.normal, scan.damping.view(1, 1, -1, 1), right, torch.zeros_like(right), n))
+
+
+def noise_field(scan, n):
+    """The noise of the first images of a scan with exact coil maps over what it is taken for, `[mode, y, x]`."""
+    noise = scan.right - scan.normal(turned(scan.truth))
+    return damped(scan, noise, n)[0] / scan.noise[0, :, None, None]
+
+
 class Agreement(torch.autograd.Function):
-    """(AᴴA + trust) x = Aᴴy + trust · denoised. Its gradient is the same system's solution (Aggarwal et al. 2019)."""
+    """(AᴴA + damping + trust) x = Aᴴy + (damping + trust) · denoised. Its gradient is the same system's solution (Aggarwal et al. 2019)."""
 
     @staticmethod
     def forward(context, denoised, trust, scan, n):
-        shift, denoised = trust.view(-1, 1, 1, 1), turned(denoised)
+        shift, denoised = trust.view(-1, 1, 1, 1) + scan.damping.view(1, 1, -1, 1), turned(denoised)
         x = conjugate_gradients(scan.normal, shift, scan.right + shift * denoised, denoised, n)
-        context.save_for_backward(denoised, trust, x)
+        context.save_for_backward(denoised, shift, x)
         context.scan, context.n = scan, n
         return turned_back(x)
 
     @staticmethod
     def backward(context, gradient):
-        denoised, trust, x = context.saved_tensors
-        shift, gradient = trust.view(-1, 1, 1, 1), turned(gradient)
+        denoised, shift, x = context.saved_tensors
+        gradient = turned(gradient)
         solved = conjugate_gradients(context.scan.normal, shift, gradient, gradient / (0.3 + shift), context.n)
         of_trust = (solved.conj() * (denoised - x)).real.sum((1, 2, 3))
         return turned_back(shift * solved), of_trust, None, None

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,11 +12,11 @@ from torch.nn import functional
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "model" / "training"))
 
-from export import write
+from export import state_of, write
 from measure import measure, show
-from network import SeriesRegulariser
-from scans import LEAST_WALL, TEST, TRAINING, Noisy, Scan, Series, modes_of, with_lesions
-from unroll import denoise, first, reconstruct
+from network import N_MODES, SeriesRegulariser
+from scans import LEAST_WALL, TEST, TRAINING, Noisy, Scan, Series, images_of, noise_field, with_lesions
+from unroll import N_FIRST, denoise, first, reconstruct
 
 ACCELERATIONS, SHARES = [2, 3, 4, 5, 6, 8], [1.0, 1.0, 3.0, 1.0, 1.5, 2.0]
 WIDTH, BATCH, LESION_SHARE = 40, 2, 0.7
@@ -29,23 +30,26 @@ def draw_case(sets, shares, random):
             return one, index
 
 
-def draw(sets, shares, random, lesions):
-    """A scan of a random case, windows around its heart; where lesions count, most of the cases get some."""
+def draw_snr(random):
+    return float(torch.exp(torch.empty(1).uniform_(np.log(7.0), np.log(60.0), generator=random)))
+
+
+def draw(sets, shares, random):
+    """A scan of a random case, windows around its heart; most of the cases get lesions."""
     one, index = draw_case(sets, shares, random)
     case = one.case(index)
-    if lesions > 0 and float(torch.rand(1, generator=random)) < LESION_SHARE:
+    if float(torch.rand(1, generator=random)) < LESION_SHARE:
         case = with_lesions(case, random)
     n_x = case[0].shape[2]
     middle = int(case[1].sum(0).argmax())
     shifts = torch.randint(-WIDTH // 2, WIDTH // 2 + 1, (BATCH,), generator=random)
     columns = [int(min(max(middle - WIDTH // 2 + shift, 0), n_x - WIDTH)) for shift in shifts]
-    snr = float(torch.exp(torch.empty(1).uniform_(np.log(7.0), np.log(60.0), generator=random)))
     weights = torch.tensor(SHARES)
     accelerations = [ACCELERATIONS[int(i)] for i in torch.multinomial(weights, BATCH, replacement=True, generator=random)]
-    return Scan(case, snr, accelerations, columns, WIDTH, random)
+    return Scan(case, draw_snr(random), accelerations, columns, WIDTH, random)
 
 
-def loss_of(images, scan, lesions=0):
+def loss_of(images, scan, lesions):
     """Distance of the modes in units of the noise, and of the relaxation time in what a wall's usually is."""
     off = (images - scan.truth) * scan.phase.conj() / scan.sd[:, None, None, None]
     weight = 0.4 + scan.near * 1.6 + scan.wall * 4
@@ -56,43 +60,58 @@ def loss_of(images, scan, lesions=0):
     of_times = (times.square() + 0.01).sqrt()
     on_wall = scan.wall + (4 + 4 * lesions) * scan.lesion
     loss = (weight * of_modes).sum() / weight.sum() + (on_wall * of_times).sum() / on_wall.sum().clamp(min=1)
-    if lesions > 0:
-        # What a lesion is off by, and not its noise.
-        relative = (scan.slope * off.real).sum(1) * scan.sd[:, None, None]
-        around = functional.avg_pool2d((relative * scan.wall)[:, None], 3, 1, 1) / functional.avg_pool2d(scan.wall[:, None], 3, 1, 1).clamp(min=0.1)
-        loss = loss + lesions * (around[:, 0].abs() * scan.lesion).sum() / scan.lesion.sum().clamp(min=1) / 0.03
-    return loss
+    # What a lesion is off by, and not its noise.
+    relative = (scan.slope * off.real).sum(1) * scan.sd[:, None, None]
+    around = functional.avg_pool2d((relative * scan.wall)[:, None], 3, 1, 1) / functional.avg_pool2d(scan.wall[:, None], 3, 1, 1).clamp(min=0.1)
+    return loss + lesions * (around[:, 0].abs() * scan.lesion).sum() / scan.lesion.sum().clamp(min=1) / 0.03
 
 
-# Steps with white noise, with what is denoised first, with the whole alternation; rate of learning at the beginning, and steps of the last two kinds in
-# which it would fall to 0; how much lesions count beside all else.
-ROUNDS = [
-    (3500, 500, 1500, 1.5e-3, 2000, 0),
-    (0, 0, 1500, 8e-4, 3000, 0),
-    (4000, 1000, 2000, 1e-3, 3000, 1),
-    (0, 0, 3500, 1e-3, 3500, 1.5),
-    (0, 0, 1000, 7e-4, 2500, 0.8),
-    (0, 0, 2600, 8e-4, 2600, 1),
-]
+class Round(NamedTuple):
+    """So many steps of a kind, at a rate of learning that falls to 0 as a cosine."""
+
+    n_steps: int
+    kind: str
+    rate: float
+    lesions: float  # how much they count beside all else
 
 
-def loss_of_step(model, step, n_noise, n_first, sets, shares, random, lesions):
-    """White noise, then what is denoised first of undersampled scans, then the whole alternation: ever nearer to the server, ever slower."""
-    if step <= n_noise:
+# Ever nearer to the server, ever slower: with white noise, with that of undersampled scans, with the whole alternation.
+ROUNDS = [Round(3000, "white", 1e-3, 1.5), Round(10000, "coloured", 8e-4, 1.5), Round(800, "whole", 2.5e-4, 3)]
+FIRST_SHARE = 0.25  # of the coloured steps: the first images of scans, their signal too
+N_FIELDS = 160
+
+
+def noise_fields(sets, shares, seed):
+    """Noise of the first images of many scans."""
+    random = torch.Generator().manual_seed(seed)
+    fields = []
+    while len(fields) < N_FIELDS:
         one, index = draw_case(sets, shares, random)
-        modes, case = one.modes(index), one.case(index)
-        if lesions > 0 and float(torch.rand(1, generator=random)) < LESION_SHARE:
-            case = with_lesions(case, random)
-            own = modes_of(one.case(index)[0], 24)
-            modes = torch.einsum("kf,fyx->kyx", own.to(case[0].dtype), case[0]), modes[1]
-        scan = Noisy(modes, case, 8, 48, random)
-        return loss_of(denoise(model, scan, scan.images, int(torch.randint(4, (1,), generator=random)))[0], scan, lesions)
-    scan = draw(sets, shares, random, lesions)
-    if step <= n_noise + n_first:
-        return loss_of(denoise(model, scan, first(scan), 0)[0], scan)
-    images, denoised = reconstruct(model, scan)
-    losses = [loss_of(image, scan, lesions) for image in images[1:]]
-    return losses[-1] + 0.1 * sum(losses[:-1]) + 0.2 * loss_of(denoised[-1], scan, lesions)
+        case = one.case(index)
+        if len(case[0]) < N_MODES:
+            continue
+        acceleration = [ACCELERATIONS[int(torch.multinomial(torch.tensor(SHARES), 1, generator=random))]]
+        scan = Scan(case, draw_snr(random), acceleration, [0], case[0].shape[2], random, 0.0)
+        fields.append(noise_field(scan, N_FIRST).clone())
+    return fields
+
+
+def loss_of_step(model, kind, sets, shares, random, lesions, fields):
+    if kind == "whole":
+        scan = draw(sets, shares, random)
+        images, denoised = reconstruct(model, scan)
+        losses = [loss_of(image, scan, lesions) for image in images[1:]]
+        return losses[-1] + 0.1 * sum(losses[:-1]) + 0.2 * loss_of(denoised[-1], scan, lesions)
+    if kind == "coloured" and float(torch.rand(1, generator=random)) < FIRST_SHARE:
+        scan = draw(sets, shares, random)
+        return loss_of(denoise(model, scan, first(scan), 0)[0], scan, lesions)
+    one, index = draw_case(sets, shares, random)
+    modes, case = one.modes(index), one.case(index)
+    if float(torch.rand(1, generator=random)) < LESION_SHARE:
+        case = with_lesions(case, random)
+        modes = images_of(modes[3], case[0]), *modes[1:]
+    scan = Noisy(modes, case, 8, 48, random, fields)
+    return loss_of(denoise(model, scan, scan.images, int(torch.randint(4, (1,), generator=random)))[0], scan, lesions)
 
 
 def train(options):
@@ -102,6 +121,8 @@ def train(options):
     test = Series(options.boreside, options.data, *TEST[0])
     model = SeriesRegulariser().to(memory_format=torch.channels_last)
     done = {"steps": 0, "minutes": 0.0}
+    if options.begin_from:
+        model.load_state_dict(state_of(options.begin_from))
     for number, plan in enumerate(ROUNDS):
         path = Path(options.data) / f"series_regulariser-{number}.pt"
         if number < options.begin_with:
@@ -114,18 +135,16 @@ def train(options):
 
 def train_round(model, plan, done, path, sets, test, seed):
     """One round from the state that the model is in. It is left in the running mean of its states."""
-    n_noise, n_first, n_whole, rate, n_falling, lesions = plan
-    n_steps = n_noise + n_first + n_whole
     random = torch.Generator().manual_seed(seed)
     shares = torch.tensor([float(len(one)) for one in sets])
-    average = {key: value.clone() for key, value in model.state_dict().items()}
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
     begin = time.monotonic()
-    for step in range(1, n_steps + 1):
-        share = max(0, step - n_noise) / n_falling
+    fields = noise_fields(sets, shares, seed) if plan.kind == "coloured" else []
+    average = {key: value.clone() for key, value in model.state_dict().items()}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.rate, weight_decay=1e-4)
+    for step in range(1, plan.n_steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1, step / 100) * (0.5 + 0.5 * np.cos(np.pi * share))
-        loss = loss_of_step(model, step, n_noise, n_first, sets, shares, random, lesions)
+            group["lr"] = plan.rate * min(1, step / 100) * (0.5 + 0.5 * np.cos(np.pi * step / plan.n_steps))
+        loss = loss_of_step(model, plan.kind, sets, shares, random, plan.lesions, fields)
         optimizer.zero_grad()
         if torch.isfinite(loss):
             loss.backward()
@@ -138,7 +157,7 @@ def train_round(model, plan, done, path, sets, test, seed):
         minutes = (time.monotonic() - begin) / 60
         if step % 100 == 0:
             print(f"step {step}, {minutes:.1f} minutes: loss {loss.item():.3f}", flush=True)
-        if step % 500 == 0 or step == n_steps:
+        if step % 1000 == 0 or step == plan.n_steps:
             kept = {"state": average, "steps": done["steps"] + step, "minutes": done["minutes"] + minutes}
             torch.save(kept, path)
             so_far = SeriesRegulariser()
@@ -157,6 +176,7 @@ def main():
     parser.add_argument(
         "--begin-with", type=int, default=0, metavar="ROUND", help=f"from the checkpoint of the round before; {len(ROUNDS)}: only measure and pack"
     )
+    parser.add_argument("--begin-from", metavar="MODEL.onnx", help="weights to begin with, of a model that this packed")
     parser.add_argument("-o", "--output", default=str(Path(__file__).resolve().parents[1] / "models"))
     options = parser.parse_args()
     model, done, test = train(options)

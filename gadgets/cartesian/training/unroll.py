@@ -4,16 +4,13 @@ import torch
 from torch.nn import functional
 
 from network import N_MODES, N_UNROLLS
-from scans import Agreement, conjugate_gradients, turned_back
+from scans import Agreement, damped
 
-FIRST_TRUST = 0.05  # of the images that the first denoising is given
-N_FIRST, N_INNER = 10, 5
+N_FIRST, N_INNER = 20, 5
 
 
 def first(scan):
-    with torch.no_grad():
-        shift = torch.tensor(FIRST_TRUST)
-        return turned_back(conjugate_gradients(scan.normal, shift, scan.right, torch.zeros_like(scan.right), N_FIRST))
+    return damped(scan, scan.right, N_FIRST)
 
 
 def denoise(model, scan, images, step):
@@ -23,7 +20,7 @@ def denoise(model, scan, images, step):
     size = scan.size[:, :, None, None]
     turned = images * phase.conj() / size
     values = torch.view_as_real(turned).permute(0, 1, 4, 2, 3).reshape(batch, 2 * n_modes, n_y, n_x)
-    noise = (scan.sd[:, None] / scan.size)[:, :, None, None].expand(-1, -1, n_y, n_x)
+    noise = (scan.noise / scan.size)[:, :, None, None].expand(-1, -1, n_y, n_x)
     missing = N_MODES - n_modes
     values = functional.pad(values, (0, 0, 0, 0, 0, 2 * missing))
     noise = functional.pad(noise, (0, 0, 0, 0, 0, missing))

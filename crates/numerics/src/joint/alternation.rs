@@ -5,6 +5,7 @@ use num_complex::Complex32;
 
 use super::Normal;
 use super::conjugate_gradients::{StopRule, conjugate_gradients};
+use super::damping::Damped;
 use super::proximal::{Report, misfit};
 
 /// How often, and what is solved in between.
@@ -14,15 +15,13 @@ pub struct AlternationOptions {
     pub n_iterations: usize,
     /// Most conjugate gradients in between.
     pub n_inner: usize,
-    /// λ of the first images, (EᴴE + λ) X = Eᴴ y.
-    pub regularisation: f32,
     /// Most conjugate gradients for these.
     pub n_first: usize,
 }
 
 impl Default for AlternationOptions {
     fn default() -> Self {
-        Self { n_iterations: 5, n_inner: 8, regularisation: 0.01, n_first: 12 }
+        Self { n_iterations: 5, n_inner: 8, n_first: 12 }
     }
 }
 
@@ -30,15 +29,16 @@ impl Default for AlternationOptions {
 pub struct Denoised {
     /// As they were, `[frame, z, y, x]`.
     pub images: Array4<Complex32>,
-    /// How much it is trusted, above 0: μ of (EᴴE + μ) X = Eᴴ y + μ D(X). Samples that were
-    /// acquired are moved by the denoiser by μ/(1 + μ) of what it does.
+    /// How much it is trusted, above 0: μ of [`alternate`]. Samples that were acquired are moved by
+    /// the denoiser by μ/(1 + μ) of what it does.
     pub trust: f32,
 }
 
-/// Starts from regularised conjugate gradients, then denoises and solves
-/// (EᴴE + μ) X = Eᴴ y + μ D(X) in turn; the samples have the last word.
+/// Starts from (EᴴE + Λ) X = Eᴴ y, then denoises and solves (EᴴE + Λ + μ) X = Eᴴ y + (Λ + μ) D(X)
+/// in turn; the samples have the last word.
 ///
-/// * `right`, `squares_of_data`: Eᴴ y, `[frame, z, y, x]`, and ‖y‖².
+/// * `right`, `squares_of_data`: Eᴴ y, `[unknown, z, y, x]`, and ‖y‖².
+/// * `damping`: Λ, of each unknown: noise over signal, in units of EᴴE, is right (Wiener).
 /// * `denoise`: D, takes the images and how often it was called before.
 ///
 /// # Errors
@@ -50,12 +50,14 @@ pub fn alternate<E>(
     normal: &impl Normal,
     right: &Array4<Complex32>,
     squares_of_data: f64,
+    damping: &[f32],
     options: &AlternationOptions,
     mut denoise: impl FnMut(&Array4<Complex32>, usize) -> Result<Denoised, E>,
 ) -> Result<(Array4<Complex32>, Report), E> {
     let mut images = Array4::zeros(right.raw_dim());
     let stop = StopRule { max_iterations: options.n_first, threshold: 1e-3 };
-    let mut solved = conjugate_gradients(normal, options.regularisation, right, &mut images, stop);
+    let damped = Damped::new(normal, damping.to_vec());
+    let mut solved = conjugate_gradients(&damped, 0.0, right, &mut images, stop);
     let mut report = Report { n_iterations: solved.n_iterations, ..Report::default() };
     let mut side = Array4::zeros(right.raw_dim());
     for step in 0..options.n_iterations {
@@ -63,10 +65,11 @@ pub fn alternate<E>(
         Zip::from(&mut side).and(right).and(&denoised).for_each(|side, right, denoised| {
             *side = right + denoised * trust;
         });
+        damped.add(&denoised, &mut side);
         // Next to the denoised images: where nothing was sampled they are the solution.
         images = denoised;
         let stop = StopRule { max_iterations: options.n_inner, threshold: 1e-4 };
-        solved = conjugate_gradients(normal, trust, &side, &mut images, stop);
+        solved = conjugate_gradients(&damped, trust, &side, &mut images, stop);
         report.n_iterations += solved.n_iterations;
         report.misfits.push(misfit(normal, right, squares_of_data, &images));
     }
@@ -94,12 +97,13 @@ mod tests {
         let (right, squares) = encoding.adjoint(scan.samples().view());
         let options = AlternationOptions { n_iterations: 4, n_inner: 40, ..Default::default() };
         let trusts = [1.0, 0.3, 0.1, 0.01];
-        let (_, report) = alternate(&encoding, &right, squares, &options, |images, step| {
-            // It takes away half of everything.
-            let images = images * Complex32::new(0.5, 0.0);
-            Ok::<_, Infallible>(Denoised { images, trust: trusts[step] })
-        })
-        .unwrap_or_else(|never| match never {});
+        let (_, report) =
+            alternate(&encoding, &right, squares, &[0.01; 3], &options, |images, step| {
+                // It takes away half of everything.
+                let images = images * Complex32::new(0.5, 0.0);
+                Ok::<_, Infallible>(Denoised { images, trust: trusts[step] })
+            })
+            .unwrap_or_else(|never| match never {});
         assert_eq!(report.misfits.len(), 4);
         assert!(report.misfits.is_sorted_by(|a, b| a > b), "{:?}", report.misfits);
         assert!(report.misfit < 1e-3, "{:?}", report.misfits);
@@ -111,7 +115,7 @@ mod tests {
         let encoding = SeriesEncoding::new(scan.sampled.view(), scan.maps.view());
         let (right, squares) = encoding.adjoint(scan.samples().view());
         let failing = |_: &Array4<Complex32>, _| Err("no");
-        let found = alternate(&encoding, &right, squares, &Default::default(), failing);
+        let found = alternate(&encoding, &right, squares, &[0.01; 2], &Default::default(), failing);
         assert_eq!(found.err(), Some("no"));
     }
 }

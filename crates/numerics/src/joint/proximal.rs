@@ -1,6 +1,6 @@
 //! The methods by name.
 
-use ndarray::{Array4, Zip};
+use ndarray::{Array4, Axis, Zip};
 use num_complex::Complex32;
 
 use super::Normal;
@@ -100,7 +100,8 @@ pub fn reconstruct(
                 let images = denoise_patches(images, patches, weight);
                 Ok::<_, std::convert::Infallible>(Denoised { images, trust: TRUST_IN_PATCHES })
             };
-            return match alternate(normal, right, squares_of_data, &options, denoiser) {
+            let damping = vec![DAMPING_OF_PATCHES; right.len_of(Axis(0))];
+            return match alternate(normal, right, squares_of_data, &damping, &options, denoiser) {
                 Ok(found) => found,
                 Err(never) => match never {},
             };
@@ -137,8 +138,9 @@ pub fn reconstruct(
 /// Conjugate gradients between two looks at the patches, which take far longer.
 const STEPS_PER_DENOISING: usize = 8;
 
-/// μ of [`alternate`].
-const TRUST_IN_PATCHES: f32 = 0.1;
+/// μ and λ of [`alternate`].
+const TRUST_IN_PATCHES: f32 = 0.09;
+const DAMPING_OF_PATCHES: f32 = 0.01;
 
 /// ‖E X − y‖² over ‖y‖².
 pub(super) fn misfit(

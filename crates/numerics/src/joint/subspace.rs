@@ -32,8 +32,20 @@ impl<'a, N: Normal> Subspace<'a, N> {
     }
 }
 
-/// The modes that samples of all frames are made of, strongest first: `[mode, frame]`,
-/// orthonormal, for [`Subspace`].
+/// What series are made of, strongest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrincipalModes {
+    /// `[mode, frame]`, orthonormal, for [`Subspace`].
+    pub courses: Array2<f32>,
+    /// Of each mode, how much of Σ|samples|² is its and not noise's. What cannot be told from
+    /// noise counts as [`LEAST_SHARE_OF_NOISE`] of it.
+    pub energies: Vec<f64>,
+}
+
+/// The strongest mode of noise alone stands out of the others by about as much.
+const LEAST_SHARE_OF_NOISE: f64 = 0.05;
+
+/// The modes that samples of all frames are made of.
 ///
 /// * `samples`: `[frame, sample]`, such as calibration lines.
 /// * `noise_variance`: of real and imaginary part together. Modes count that hold more than twice
@@ -50,10 +62,10 @@ pub fn principal_modes(
     samples: ArrayView2<'_, Complex32>,
     noise_variance: f64,
     n_modes: usize,
-) -> Array2<f32> {
+) -> PrincipalModes {
     let (n_frames, n_samples) = samples.dim();
     if n_frames == 0 {
-        return Array2::zeros((0, 0));
+        return PrincipalModes { courses: Array2::zeros((0, 0)), energies: Vec::new() };
     }
     let mut gram = DMatrix::<f64>::zeros(n_frames, n_frames);
     for i in 0..n_frames {
@@ -65,20 +77,24 @@ pub fn principal_modes(
         }
     }
     if !gram.trace().is_finite() {
-        return Array2::eye(n_frames);
+        let energies = vec![f64::INFINITY; n_frames];
+        return PrincipalModes { courses: Array2::eye(n_frames), energies };
     }
     let eigen = SymmetricEigen::new(gram);
     let mut order: Vec<usize> = (0..n_frames).collect();
     order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-    let least = 2.0 * noise_variance * n_samples as f64;
+    let of_noise = noise_variance * n_samples as f64;
     let count = match n_modes {
-        0 => order.iter().filter(|mode| eigen.eigenvalues[**mode] > least).count(),
+        0 => order.iter().filter(|mode| eigen.eigenvalues[**mode] > 2.0 * of_noise).count(),
         n => n,
     };
-    let count = count.clamp(1, n_frames);
-    Array2::from_shape_fn((count, n_frames), |(mode, frame)| {
+    order.truncate(count.clamp(1, n_frames));
+    let courses = Array2::from_shape_fn((order.len(), n_frames), |(mode, frame)| {
         eigen.eigenvectors[(frame, order[mode])] as f32
-    })
+    });
+    let energy =
+        |mode: &usize| (eigen.eigenvalues[*mode] - of_noise).max(LEAST_SHARE_OF_NOISE * of_noise);
+    PrincipalModes { courses, energies: order.iter().map(energy).collect() }
 }
 
 impl<N: Normal> Normal for Subspace<'_, N> {
@@ -104,8 +120,10 @@ mod tests {
             let [a, b] = [0, 1].map(|course| random[[course, 0, n / 10, n % 10]]);
             a * courses[0][frame] + b * courses[1][frame]
         });
-        let modes = principal_modes(samples.view(), 1e-6, 0);
+        let PrincipalModes { courses: modes, energies } = principal_modes(samples.view(), 1e-6, 0);
         assert_eq!(modes.dim(), (2, 4));
+        let whole: f64 = samples.iter().map(|sample| f64::from(sample.norm_sqr())).sum();
+        assert!(energies[0] > energies[1] && (energies[0] + energies[1]) / whole > 0.999);
         let unit = modes.dot(&modes.t());
         for ((i, j), value) in unit.indexed_iter() {
             assert!((value - f32::from(i == j)).abs() < 1e-5, "{unit}");
@@ -116,8 +134,11 @@ mod tests {
             let left = &course - &modes.t().dot(&modes.dot(&course));
             assert!(left.iter().all(|value| value.abs() < 1e-4), "{left}");
         }
-        assert_eq!(principal_modes(samples.view(), 1e-6, 3).nrows(), 3);
-        assert_eq!(principal_modes(samples.view(), 1e6, 0).nrows(), 1);
+        let three = principal_modes(samples.view(), 0.1, 3);
+        assert_eq!(three.courses.nrows(), 3);
+        // Nothing is in the third: a share of the noise of 400 samples.
+        assert!((three.energies[2] - 2.0).abs() < 1e-3, "{:?}", three.energies);
+        assert_eq!(principal_modes(samples.view(), 1e6, 0).courses.nrows(), 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3, Array5, ArrayView2, Axis, s};
 use num_complex::Complex32;
-use numerics::joint::principal_modes;
+use numerics::joint::{PrincipalModes, principal_modes};
 
 use super::method::Noise;
 use crate::unaliasing::{Group, Job};
@@ -60,14 +60,13 @@ impl Frames {
         in_all.iter().any(|in_all| *in_all)
     }
 
-    /// The courses that their lines in common are made of, `[mode, frame]`; [`None`] where they
-    /// have none.
+    /// The courses that their lines in common are made of; [`None`] where they have none.
     pub(super) fn modes(
         &self,
         samples: &Array5<Complex32>,
         noise: &Noise,
         n_modes: usize,
-    ) -> Option<Array2<f32>> {
+    ) -> Option<PrincipalModes> {
         let n_frames = self.places.len();
         let in_all = self.sampled.map_axis(Axis(0), |frames| frames.iter().all(|read| *read));
         let common: Vec<[usize; 2]> =
@@ -87,7 +86,7 @@ impl Frames {
     }
 }
 
-/// The courses that samples or pixels are made of, `[mode, frame]`.
+/// The courses that samples or pixels are made of.
 ///
 /// * `values`: `[frame, sample]`, with noise of `variance` in both parts together.
 /// * `n_modes`: so many; 0: those that stand out of the noise, [`LEAST_MODES`] at least.
@@ -95,9 +94,9 @@ pub(super) fn courses_of(
     values: ArrayView2<'_, Complex32>,
     variance: f64,
     n_modes: usize,
-) -> Array2<f32> {
+) -> PrincipalModes {
     let modes = principal_modes(values, variance, n_modes);
-    if n_modes == 0 && modes.nrows() < LEAST_MODES {
+    if n_modes == 0 && modes.courses.nrows() < LEAST_MODES {
         return principal_modes(values, variance, LEAST_MODES);
     }
     modes

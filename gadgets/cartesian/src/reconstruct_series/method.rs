@@ -31,6 +31,9 @@ pub enum Method {
     PatchLowRank,
 }
 
+/// Little is left of what is damped so much, and more makes conjugate gradients slow.
+const MOST_DAMPING: f32 = 3.0;
+
 /// Noise of the samples, and what it does to images.
 pub(super) struct Noise {
     /// Standard deviation in real and imaginary part of a sample.
@@ -76,6 +79,20 @@ impl Noise {
     /// much more noise.
     pub(super) fn of_mode(&self) -> f32 {
         if self.share > 0.0 { self.of_pixel / self.share } else { 0.0 }
+    }
+
+    /// λ of each mode that keeps it as small as it is, noise over signal (Wiener), in units of EᴴE.
+    ///
+    /// * `energies`: Σ|samples|² of each, of an image of `n_pixels`.
+    pub(super) fn damping(&self, energies: &[f64], n_pixels: usize) -> Vec<f32> {
+        let variance = f64::from(self.of_mode()).powi(2) * f64::from(self.share);
+        let damping = |energy: &f64| (variance * n_pixels as f64 / energy) as f32;
+        energies.iter().map(|energy| damping(energy).min(MOST_DAMPING)).collect()
+    }
+
+    /// [`Noise::of_mode`] that is left of a mode with such a λ.
+    pub(super) fn of_damped_mode(&self, damping: f32) -> f32 {
+        if self.share > 0.0 { self.of_mode() * self.share / (self.share + damping) } else { 0.0 }
     }
 
     /// That of either part of a pixel of an image of all lines with so much more noise: what the

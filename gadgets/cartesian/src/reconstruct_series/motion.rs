@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, Array4, ArrayView3, ArrayView4, Axis};
 use num_complex::Complex32;
+use numerics::joint::PrincipalModes;
 use numerics::registration::{
     BSplineImage, SeriesOptions, inverse_fields, register_series, signed_images,
 };
@@ -53,8 +54,8 @@ impl Motion {
         Some(Self { fields: inverse_fields(fields), largest_px: motion.largest_px, resting })
     }
 
-    /// The courses of the images in one pose: `[mode, frame]`.
-    pub(super) fn modes(&self, noise: &Noise, n_modes: usize) -> Array2<f32> {
+    /// The courses of the images in one pose.
+    pub(super) fn modes(&self, noise: &Noise, n_modes: usize) -> PrincipalModes {
         courses_of(self.resting.view(), f64::from(noise.of_mode()).powi(2), n_modes)
     }
 }

@@ -6,12 +6,13 @@ use num_complex::Complex32;
 use numerics::joint::{AlternationOptions, Denoised, Normal, Report, alternate};
 use numerics::percentile::percentile;
 
+use super::method::Noise;
+
 /// Modes that the network takes; of a series of fewer images the rest is empty.
 pub(super) const N_MODES: usize = 4;
 
 /// As it was trained.
-const OPTIONS: AlternationOptions =
-    AlternationOptions { n_iterations: 4, n_inner: 5, regularisation: 0.05, n_first: 10 };
+const OPTIONS: AlternationOptions = AlternationOptions { n_iterations: 4, n_inner: 5, n_first: 20 };
 
 /// A network and a session that asks it.
 pub(super) struct Network<'a> {
@@ -25,7 +26,7 @@ impl Network<'_> {
     /// Asks the network and the samples in turn for the images of the modes, `[mode, z, y, x]`.
     ///
     /// * `normal`, `right`, `squares_of_data`: of the images of the modes.
-    /// * `noise_sd`: of a pixel of a mode, both parts together.
+    /// * `energies`: of the modes, as [`numerics::joint::PrincipalModes`] has them.
     /// * `gain`: what model and samples are divided by the root of.
     ///
     /// # Errors
@@ -36,7 +37,8 @@ impl Network<'_> {
         normal: &impl Normal,
         right: &Array4<Complex32>,
         squares_of_data: f64,
-        noise_sd: f32,
+        noise: &Noise,
+        energies: &[f64],
         gain: f32,
     ) -> Result<(Array4<Complex32>, Report, Provenance), InferenceError> {
         if right.len_of(Axis(0)) > N_MODES {
@@ -44,19 +46,21 @@ impl Network<'_> {
                 self.unfit(&"the images have no lines in common that would tell their courses")
             );
         }
-        if noise_sd.is_nan() || noise_sd <= 0.0 {
+        if noise.of_mode().is_nan() || noise.of_mode() <= 0.0 {
             return Err(self.unfit(&"the noise of the samples is not known"));
         }
-        let options =
-            AlternationOptions { regularisation: OPTIONS.regularisation / gain, ..OPTIONS };
+        let (_, n_z, n_y, n_x) = right.dim();
+        let damping = noise.damping(energies, n_z * n_y * n_x);
+        let noise_sds: Vec<f32> = damping.iter().map(|of| noise.of_damped_mode(*of)).collect();
+        let damping: Vec<f32> = damping.iter().map(|of| of / gain).collect();
         let mut sizes: Vec<f32> = Vec::new();
         let mut whole = Provenance::default();
         let (images, report) =
-            alternate(normal, right, squares_of_data, &options, |images, step| {
+            alternate(normal, right, squares_of_data, &damping, &OPTIONS, |images, step| {
                 if step == 0 {
-                    sizes = sizes_of(images, noise_sd);
+                    sizes = sizes_of(images, &noise_sds);
                 }
-                let (denoised, provenance) = self.denoise(images, &sizes, noise_sd, step)?;
+                let (denoised, provenance) = self.denoise(images, &sizes, &noise_sds, step)?;
                 whole = Provenance {
                     time_ms: whole.time_ms + provenance.time_ms,
                     waited_ms: whole.waited_ms + provenance.waited_ms,
@@ -71,7 +75,7 @@ impl Network<'_> {
         &self,
         images: &Array4<Complex32>,
         sizes: &[f32],
-        noise_sd: f32,
+        noise_sds: &[f32],
         step: usize,
     ) -> Result<(Denoised, Provenance), InferenceError> {
         let (n_modes, n_z, n_y, n_x) = images.dim();
@@ -87,7 +91,7 @@ impl Network<'_> {
         let mut modes = vec![0.0_f32; n_z * 2 * N_MODES * n_pixels];
         let mut noise = vec![0.0_f32; n_z * N_MODES * n_pixels];
         for z in 0..n_z {
-            for (mode, size) in sizes.iter().enumerate() {
+            for (mode, (size, noise_sd)) in sizes.iter().zip(noise_sds).enumerate() {
                 let scale = if *size > 0.0 { size.recip() } else { 0.0 };
                 let real = (z * 2 * N_MODES + 2 * mode) * n_pixels;
                 for y in 0..even_y {
@@ -144,18 +148,19 @@ impl Network<'_> {
 /// How many times the noise the first mode of what counts as tissue is.
 const TISSUE_SDS: f32 = 5.0;
 
-/// Of each mode the median amount in tissue, and not less than noise: what lies close to the coils
-/// is bright and says nothing of the heart.
-fn sizes_of(modes: &Array4<Complex32>, noise_sd: f32) -> Vec<f32> {
+/// Of each mode the median amount in tissue, and not less than its noise: what lies close to the
+/// coils is bright and says nothing of the heart.
+fn sizes_of(modes: &Array4<Complex32>, noise_sds: &[f32]) -> Vec<f32> {
     let first = modes.index_axis(Axis(0), 0);
-    let mut is_tissue = first.mapv(|value| value.norm() > TISSUE_SDS * noise_sd);
+    let limit = TISSUE_SDS * noise_sds.first().copied().unwrap_or(0.0);
+    let mut is_tissue = first.mapv(|value| value.norm() > limit);
     if !is_tissue.iter().any(|is_tissue| *is_tissue) {
         is_tissue.fill(true);
     }
-    let of_mode = |mode: ArrayView3<'_, Complex32>| {
+    let of_mode = |(mode, noise_sd): (ArrayView3<'_, Complex32>, &f32)| {
         let tissue = mode.iter().zip(&is_tissue).filter(|(_, is_tissue)| **is_tissue);
         let amounts: Vec<f32> = tissue.map(|(value, _)| value.norm()).collect();
-        percentile(ArrayView1::from(&amounts), 0.5).unwrap_or(0.0).max(noise_sd)
+        percentile(ArrayView1::from(&amounts), 0.5).unwrap_or(0.0).max(*noise_sd)
     };
-    modes.outer_iter().map(of_mode).collect()
+    modes.outer_iter().zip(noise_sds).map(of_mode).collect()
 }
