@@ -7,12 +7,18 @@ use std::time::Duration;
 use ismrmrd::Image;
 use pipeline::Verdict;
 use pipeline::image_facts::{ImageFacts, ImageKind, rescale};
+use pipeline::image_notes::RECONSTRUCTION_KEY;
 use serde_json::{Value, json};
 
 /// Rows of the table: images of further ones are counted only.
 const MAX_ROWS: usize = 256;
 /// Different makers of one row that are told.
 const MAX_MAKERS: usize = 4;
+/// Different sizes of one row that are told, and different verdicts.
+const MAX_SIZES: usize = 4;
+const MAX_VERDICTS: usize = 64;
+/// Characters of a name, a unit, a maker and a reason: they come from a file or over the wire.
+const MAX_CHARACTERS: usize = 400;
 
 /// What the series of images are. A series whose images are of different kinds has a row for each.
 #[derive(Debug, Default)]
@@ -31,8 +37,10 @@ struct Row {
     /// Of the values, without those that stand for none.
     lowest: f64,
     highest: f64,
-    /// Each with the slices that it is about.
+    n_more_sizes: usize,
+    /// Each with the slices that it is about; what asks for most stays.
     verdicts: Vec<(Verdict, Vec<u16>)>,
+    n_more_verdicts: usize,
     makers: Vec<String>,
     n_more_makers: usize,
     first: Duration,
@@ -43,7 +51,7 @@ impl SeriesTable {
     /// Takes note of an image that came at this time.
     pub fn take(&mut self, image: &Image, at: Duration) {
         let facts = ImageFacts::of(image);
-        let key = (image.header.image_series_index, name_of(image, &facts));
+        let key = (image.header.image_series_index, printable(&name_of(image, &facts)));
         if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&key) {
             self.n_left_out += 1;
             return;
@@ -51,11 +59,13 @@ impl SeriesTable {
         let row = self.rows.entry(key).or_insert_with(|| Row {
             n_images: 0,
             sizes: Vec::new(),
-            unit: unit_of(image, &facts),
+            n_more_sizes: 0,
+            unit: printable(&unit_of(image, &facts)),
             is_map: facts.kind == ImageKind::Map,
             lowest: f64::INFINITY,
             highest: f64::NEG_INFINITY,
             verdicts: Vec::new(),
+            n_more_verdicts: 0,
             makers: Vec::new(),
             n_more_makers: 0,
             first: at,
@@ -67,7 +77,10 @@ impl SeriesTable {
         let channels = { image.header.channels };
         let size = format!("{x}x{y}x{z}, {channels} ch, {:?}", image.pixels.data_type());
         if !row.sizes.contains(&size) {
-            row.sizes.push(size);
+            match row.sizes.len() < MAX_SIZES {
+                true => row.sizes.push(size),
+                false => row.n_more_sizes += 1,
+            }
         }
         let (slope, intercept) = rescale(image);
         for &stored in &image.pixels.to_magnitude() {
@@ -79,14 +92,10 @@ impl SeriesTable {
             row.highest = row.highest.max(value);
         }
         if let Some(verdict) = &facts.verdict {
-            let slice = { image.header.slice };
-            match row.verdicts.iter_mut().find(|(known, _)| known == verdict) {
-                Some((_, slices)) if slices.contains(&slice) => {}
-                Some((_, slices)) => slices.push(slice),
-                None => row.verdicts.push((verdict.clone(), vec![slice])),
-            }
+            row.take_verdict(verdict, image.header.slice);
         }
         for maker in makers(image, &facts) {
+            let maker = printable(&maker);
             if row.makers.contains(&maker) {
                 continue;
             }
@@ -118,7 +127,7 @@ impl SeriesTable {
             cells.push(vec![
                 number.to_string(),
                 row.n_images.to_string(),
-                row.sizes.join("; "),
+                row.sizes_in_words(),
                 name.clone(),
                 significant(row.lowest),
                 significant(row.highest),
@@ -179,6 +188,10 @@ impl SeriesTable {
 
     fn write_verdicts(&self, text: &mut String) {
         for ((number, name), row) in self.rows.iter().filter(|(_, row)| row.is_map) {
+            if row.n_more_verdicts > 0 {
+                let more = row.n_more_verdicts;
+                let _ = writeln!(text, "{more} further verdicts on {name} (series {number})");
+            }
             for (verdict, slices) in &row.verdicts {
                 let slices: Vec<String> = slices.iter().map(u16::to_string).collect();
                 let plural = if slices.len() > 1 { "slices" } else { "slice" };
@@ -217,7 +230,9 @@ impl SeriesTable {
                 "lowest": has_values.then_some(row.lowest),
                 "highest": has_values.then_some(row.highest),
                 "verdicts": row.verdicts.iter().map(verdict).collect::<Vec<_>>(),
+                "n_more_verdicts": row.n_more_verdicts,
                 "made_by": row.makers,
+                "n_more_makers": row.n_more_makers,
             })
         };
         self.rows.iter().map(row).collect()
@@ -227,13 +242,59 @@ impl SeriesTable {
 impl Row {
     /// The verdict that asks for most.
     fn worst(&self) -> Option<&Verdict> {
-        let badness = |verdict: &&Verdict| match verdict {
-            Verdict::Accept => 0,
-            Verdict::Check(_) => 1,
-            Verdict::Repeat(_) => 2,
-        };
-        self.verdicts.iter().map(|(verdict, _)| verdict).max_by_key(badness)
+        self.verdicts.iter().map(|(verdict, _)| verdict).max_by_key(|verdict| badness(verdict))
     }
+
+    fn take_verdict(&mut self, verdict: &Verdict, slice: u16) {
+        let verdict = match verdict {
+            Verdict::Accept => Verdict::Accept,
+            Verdict::Check(reason) => Verdict::Check(printable(reason)),
+            Verdict::Repeat(reason) => Verdict::Repeat(printable(reason)),
+        };
+        if let Some((_, slices)) = self.verdicts.iter_mut().find(|(known, _)| *known == verdict) {
+            if !slices.contains(&slice) {
+                slices.push(slice);
+            }
+            return;
+        }
+        if self.verdicts.len() < MAX_VERDICTS {
+            self.verdicts.push((verdict, vec![slice]));
+            return;
+        }
+        self.n_more_verdicts += 1;
+        // A scan to repeat is not to be missed among what is to be checked.
+        let least = self.verdicts.iter_mut().min_by_key(|(known, _)| badness(known));
+        if let Some(least) = least.filter(|(known, _)| badness(known) < badness(&verdict)) {
+            *least = (verdict, vec![slice]);
+        }
+    }
+
+    fn sizes_in_words(&self) -> String {
+        let more = match self.n_more_sizes {
+            0 => String::new(),
+            n => format!("; {n} images of further sizes"),
+        };
+        self.sizes.join("; ") + &more
+    }
+}
+
+/// How much a verdict asks for.
+fn badness(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Accept => 0,
+        Verdict::Check(_) => 1,
+        Verdict::Repeat(_) => 2,
+    }
+}
+
+/// Without what would move a terminal's cursor, and not longer than anybody reads.
+fn printable(text: &str) -> String {
+    let characters = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = characters.take(MAX_CHARACTERS).collect();
+    if text.chars().nth(MAX_CHARACTERS).is_some() {
+        short.push('…');
+    }
+    short
 }
 
 /// In capitals where something is to be done.
@@ -265,7 +326,7 @@ fn unit_of(image: &Image, facts: &ImageFacts) -> String {
 
 /// Method, reconstruction and networks of an image, in words.
 fn makers(image: &Image, facts: &ImageFacts) -> Vec<String> {
-    let mut makers = image.meta.values("BoresideReconstruction").to_vec();
+    let mut makers = image.meta.values(RECONSTRUCTION_KEY).to_vec();
     makers.push(facts.method.clone());
     makers.extend(facts.models.iter().map(|model| match model.fallback.as_str() {
         "" => format!("network {} on {}", model.model.trim(), model.provider),
@@ -305,7 +366,7 @@ mod tests {
             header: ImageHeader { slice, image_series_index: 5, ..ImageHeader::default() },
             meta: Meta::from_iter([
                 ("BoresideMethod", "three parameters"),
-                ("BoresideReconstruction", "subspace"),
+                (RECONSTRUCTION_KEY, "subspace"),
                 ("BoresideModel", "moconet 1.2.0"),
                 ("BoresideModelProvider", "none"),
                 ("BoresideModelFallback", "it was late"),

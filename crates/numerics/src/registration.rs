@@ -5,6 +5,7 @@
 //! px: where in the image to look for what the reference shows. A pair of images of two contrasts
 //! has no twins: [`register_pair`].
 
+mod extent;
 mod field;
 mod flow;
 mod inverse;
@@ -18,11 +19,12 @@ mod support;
 mod tests;
 mod twin;
 
+pub use extent::extent_px;
 pub use inverse::inverse_fields;
 pub use pair::{PairMotion, register_pair};
 pub use rigid::{PredictMoved, RigidMotion, RigidOptions, register_rigid, rigid_fields};
 pub use series::{
-    Predict, SeriesMotion, SeriesOptions, TwinModel, refine_series, register_predicted,
+    LEAST_OF_LOW_RANK, Predict, SeriesMotion, SeriesOptions, TwinModel, refine_series, register_predicted,
     register_series,
 };
 pub use signs::signed_images;

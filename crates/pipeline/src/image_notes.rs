@@ -1,5 +1,7 @@
 //! What gadgets write into the meta attributes of images for gadgets that make maps of them.
 
+use ismrmrd::Meta;
+
 /// What made the image of its samples: method or network.
 pub const RECONSTRUCTION_KEY: &str = "BoresideReconstruction";
 
@@ -13,3 +15,10 @@ pub const FAULT_KEY: &str = "BoresideReconstructionFault";
 
 /// The largest displacement that was corrected, px.
 pub const MOTION_PX_KEY: &str = "BoresideMotionPx";
+
+/// Follows pixels that are multiplied by a factor, or averaged: so many times as much noise.
+pub fn scale_noise_sd(meta: &mut Meta, factor: f64) {
+    if let Some(noise_sd) = meta.get_f64(NOISE_SD_KEY) {
+        meta.set(NOISE_SD_KEY, format!("{:e}", noise_sd * factor));
+    }
+}

@@ -3,6 +3,7 @@
 use ismrmrd::{SamplingDescription, SamplingLimit};
 use ndarray::Axis;
 use numerics::fft::{ThroughKSpace, ThroughKSpaceError};
+use pipeline::image_notes::scale_noise_sd;
 use pipeline::{Gadget, ImageSeries, Remedy, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -36,6 +37,8 @@ struct Plan {
     steps: Vec<(Axis, ThroughKSpace)>,
     /// Of the result, \[z, y, x\].
     result: [usize; 3],
+    /// Of the result over that of the images: pixels that become larger are means.
+    noise: f64,
     result_sampling: SamplingDescription,
 }
 
@@ -80,6 +83,9 @@ impl Gadget for AdjustFieldOfView {
             series.data = step.apply(series.data.view(), *axis);
         }
         let [z, y, x] = plan.result.map(|len| u16::try_from(len).unwrap_or(u16::MAX));
+        for meta in &mut series.meta {
+            scale_noise_sd(meta, plan.noise);
+        }
         for header in &mut series.headers {
             header.matrix_size = [x, y, z];
             header.field_of_view = plan.result_sampling.recon_field_of_view_mm;
@@ -104,7 +110,7 @@ fn has_target(sampling: &SamplingDescription, lengths: [usize; 3]) -> bool {
 impl Plan {
     fn new(lengths: [usize; 3], sampling: SamplingDescription) -> Result<Self, Error> {
         let (mut result, mut result_sampling) = (lengths, sampling);
-        let mut steps = Vec::new();
+        let (mut steps, mut noise) = (Vec::new(), 1.0);
         // From here on axes are x, y, z, as in the header.
         for axis in 0..3 {
             let n_in = lengths[2 - axis];
@@ -117,6 +123,7 @@ impl Plan {
             let is_same_field = (encoded_mm - recon_mm).abs() < FIELD_OF_VIEW_TOLERANCE_MM;
             let share = if is_same_field { 1.0 } else { recon_mm / encoded_mm };
             result[2 - axis] = n_out;
+            noise *= (n_out as f64 / (share * n_in as f64)).min(1.0).sqrt();
             result_sampling.encoded_field_of_view_mm[axis] = sampling.recon_field_of_view_mm[axis];
             result_sampling.encoded_matrix_size[axis] = sampling.recon_matrix_size[axis];
             result_sampling.limits[axis] = limits(sampling.limits[axis], n_in, n_out, share);
@@ -130,7 +137,7 @@ impl Plan {
             let growth = |step: &ThroughKSpace| step.n_out() as f64 / step.n_in() as f64;
             growth(a).total_cmp(&growth(b))
         });
-        Ok(Self { lengths, sampling, steps, result, result_sampling })
+        Ok(Self { lengths, sampling, steps, result, noise, result_sampling })
     }
 }
 

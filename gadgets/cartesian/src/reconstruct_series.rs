@@ -17,6 +17,7 @@ use numerics::joint::{
     Moving, Normal, PrincipalModes, ProximalOptions, Report, SeriesEncoding, Structure, Subspace,
     noise_sd, reconstruct, structure_of_residual,
 };
+use numerics::registration::LEAST_OF_LOW_RANK;
 use pipeline::{Gadget, ImageSeries, KSpace, Remedy, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,7 +29,7 @@ use crate::unaliasing::{Job, Kept, Unaliasing, empty_images, scale, slice_of};
 use frames::{Frames, courses_of};
 pub use method::Method;
 use method::Noise;
-use motion::{LEAST_MOVING, Motion};
+use motion::Motion;
 use network::Network;
 use notes::Notes;
 
@@ -47,10 +48,11 @@ pub struct Config {
     /// trusted so many times as much as it says itself.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub regularisation: f32,
-    /// Most steps; 0 for as many as the method needs as a rule.
+    /// Most steps; 0 for as many as the method needs as a rule. Without effect on `network`.
     #[schemars(range(max = 1000))]
     pub max_iterations: usize,
-    /// Relative change of the images in a step, or the residual of `sense`, that ends them.
+    /// Relative change of the images in a step, or the residual of `sense`, that ends them. Without
+    /// effect on `network`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: f32,
     /// Pixels of a neighbourhood of `locally_low_rank`, or of a patch of `patch_low_rank`, along
@@ -62,7 +64,7 @@ pub struct Config {
     #[schemars(range(max = 64))]
     pub n_modes: usize,
     /// Whether motion from image to image is found and put into the model: the images then show one
-    /// pose. Looked for in slices of four images and more, not in volumes; where less than half a
+    /// pose. Looked for in slices of five images and more, not in volumes; where less than half a
     /// pixel is found, the model stays as it is.
     pub correct_motion: bool,
     /// How coil maps are made.
@@ -151,7 +153,9 @@ pub struct ReconstructSeries {
 #[derive(Default)]
 struct Told {
     single: bool,
+    nothing_common: bool,
     network: bool,
+    motion: bool,
     acceleration: bool,
     structure: bool,
     misfit: bool,
@@ -201,7 +205,7 @@ const LEAST_TRUST: f32 = 1e-2;
 /// is wrong: coil maps of another position, motion within an image.
 const SUSPICIOUS_MISFIT: f64 = 10.0;
 
-/// Images that leave so much of an object in the samples lack something: still scans leave 4 to 5
+/// Images that leave so much of an object in the samples lack something: still scans leave 3 to 4
 /// standard deviations of the noise. Where there is next to no noise, the model's own error stands
 /// out of it: part of the signal.
 const SUSPICIOUS_STRUCTURE: Structure = Structure { noise_sds: 8.0, of_signal: 0.03 };
@@ -248,32 +252,7 @@ impl Gadget for ReconstructSeries {
         let mut notes = Vec::new();
         for frames in Frames::of(&job.groups) {
             let slice = slice_of(&job.buffer, frames.slice);
-            let mut method = self.config.method;
-            if method == Method::Network && !frames.have_lines_in_common() {
-                method = Method::Subspace;
-                if !std::mem::replace(&mut self.told.network, true) {
-                    out.warn(
-                        "the images have no lines in common, as all have that the network has \
-                         seen: `subspace` is used instead",
-                        "acquire calibration lines in every image",
-                    );
-                }
-            }
-            if frames.places.len() == 1 && method.shares_courses() {
-                method = Method::Sense;
-                if !std::mem::replace(&mut self.told.single, true) {
-                    out.warn(
-                        format!(
-                            "the slice has one image, `{}` needs a series: it is \
-                             reconstructed by `sense`",
-                            self.config.method.name(),
-                        ),
-                        "let `sort_k_space` put the images of a series along `n` or `s`, and \
-                         `collect_readouts` wait for all of them, with `trigger_dimension = \
-                         \"slice\"`",
-                    );
-                }
-            }
+            let (method, instead) = self.method_for(&frames, out);
             let unaliasing = &self.unaliasing;
             let maps = self.maps.get(
                 &job.reference,
@@ -293,7 +272,17 @@ impl Gadget for ReconstructSeries {
                 job.shape.n_channels * job.shape.k_space[2],
             );
             let noise = &noise;
-            let motion = self.motion_of(&encoding, &right, squares, noise);
+            // Of images of all poses, and of those without a line in common, neighbourhoods have
+            // something in common. Properties are those of the method that was asked for.
+            let found = OnceCell::new();
+            let by_neighbourhoods = || {
+                found.get_or_init(|| {
+                    let usual = Config::default();
+                    let options = Method::LocallyLowRank.options(&usual, noise, encoding.shape());
+                    of_neighbourhoods(&encoding, &right, squares, &options)
+                })
+            };
+            let motion = self.motion_of(encoding.shape(), by_neighbourhoods, out);
             let (solution, method) = match &motion {
                 Some(motion) => {
                     let moving = Moving::new(&encoding, motion.fields.view());
@@ -311,15 +300,10 @@ impl Gadget for ReconstructSeries {
                     self.solve(method, &problem, spacing_mm, out)
                 }
                 None => {
-                    let by_neighbourhoods = OnceCell::new();
-                    let options =
-                        Method::LocallyLowRank.options(&self.config, noise, encoding.shape());
                     let modes = |n| {
                         frames.modes(&samples, noise, n).unwrap_or_else(|| {
-                            let images = by_neighbourhoods.get_or_init(|| {
-                                of_neighbourhoods(&encoding, &right, squares, &options)
-                            });
-                            courses_of(images.view(), f64::from(noise.of_mode()).powi(2), n)
+                            let variance = f64::from(noise.of_mode()).powi(2);
+                            courses_of(by_neighbourhoods().view(), variance, n)
                         })
                     };
                     let right = right.clone();
@@ -333,7 +317,7 @@ impl Gadget for ReconstructSeries {
                 let mut target = images.slice_mut(s![frames.slice, *s, *n, 0, .., .., ..]);
                 target.zip_mut_with(&frame, |target, value| *target = *value * scale);
             }
-            let motion_px = motion.map(|motion| motion.largest_px);
+            let motion_px = motion.map(|motion| motion.longest_px);
             if self.config.print_iterations {
                 out.inform(report(&solution, method, slice, noise, motion_px));
             }
@@ -344,7 +328,7 @@ impl Gadget for ReconstructSeries {
                     made_by: made_by(&solution, method),
                     noise_sd: noise.of_images() * scale,
                     motion_px,
-                    provenance: solution.provenance,
+                    provenance: solution.provenance.or(instead),
                     faults,
                 },
             ));
@@ -363,8 +347,7 @@ impl Gadget for ReconstructSeries {
     }
 }
 
-/// Images by what their neighbourhoods have in common, `[frame, pixel]`: of those without a line in
-/// common, nothing else says which courses they have.
+/// Images by what their neighbourhoods have in common, `[frame, pixel]`.
 fn of_neighbourhoods(
     encoding: &SeriesEncoding,
     right: &Array4<Complex32>,
@@ -375,6 +358,11 @@ fn of_neighbourhoods(
     let [n_frames, n_z, n_y, n_x] = encoding.shape();
     let shape = (n_frames, n_z * n_y * n_x);
     images.into_shape_with_order(shape).unwrap_or_else(|_| Array2::zeros(shape))
+}
+
+/// Says of images that a network did not make them.
+fn not_used(network: &str, why: String) -> Provenance {
+    Provenance { model: network.to_owned(), fallback: Some(why), ..Provenance::default() }
 }
 
 /// What made the images, for people.
@@ -427,6 +415,41 @@ impl ReconstructSeries {
         let name = &self.config.network;
         let models = self.models.as_ref().ok_or_else(|| InferenceError::NoModels(name.clone()))?;
         models.open(name)
+    }
+
+    /// The method that suits the images of a slice; where it is another one than was asked for,
+    /// that is told once, and of a network also why.
+    fn method_for(
+        &mut self,
+        frames: &Frames,
+        out: &mut Sink<Self>,
+    ) -> (Method, Option<Provenance>) {
+        let Config { method: wanted, ref network, .. } = self.config;
+        let mut tell = |told: &mut bool, method, text: String, remedy: &str| {
+            if !std::mem::replace(told, true) {
+                out.warn(text.clone(), remedy);
+            }
+            let instead = (wanted == Method::Network).then(|| not_used(network, text));
+            (method, instead)
+        };
+        if frames.places.len() == 1 && wanted.shares_courses() {
+            let text = format!(
+                "the slice has one image, `{}` needs a series: it is reconstructed by `sense`",
+                wanted.name(),
+            );
+            let remedy = "let `sort_k_space` put the images of a series along `n` or `s`, and \
+                          `collect_readouts` wait for all of them, with `trigger_dimension = \
+                          \"slice\"`";
+            return tell(&mut self.told.single, Method::Sense, text, remedy);
+        }
+        if wanted == Method::Network && !frames.have_lines_in_common() {
+            let text = "the images have no lines in common, as all have that the network has \
+                        seen: `subspace` is used instead";
+            let remedy = "acquire calibration lines in every image";
+            let told = &mut self.told.nothing_common;
+            return tell(told, Method::Subspace, text.to_owned(), remedy);
+        }
+        (wanted, None)
     }
 
     /// Why images have to be looked at: told once, and for each slice in their meta attributes.
@@ -482,23 +505,34 @@ impl ReconstructSeries {
         faults
     }
 
-    /// The motion of the images, where it is to be in the model and there is any.
-    fn motion_of(
-        &self,
-        encoding: &SeriesEncoding,
-        right: &Array4<Complex32>,
-        squares: f64,
-        noise: &Noise,
+    /// The motion of the images, where it is to be in the model and there is any. Where it cannot
+    /// be looked for, that is told once.
+    ///
+    /// * `images`: of a first reconstruction, `[frame, pixel]`.
+    fn motion_of<'a>(
+        &mut self,
+        [n_frames, n_z, n_y, n_x]: [usize; 4],
+        images: impl FnOnce() -> &'a Array2<Complex32>,
+        out: &mut Sink<Self>,
     ) -> Option<Motion> {
-        let [n_frames, n_z, ..] = encoding.shape();
-        if !self.config.correct_motion || n_frames < LEAST_MOVING || n_z > 1 {
+        if !self.config.correct_motion {
             return None;
         }
-        // What images of all poses have in common is little: neighbourhoods have more.
-        let options = Method::LocallyLowRank.options(&self.config, noise, encoding.shape());
-        let images = of_neighbourhoods(encoding, right, squares, &options);
-        let [n_frames, _, n_y, n_x] = encoding.shape();
-        Motion::of(images.to_shape((n_frames, n_y, n_x)).ok()?.view())
+        if n_z > 1 || n_frames < LEAST_OF_LOW_RANK {
+            if !std::mem::replace(&mut self.told.motion, true) {
+                let text = if n_z > 1 {
+                    "motion from image to image is looked for in slices, not in volumes".to_owned()
+                } else {
+                    format!(
+                        "{n_frames} images are too few to find their motion by, \
+                         {LEAST_OF_LOW_RANK} are needed"
+                    )
+                };
+                out.inform(format!("{text}: it is not in the model"));
+            }
+            return None;
+        }
+        Motion::of(images().to_shape((n_frames, n_y, n_x)).ok()?.view())
     }
 
     /// The images by a method, and that which gave them.
@@ -519,11 +553,7 @@ impl ReconstructSeries {
                 if !std::mem::replace(&mut self.told.network, true) {
                     out.warn(text.clone(), error.remedy().to_owned());
                 }
-                let provenance = Some(Provenance {
-                    model: self.config.network.clone(),
-                    fallback: Some(text),
-                    ..Provenance::default()
-                });
+                let provenance = Some(not_used(&self.config.network, text));
                 let solution = self.by_model(Method::Subspace, problem);
                 (Solution { provenance, ..solution }, Method::Subspace)
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use ismrmrd::Meta;
+use pipeline::image_notes::scale_noise_sd;
 use pipeline::{Gadget, ImageRole, ImageSeries, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -103,6 +104,7 @@ impl Gadget for ScaleSeries {
         }
         let is_map = !series.role.is_image();
         for meta in &mut series.meta {
+            scale_noise_sd(meta, factor.into());
             describe(meta, factor, is_map);
         }
         out.push(series);

@@ -5,6 +5,7 @@ use numerics::diffusion::{
     DiffusionMotion, MotionOptions, TensorPlan, find_wall, outliers, register_diffusion,
 };
 use numerics::registration::BSplineImage;
+use pipeline::image_notes::MOTION_PX_KEY;
 use pipeline::{Gadget, ImageRole, ImageSeries, Scan, Sink, unprocessed};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -166,7 +167,7 @@ impl Gadget for CorrectDiffusionMotion {
         }
         if self.config.register {
             for meta in &mut series.meta {
-                meta.set("BoresideMotionPx", format!("{longest_px:.2}"));
+                meta.set(MOTION_PX_KEY, format!("{longest_px:.2}"));
                 meta.append("ImageProcessingHistory", "MOCO");
             }
             series.role = ImageRole::MotionCorrected;

@@ -25,17 +25,6 @@ pub(crate) struct Finish {
     pub n_sent: u16,
 }
 
-/// How many times as large standard deviations are by noise of `of_samples`, and not less than 1:
-/// images that were made together agree with each other, and with a fit, better than they are known.
-///
-/// * `common`: the noise that they were made with; [`None`] for what the fit of each pixel leaves.
-fn raised(fit: &RelaxationFit, common: Option<f32>, of_samples: f32) -> Array2<f32> {
-    fit.residual_sd.mapv(|residual| {
-        let counted = common.unwrap_or(residual);
-        if counted > 0.0 { (of_samples / counted).max(1.0) } else { 1.0 }
-    })
-}
-
 /// The fitted planes of a map.
 #[derive(Default)]
 pub(crate) struct Planes {
@@ -59,9 +48,10 @@ pub(crate) struct Fitted {
     degrees_of_freedom: usize,
     /// Whether nothing tells how much noise there is.
     is_noise_unknown: bool,
-    /// How many times as large the standard deviations are by what the samples allow. Which values
-    /// count, and the verdict, are decided without: a cautious error takes none away.
-    raised: Option<Array2<f32>>,
+    /// Standard deviations by what the samples allow, ms: images that were made together agree with
+    /// each other, and with a fit, better than they are known. Which values count, and the verdict,
+    /// are decided without: a cautious error takes none away.
+    least_sd_ms: Option<Array2<f32>>,
 }
 
 impl Fitted {
@@ -74,7 +64,7 @@ impl Fitted {
             unexplained: Some(unexplained),
             degrees_of_freedom: self.degrees_of_freedom,
             is_noise_unknown: self.is_noise_unknown,
-            raised: None,
+            least_sd_ms: None,
         }
     }
 }
@@ -115,12 +105,7 @@ impl Finish {
             fitted = fit(options(Noise::Known(noise)));
         }
         let of_samples = of_samples.filter(|_| known.is_none());
-        let mut more = None;
-        match of_samples {
-            Some(sd) if degrees_of_freedom == 0 => fitted = fit(options(Noise::Known(sd))),
-            Some(sd) => more = Some(raised(&fitted, is_common.then_some(noise), sd)),
-            None => {}
-        }
+        let least_sd_ms = of_samples.map(|sd| fit(options(Noise::Known(sd))).sd_ms);
         let tissue = match self.mask_noise_sds {
             Some(n_sds) => {
                 let of_mask =
@@ -136,7 +121,7 @@ impl Finish {
             unexplained: None,
             degrees_of_freedom,
             is_noise_unknown: known.or(of_samples).is_none() && degrees_of_freedom == 0,
-            raised: more,
+            least_sd_ms,
         }
     }
 
@@ -148,14 +133,18 @@ impl Finish {
             unexplained,
             degrees_of_freedom,
             is_noise_unknown,
-            raised,
+            least_sd_ms,
             ..
         } = fitted;
         planes.is_noise_unknown |= is_noise_unknown;
         clear(&mut fit, &tissue, self.longest_ms);
         planes.quality.add(&fit, &tissue, degrees_of_freedom == 0);
-        if let Some(raised) = raised {
-            Zip::from(&mut fit.sd_ms).and(&raised).for_each(|sd_ms, factor| *sd_ms *= factor);
+        if let Some(least_sd_ms) = least_sd_ms {
+            let pixels = Zip::from(&mut fit.sd_ms).and(&least_sd_ms).and(&fit.value_ms);
+            // Values that are taken out have no standard deviation either.
+            pixels.for_each(|sd_ms, least, value| {
+                *sd_ms = if *value > 0.0 { sd_ms.max(*least) } else { *sd_ms };
+            });
         }
         if let Some(unexplained) = unexplained {
             planes.quality.add_unexplained(&unexplained, &tissue);

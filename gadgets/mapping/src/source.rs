@@ -164,13 +164,15 @@ fn source(
         .filter_map(|&frame| series.frame_meta(stack, frame)?.get_f64(NOISE_SD_KEY))
         .filter(|sd| sd.is_finite() && *sd > 0.0)
         .reduce(f64::max);
-    let faults = (0..n).filter_map(|frame| series.frame_meta(stack, frame)?.get(FAULT_KEY));
-    let mut faults: Vec<String> = faults.map(str::to_owned).collect();
-    faults.dedup();
-    problems.extend(faults);
+    let metas = (0..n).filter_map(|frame| series.frame_meta(stack, frame));
+    for fault in metas.flat_map(|meta| meta.values(FAULT_KEY)) {
+        if !problems.contains(fault) {
+            problems.push(fault.clone());
+        }
+    }
     // These are the image's own.
     let own = ["InversionTime", "GADGETRON_TI", "GADGETRON_TS", "EchoTime", "GADGETRON_TE"];
-    for key in own.into_iter().chain([INVERSION_KEY]) {
+    for key in own.into_iter().chain([INVERSION_KEY, NOISE_SD_KEY]) {
         meta.remove(key);
     }
     let pixels = series.channel_of_stack(stack, 0);

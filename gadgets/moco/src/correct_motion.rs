@@ -10,7 +10,8 @@ use inference::{InferenceError, Model, Models, Provenance};
 use ismrmrd::Meta;
 use ndarray::{Array3, Axis};
 use num_complex::Complex32;
-use numerics::registration::TwinModel;
+use numerics::registration::{LEAST_OF_LOW_RANK, TwinModel, extent_px};
+use pipeline::image_notes::{FAULT_KEY, MOTION_PX_KEY};
 use pipeline::times::{Preparation, TimesFrom, preparation_times};
 use pipeline::{
     Gadget, ImageRole, ImageSeries, Remedy, Scan, SeriesShapeError, Sink, Stack, unprocessed,
@@ -18,12 +19,9 @@ use pipeline::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::motion::{Found, Method, Series, extent_px};
+use crate::motion::{Found, Method, Series};
 use choice::{Agreement, Told, choose};
 use few_courses::few_courses;
-
-/// Meta attribute: the longest displacement of a series where there is signal, px.
-const MOTION_KEY: &str = pipeline::image_notes::MOTION_PX_KEY;
 
 /// What makes the images of a series differ, besides motion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -181,10 +179,15 @@ impl Gadget for CorrectMotion {
                         Some(remedy) => out.warn(format!("motion is not corrected: {why}"), remedy),
                         None => out.inform(format!("motion is not corrected: {why}")),
                     }
+                    // Nobody may take a map of a heart that moved for one of a heart that did not.
+                    let fault = why.remedy().map(|_| format!("motion is not corrected: {why}"));
                     for frame in 0..stack.n_frames {
                         for of in [&mut series, &mut corrected] {
                             if let Some(meta) = of.frame_meta_mut(stack, frame) {
                                 meta.set(METHOD_KEY, "none");
+                                if let Some(fault) = &fault {
+                                    meta.append(FAULT_KEY, fault.as_str());
+                                }
                             }
                         }
                     }
@@ -206,10 +209,8 @@ impl Gadget for CorrectMotion {
     }
 }
 
-/// Of fewer images none can be told by the others: a decay has two unknowns, signals of a low rank
-/// are to be found among the images themselves.
+/// Of fewer images none can be told by the others: a decay has two unknowns.
 const LEAST_OF_DECAY: usize = 3;
-const LEAST_OF_LOW_RANK: usize = 5;
 
 fn number(series: &mut ImageSeries, index: u16) {
     series.headers.iter_mut().for_each(|header| header.image_series_index = index);
@@ -403,7 +404,7 @@ impl CorrectMotion {
             provenance.write(meta);
         }
         meta.set(METHOD_KEY, names.join("; "));
-        meta.set(MOTION_KEY, format!("{:.2}", outcome.longest_px));
+        meta.set(MOTION_PX_KEY, format!("{:.2}", outcome.longest_px));
         meta.set("BoresideMotionMedianPx", format!("{:.2}", outcome.median_px));
         meta.set("BoresideMotionTimeMs", format!("{:.1}", outcome.time_ms));
         for key in ["ImageProcessingHistory", "GADGETRON_ImageProcessingHistory"] {
@@ -438,7 +439,7 @@ fn planes_of(
 /// Why the images of a stack stay as they are.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 enum Uncorrected {
-    #[error("the image whose pose would be kept holds nothing")]
+    #[error("the image whose pose would be kept holds nothing, or there is no channel")]
     EmptyReference,
     #[error("{n_images} images are too few, {least} are needed")]
     TooFew { n_images: usize, least: usize },
@@ -456,7 +457,7 @@ impl Uncorrected {
             Self::EmptyReference | Self::TooFew { .. } => None,
             Self::FewCourses { .. } => Some(
                 "if the heart moved, set `correct_motion = true` of `reconstruct_series`, which puts motion \
-                 into the model, or take a chain that does (`molli_t1_free_breathing`)",
+                 into the model, or take a chain that does (`molli_t1_accelerated`)",
             ),
         }
     }

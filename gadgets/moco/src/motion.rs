@@ -3,7 +3,7 @@
 mod proposal;
 
 use inference::{InferenceError, Model, Provenance};
-use ndarray::{Array2, Array4, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView3, Axis};
 use num_complex::Complex32;
 use numerics::registration::{
     BSplineImage, SeriesMotion, SeriesOptions, TwinModel, refine_series, register_series,
@@ -118,28 +118,3 @@ impl Series<'_> {
 
 /// Stands for an image without preparation.
 const LONGEST_MS: f64 = 10_000.0;
-
-/// Longest and median displacement of the frames where the reference has signal, px: what lies in
-/// air says nothing.
-///
-/// * `fields`: `[frame, 2, y, x]`.
-/// * `reference`: magnitude `[y, x]`.
-pub fn extent_px(fields: &Array4<f32>, reference: &Array2<f32>) -> [f32; 2] {
-    let brightest = reference.iter().copied().fold(0.0, f32::max);
-    let mut lengths: Vec<f32> = fields
-        .axis_iter(Axis(0))
-        .flat_map(|field| {
-            let (dy, dx) = (field.index_axis_move(Axis(0), 0), field.index_axis_move(Axis(0), 1));
-            let pairs = dy.into_iter().zip(dx).zip(reference);
-            let lengths = pairs.filter(|(_, signal)| **signal > 0.1 * brightest);
-            lengths.map(|((dy, dx), _)| dy.hypot(*dx)).collect::<Vec<_>>()
-        })
-        .collect();
-    if lengths.is_empty() {
-        return [0.0; 2];
-    }
-    lengths.sort_unstable_by(f32::total_cmp);
-    let at = |share: f64| lengths[((lengths.len() - 1) as f64 * share) as usize];
-    // Not the very longest: single pixels at edges of the body.
-    [at(0.99), at(0.5)]
-}

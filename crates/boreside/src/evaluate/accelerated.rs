@@ -451,7 +451,8 @@ fn add_device(anatomy: &mut Anatomy) -> Result<()> {
     Ok(())
 }
 
-/// T1 of the wall.
+/// T1 of the wall; its standard deviation as the gadget has it, by what the fit leaves and not less
+/// than by what the samples allow.
 fn t1(
     images: &Array3<Complex32>,
     times_ms: &[f64],
@@ -462,12 +463,15 @@ fn t1(
     let signed = restore_polarity(images.view(), longest.unwrap_or(0));
     let model = Model::LookLocker { inversion_factor: 1.0 };
     let plan = Plan::new(model, times_ms, model.usual_range())?;
-    let options = FitOptions {
-        mask: Some(wall.view()),
-        noise: noise_sd.map_or(Noise::Residuals, Noise::Known),
-        ..FitOptions::default()
+    let by = |noise| {
+        let options = FitOptions { mask: Some(wall.view()), noise, ..FitOptions::default() };
+        plan.fit(signed.view(), &options)
     };
-    Ok(plan.fit(signed.view(), &options))
+    let mut fit = by(Noise::Residuals);
+    if let Some(noise_sd) = noise_sd {
+        fit.sd_ms.zip_mut_with(&by(Noise::Known(noise_sd)).sd_ms, |sd, least| *sd = sd.max(*least));
+    }
+    Ok(fit)
 }
 
 #[cfg(test)]

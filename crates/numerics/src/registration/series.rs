@@ -9,11 +9,14 @@ use super::support::kept_share;
 use super::twin::{Subspaces, tiled_low_rank};
 use crate::plane::{HALVING_NOISE_GAIN, Kernel, Size, SmoothingRoom, halve};
 
+/// Of fewer images contrast cannot be told from motion by the images themselves.
+pub const LEAST_OF_LOW_RANK: usize = 5;
+
 /// What twins are told by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TwinModel {
     /// The few signals that all pixels of a place are made of, found in the series itself: any
-    /// series of four images or more.
+    /// series of [`LEAST_OF_LOW_RANK`] images or more.
     #[default]
     LowRank,
     /// Signals that decay with one time each: short series of T2 or T2*.

@@ -56,8 +56,12 @@ impl Frames {
 
     /// Whether any line was acquired in all images.
     pub(super) fn have_lines_in_common(&self) -> bool {
-        let in_all = self.sampled.map_axis(Axis(0), |frames| frames.iter().all(|read| *read));
-        in_all.iter().any(|in_all| *in_all)
+        self.in_all().iter().any(|in_all| *in_all)
+    }
+
+    /// Lines that were acquired in all images, `[z, y]`.
+    fn in_all(&self) -> Array2<bool> {
+        self.sampled.map_axis(Axis(0), |frames| frames.iter().all(|read| *read))
     }
 
     /// The courses that their lines in common are made of; [`None`] where they have none.
@@ -68,7 +72,7 @@ impl Frames {
         n_modes: usize,
     ) -> Option<PrincipalModes> {
         let n_frames = self.places.len();
-        let in_all = self.sampled.map_axis(Axis(0), |frames| frames.iter().all(|read| *read));
+        let in_all = self.in_all();
         let common: Vec<[usize; 2]> =
             in_all.indexed_iter().filter(|(_, all)| **all).map(|((e2, e1), _)| [e2, e1]).collect();
         if common.is_empty() {

@@ -4,14 +4,11 @@ use ndarray::{Array2, Array4, ArrayView3, ArrayView4, Axis};
 use num_complex::Complex32;
 use numerics::joint::PrincipalModes;
 use numerics::registration::{
-    BSplineImage, SeriesOptions, inverse_fields, register_series, signed_images,
+    BSplineImage, SeriesOptions, extent_px, inverse_fields, register_series, signed_images,
 };
 
 use super::frames::courses_of;
 use super::method::Noise;
-
-/// Images that tell their motion: of fewer, contrast cannot be told from it.
-pub(super) const LEAST_MOVING: usize = 4;
 
 /// Less is none, px.
 const LEAST_PX: f32 = 0.5;
@@ -21,7 +18,8 @@ pub(super) struct Motion {
     /// What is seen at a pixel of an image lies at that pixel plus this in the pose of the
     /// reference: `[frame, 2, y, x]`, px.
     pub(super) fields: Array4<f32>,
-    pub(super) largest_px: f32,
+    /// Longest displacement where there is signal.
+    pub(super) longest_px: f32,
     /// In one pose, `[frame, pixel]`.
     resting: Array2<Complex32>,
 }
@@ -41,7 +39,9 @@ impl Motion {
         let times_ms = vec![0.0; n_frames];
         let options = SeriesOptions::to(reference);
         let motion = register_series(signed.view(), &times_ms, &options);
-        if motion.largest_px < LEAST_PX {
+        let magnitude = planes.index_axis(Axis(0), reference).mapv(|value| value.norm());
+        let [longest_px, _] = extent_px(&motion.fields, &magnitude);
+        if longest_px < LEAST_PX {
             return None;
         }
         let mut resting = Array2::zeros((n_frames, n_y * n_x));
@@ -51,7 +51,7 @@ impl Motion {
             resting.iter_mut().zip(&warped).for_each(|(target, value)| *target = *value);
         }
         let fields: ArrayView4<'_, f32> = motion.fields.view();
-        Some(Self { fields: inverse_fields(fields), largest_px: motion.largest_px, resting })
+        Some(Self { fields: inverse_fields(fields), longest_px, resting })
     }
 
     /// The courses of the images in one pose.

@@ -42,9 +42,8 @@ impl Network<'_> {
         gain: f32,
     ) -> Result<(Array4<Complex32>, Report, Provenance), InferenceError> {
         if right.len_of(Axis(0)) > N_MODES {
-            return Err(
-                self.unfit(&"the images have no lines in common that would tell their courses")
-            );
+            // Samples that are no numbers have no few courses.
+            return Err(self.unfit(&"the courses of the images cannot be told of their lines"));
         }
         if noise.of_mode().is_nan() || noise.of_mode() <= 0.0 {
             return Err(self.unfit(&"the noise of the samples is not known"));
@@ -55,6 +54,8 @@ impl Network<'_> {
         let damping: Vec<f32> = damping.iter().map(|of| of / gain).collect();
         let mut sizes: Vec<f32> = Vec::new();
         let mut whole = Provenance::default();
+        // Trust that grew would take the images away from the samples again.
+        let mut most_trust = f32::INFINITY;
         let (images, report) =
             alternate(normal, right, squares_of_data, &damping, &OPTIONS, |images, step| {
                 if step == 0 {
@@ -66,7 +67,8 @@ impl Network<'_> {
                     waited_ms: whole.waited_ms + provenance.waited_ms,
                     ..provenance
                 };
-                Ok(Denoised { trust: self.trusted * denoised.trust / gain, ..denoised })
+                most_trust = most_trust.min(denoised.trust);
+                Ok(Denoised { trust: self.trusted * most_trust / gain, ..denoised })
             })?;
         Ok((images, report, whole))
     }

@@ -105,7 +105,7 @@ fn a_heart_that_moves_comes_to_rest_where_the_longest_time_saw_it() {
     assert_eq!(reference(corrected), reference(&moving));
     let meta = &corrected.meta[0];
     assert_eq!(meta.get("BoresideMotionMethod"), Some("registration without a network"));
-    let longest = meta.get_f64(MOTION_KEY).expect("its extent");
+    let longest = meta.get_f64(MOTION_PX_KEY).expect("its extent");
     assert!((1.5..4.0).contains(&longest), "{longest} px");
     let numbers = [original, corrected].map(|series| series.headers[[0, 0, 0]].image_series_index);
     assert_eq!(numbers, SERIES);
@@ -116,7 +116,7 @@ fn a_heart_at_rest_is_left_alone() {
     let still = series(|_| [0.0; 2]);
     let (sent, _) = run(without_network(), still);
     assert!(error(&sent[1]) < 1e-3);
-    let longest = sent[1].meta[0].get_f64(MOTION_KEY).expect("its extent");
+    let longest = sent[1].meta[0].get_f64(MOTION_PX_KEY).expect("its extent");
     assert!(longest < 0.1, "{longest} px");
 }
 
@@ -162,6 +162,8 @@ fn images_of_few_courses_are_not_registered_and_what_to_do_is_told() {
         assert_eq!(sent[0].meta[0].get("BoresideModelFallback"), None);
         let [report] = reports.as_slice() else { panic!("{reports:?}") };
         assert!(report.contains("all 8 images are made of 3 time courses"), "{report}");
+        let fault = sent[0].meta[0].get(FAULT_KEY).expect("maps say it too");
+        assert!(fault.contains("motion is not corrected"), "{fault}");
     }
 }
 
