@@ -420,6 +420,28 @@ CHECK ECV (series 5, slices 0, 2) before it is used: motion of 4 px
     }
 
     #[test]
+    fn what_a_file_says_moves_no_cursor_and_fills_no_memory() {
+        let mut table = SeriesTable::default();
+        for slice in 0..300 {
+            let reason = format!("slice {slice}\n\u{1b}[2J{}", "x".repeat(2000));
+            let verdict = match slice {
+                299 => Verdict::Repeat(reason),
+                _ => Verdict::Check(reason),
+            };
+            table.take(&map("T1", Unit::Ms, slice, verdict, DataType::F32), Duration::ZERO);
+        }
+        let text = table.text(false);
+        assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("236 further verdicts on T1 (series 5)"), "{text}");
+        // The one that asks for most is among those that are told.
+        assert!(text.contains("REPEAT the scan for T1 (series 5, slice 299): slice 299"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() < 600), "{text}");
+        let json = table.json();
+        assert_eq!(json[0]["verdicts"].as_array().map(Vec::len), Some(64));
+        assert_eq!(json[0]["n_more_verdicts"], 236);
+    }
+
+    #[test]
     fn pictures_have_no_unit_and_the_truth_has_its_own_name() {
         let mut table = SeriesTable::default();
         let image =

@@ -16,7 +16,7 @@ pub const FAULT_KEY: &str = "BoresideReconstructionFault";
 /// The largest displacement that was corrected, px.
 pub const MOTION_PX_KEY: &str = "BoresideMotionPx";
 
-/// Follows pixels that are multiplied by a factor, or averaged: so many times as much noise.
+/// Follows pixels that are multiplied by a factor.
 pub fn scale_noise_sd(meta: &mut Meta, factor: f64) {
     if let Some(noise_sd) = meta.get_f64(NOISE_SD_KEY) {
         meta.set(NOISE_SD_KEY, format!("{:e}", noise_sd * factor));

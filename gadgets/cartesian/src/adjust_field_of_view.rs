@@ -3,7 +3,6 @@
 use ismrmrd::{SamplingDescription, SamplingLimit};
 use ndarray::Axis;
 use numerics::fft::{ThroughKSpace, ThroughKSpaceError};
-use pipeline::image_notes::scale_noise_sd;
 use pipeline::{Gadget, ImageSeries, Remedy, Scan, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -37,8 +36,6 @@ struct Plan {
     steps: Vec<(Axis, ThroughKSpace)>,
     /// Of the result, \[z, y, x\].
     result: [usize; 3],
-    /// Of the result over that of the images: pixels that become larger are means.
-    noise: f64,
     result_sampling: SamplingDescription,
 }
 
@@ -83,9 +80,6 @@ impl Gadget for AdjustFieldOfView {
             series.data = step.apply(series.data.view(), *axis);
         }
         let [z, y, x] = plan.result.map(|len| u16::try_from(len).unwrap_or(u16::MAX));
-        for meta in &mut series.meta {
-            scale_noise_sd(meta, plan.noise);
-        }
         for header in &mut series.headers {
             header.matrix_size = [x, y, z];
             header.field_of_view = plan.result_sampling.recon_field_of_view_mm;
@@ -110,7 +104,7 @@ fn has_target(sampling: &SamplingDescription, lengths: [usize; 3]) -> bool {
 impl Plan {
     fn new(lengths: [usize; 3], sampling: SamplingDescription) -> Result<Self, Error> {
         let (mut result, mut result_sampling) = (lengths, sampling);
-        let (mut steps, mut noise) = (Vec::new(), 1.0);
+        let mut steps = Vec::new();
         // From here on axes are x, y, z, as in the header.
         for axis in 0..3 {
             let n_in = lengths[2 - axis];
@@ -123,7 +117,6 @@ impl Plan {
             let is_same_field = (encoded_mm - recon_mm).abs() < FIELD_OF_VIEW_TOLERANCE_MM;
             let share = if is_same_field { 1.0 } else { recon_mm / encoded_mm };
             result[2 - axis] = n_out;
-            noise *= (n_out as f64 / (share * n_in as f64)).min(1.0).sqrt();
             result_sampling.encoded_field_of_view_mm[axis] = sampling.recon_field_of_view_mm[axis];
             result_sampling.encoded_matrix_size[axis] = sampling.recon_matrix_size[axis];
             result_sampling.limits[axis] = limits(sampling.limits[axis], n_in, n_out, share);
@@ -137,7 +130,7 @@ impl Plan {
             let growth = |step: &ThroughKSpace| step.n_out() as f64 / step.n_in() as f64;
             growth(a).total_cmp(&growth(b))
         });
-        Ok(Self { lengths, sampling, steps, result, noise, result_sampling })
+        Ok(Self { lengths, sampling, steps, result, result_sampling })
     }
 }
 
@@ -291,6 +284,27 @@ mod tests {
             for value in &result.data {
                 assert!((value.re - expected).abs() < 1e-4, "{matrix} to {recon}: {value}");
             }
+        }
+    }
+
+    #[test]
+    fn noise_stays_as_it_is() {
+        // What `BoresideNoiseSd` says of the images holds of the result: fewer lines have more
+        // signal, not less noise.
+        for (matrix, recon) in [(96, 64), (96, 128)] {
+            let mut noisy = series([matrix, 96], [192.0, 192.0], [recon, 96], [192.0, 192.0]);
+            let mut bits = 1_u64;
+            noisy.data.mapv_inplace(|_| {
+                let mut uniform = || {
+                    bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    (bits >> 40) as f32 / (1 << 23) as f32 - 1.0
+                };
+                Complex32::new(uniform(), uniform()) * 3.0_f32.sqrt()
+            });
+            let result = adjust(noisy).data;
+            let variance = result.iter().map(|value| value.norm_sqr() / 2.0).sum::<f32>();
+            let sd = (variance / result.len() as f32).sqrt();
+            assert!((sd - 1.0).abs() < 0.03, "{matrix} to {recon}: {sd}");
         }
     }
 

@@ -196,6 +196,7 @@ mod tests {
     use super::*;
     use crate::sampled_images::testing;
     use num_complex::Complex32;
+    use pipeline::image_notes::NOISE_SD_KEY;
     use pipeline::{Message, run_gadget};
 
     fn series(peak: f32) -> ImageSeries {
@@ -229,12 +230,15 @@ mod tests {
             (dedicated, 100.0, "x100"),
         ] {
             let is_map = !input.role.is_image();
+            let mut input = input;
+            input.meta.iter_mut().for_each(|meta| meta.set(NOISE_SD_KEY, 0.5));
             let scaled = scale(Config::default(), vec![input]).remove(0);
             let value = scaled.data[[0, 0, 1, 0, 0, 2, 1]];
             assert!((value - Complex32::new(1.2, -1.6) * factor).norm() < 1e-4 * factor);
             for meta in &scaled.meta {
                 assert_eq!(meta.values("GADGETRON_ImageComment"), [comment]);
                 assert_eq!(meta.values("ImageComments"), [comment]);
+                assert_eq!(meta.get_f64(NOISE_SD_KEY), Some(f64::from(factor) / 2.0));
                 assert_eq!(meta.get_f64("GADGETRON_ScaleRatio"), Some(factor.into()));
                 assert_eq!(meta.get_f64("RescaleSlope"), is_map.then(|| 1.0 / f64::from(factor)));
             }

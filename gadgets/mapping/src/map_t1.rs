@@ -383,6 +383,7 @@ mod tests {
     use super::*;
     use crate::testing::{EDGE, noise, scan, series, sorted};
     use ismrmrd::Meta;
+    use pipeline::image_notes::{FAULT_KEY, NOISE_SD_KEY};
     use pipeline::{Verdict, run_gadget};
 
     const TIMES: [f64; 8] = [100.0, 1100.0, 2100.0, 3100.0, 4100.0, 180.0, 1180.0, 2180.0];
@@ -550,6 +551,54 @@ mod tests {
         let expected =
             Verdict::Check("motion of 10 px was corrected: look at the edges".to_owned());
         assert_eq!(maps[0].verdict, Some(expected));
+    }
+
+    #[test]
+    fn standard_deviations_are_not_less_than_what_the_samples_allow() {
+        let map = |noise_size: f32, of_samples: Option<f32>, config: Config| {
+            let mut series = molli(100.0, noise_size);
+            for (meta, time) in series.meta.iter_mut().zip(TIMES) {
+                meta.set("InversionTime", time);
+                if let Some(sd) = of_samples {
+                    meta.set(NOISE_SD_KEY, format!("{sd:e}"));
+                }
+            }
+            let (outputs, _) =
+                run_gadget::<MapT1>(config, &Scan::default(), [series]).expect("a map");
+            sorted(outputs).1.remove(0)
+        };
+        let sd = |map: &ParametricMap| map.sd.as_ref().expect("it is sent")[[0, 5, 5]];
+        let known = |sd: f64| Config { noise_sd: Some(sd), ..config() };
+        let usual = map(2.0, None, config());
+        // Images that were made together fit well: also where they fit exactly.
+        for noise_size in [0.0, 2.0] {
+            let raised = map(noise_size, Some(8.0), config());
+            let expected = sd(&map(noise_size, None, known(8.0)));
+            assert!((sd(&raised) / expected - 1.0).abs() < 1e-3, "{expected} {}", sd(&raised));
+            assert_eq!(raised.meta.get(NOISE_SD_KEY), None, "T1 has another noise than images");
+        }
+        assert!(sd(&map(2.0, Some(8.0), config())) > 2.0 * sd(&usual));
+        // It takes no values away, and a small one changes nothing.
+        assert_eq!(map(2.0, Some(8.0), config()).values, usual.values);
+        assert_eq!(sd(&map(2.0, Some(0.01), config())), sd(&usual));
+        // What the user says comes first.
+        assert_eq!(sd(&map(2.0, Some(8.0), known(2.0))), sd(&map(2.0, None, known(2.0))));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_images_is_to_be_checked_in_the_map() {
+        let mut series = molli(100.0, 0.0);
+        series.meta = vec![Meta::new(); 8];
+        for (meta, time) in series.meta.iter_mut().zip(TIMES) {
+            meta.set("InversionTime", time);
+            meta.append(FAULT_KEY, "something is not in the images");
+        }
+        series.meta[3].append(FAULT_KEY, "motion is not corrected");
+        let (outputs, _) =
+            run_gadget::<MapT1>(config(), &Scan::default(), [series]).expect("a map");
+        let verdict = sorted(outputs).1.remove(0).verdict;
+        let expected = "something is not in the images; motion is not corrected";
+        assert_eq!(verdict, Some(Verdict::Check(expected.to_owned())));
     }
 
     #[test]

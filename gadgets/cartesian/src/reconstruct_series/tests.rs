@@ -1,9 +1,11 @@
 use acquisition::sort_k_space::Dimension;
 use ndarray::{Array3, Axis};
 use phantom::{
-    CalibrationLines, LineOptions, LineOrder, Molli, Motion, Noise, Rhythm, Setup,
-    ShortAxisOptions, SignalModel, SimulatedScan, Subject, Undersampling,
+    Breathing, BreathingOptions, BreathingPattern, CalibrationLines, FreeBreathing, LineOptions,
+    LineOrder, Molli, Motion, Noise, Rhythm, Setup, ShortAxisOptions, SignalModel, SimulatedScan,
+    Subject, Undersampling,
 };
+use pipeline::image_notes::{FAULT_KEY, MOTION_PX_KEY, NOISE_SD_KEY, RECONSTRUCTION_KEY};
 use pipeline::{Accept, Gadget, Message, Remedy, run_gadget};
 
 use super::*;
@@ -12,18 +14,29 @@ use crate::{CgSense, prepare_reference};
 
 /// A MOLLI with every so many lines, other ones in each image.
 fn molli(acceleration: usize, scheme: &str) -> SimulatedScan {
+    let still = Motion::still(Rhythm::default());
+    scan(acceleration, scheme, CalibrationLines::Embedded(16), still, 20.0)
+}
+
+fn scan(
+    acceleration: usize,
+    scheme: &str,
+    calibration: CalibrationLines,
+    motion: Motion,
+    signal_to_noise: f64,
+) -> SimulatedScan {
     let setup = Setup {
         matrix_size: [72, 64],
         n_channels: 8,
         lines: LineOptions {
             undersampling: Undersampling::Interleaved { acceleration },
-            calibration: CalibrationLines::Embedded(16),
+            calibration,
             order: LineOrder::Centric,
             ..LineOptions::default()
         },
-        motion: Motion::still(Rhythm::default()),
+        motion,
         signal_model: SignalModel::Ideal,
-        noise: Noise::SignalToNoise(20.0),
+        noise: Noise::SignalToNoise(signal_to_noise),
         ..Setup::new(Subject::ShortAxis(ShortAxisOptions::default()))
     };
     let molli = Molli { scheme: scheme.parse().expect("a scheme"), ..Molli::default() };
@@ -35,6 +48,16 @@ fn images<G: Gadget<Input = KSpace>>(
     config: G::Config,
     simulated: &SimulatedScan,
 ) -> (Array3<Complex32>, Vec<String>) {
+    let (series, told) = series::<G>(config, simulated);
+    let n = series.data.shape()[2];
+    (series.data.into_shape_with_order((n, 64, 72)).expect("n images of a slice"), told)
+}
+
+/// The same with all that it says of the images.
+fn series<G: Gadget<Input = KSpace>>(
+    config: G::Config,
+    simulated: &SimulatedScan,
+) -> (ImageSeries, Vec<String>) {
     let prepare =
         prepare_reference::Config { ref_fill_into_data_embedded: true, ..Default::default() };
     let (scan, messages) = k_space_along(Dimension::Set, prepare, simulated);
@@ -44,8 +67,7 @@ fn images<G: Gadget<Input = KSpace>>(
     let Some(Message::ImageSeries(series)) = outputs.into_iter().next() else {
         panic!("no images")
     };
-    let n = series.data.shape()[2];
-    (series.data.into_shape_with_order((n, 64, 72)).expect("n images of a slice"), told)
+    (series, told)
 }
 
 /// ‖found·f − truth‖ / ‖truth‖ of the magnitudes of all images with the best factor f.
@@ -133,4 +155,67 @@ fn properties_outside_their_range_are_refused() {
         let refused = ReconstructSeries::new(config.clone(), &scan);
         assert!(matches!(refused, Err(Error::Property { .. })), "{config:?}");
     }
+}
+
+#[test]
+fn images_say_what_made_them_and_how_much_noise_their_samples_allow() {
+    let noise_sd = |acceleration| {
+        let still = Motion::still(Rhythm::default());
+        // So much noise that nothing else is in the outermost lines.
+        let scan = scan(acceleration, "5(3)3", CalibrationLines::Embedded(16), still, 3.0);
+        let (series, _) = series::<ReconstructSeries>(config(Method::Subspace), &scan);
+        for meta in &series.meta {
+            assert_eq!(meta.get(RECONSTRUCTION_KEY), Some("subspace"));
+            assert_eq!(meta.get(FAULT_KEY), None);
+            assert_eq!(meta.get(MOTION_PX_KEY), None);
+        }
+        series.meta[0].get_f64(NOISE_SD_KEY).expect("noise")
+    };
+    // Of 64 lines 16 are there in every image, and a quarter of the others.
+    let (all, few) = (noise_sd(1), noise_sd(4));
+    let expected = (64.0_f64 / 28.0).sqrt();
+    assert!((few / all / expected - 1.0).abs() < 0.1, "{all} {few}");
+}
+
+#[test]
+fn motion_that_is_not_in_the_model_is_seen_in_what_the_images_leave() {
+    let breath = FreeBreathing { amplitude_mm: 12.0, ..FreeBreathing::default() };
+    let options =
+        BreathingOptions { pattern: BreathingPattern::Free(breath), ..BreathingOptions::default() };
+    let breathing = Breathing::new(&options).expect("good options");
+    let motion = Motion { breathing, ..Motion::still(Rhythm::default()) };
+    let scan = scan(2, "5(3)3", CalibrationLines::Embedded(16), motion, 60.0);
+    let with = |correct_motion| {
+        let config = Config { correct_motion, ..config(Method::Subspace) };
+        series::<ReconstructSeries>(config, &scan)
+    };
+    let (apart, told) = with(false);
+    let fault = apart.meta[0].get(FAULT_KEY).unwrap_or_else(|| panic!("no fault: {told:?}"));
+    assert!(fault.contains("something is not in the images"), "{fault}");
+    assert!(told.iter().any(|text| text == fault), "{told:?}");
+    let (together, told) = with(true);
+    let moved = together.meta[0].get_f64(MOTION_PX_KEY);
+    let moved = moved.unwrap_or_else(|| panic!("no motion: {told:?}"));
+    // Twice the amplitude at most, on pixels of 5 mm.
+    assert!((0.5..8.0).contains(&moved), "{moved}");
+}
+
+#[test]
+fn where_motion_cannot_be_looked_for_it_is_told() {
+    let config = Config { correct_motion: true, ..config(Method::Subspace) };
+    let (series, told) = series::<ReconstructSeries>(config, &molli(2, "4"));
+    assert!(told.iter().any(|text| text.contains("4 images are too few")), "{told:?}");
+    assert_eq!(series.meta[0].get(MOTION_PX_KEY), None);
+}
+
+#[test]
+fn images_without_a_line_in_common_are_not_for_the_network_and_say_so() {
+    let still = Motion::still(Rhythm::default());
+    let scan = scan(2, "5(3)3", CalibrationLines::Separate(16), still, 20.0);
+    let (series, told) = series::<ReconstructSeries>(config(Method::Network), &scan);
+    assert!(told.iter().any(|text| text.contains("no lines in common")), "{told:?}");
+    let meta = &series.meta[0];
+    assert_eq!(meta.get(RECONSTRUCTION_KEY), Some("subspace"));
+    let fallback = meta.get("BoresideModelFallback").expect("why not by the network");
+    assert!(fallback.contains("no lines in common"), "{fallback}");
 }
