@@ -7,8 +7,8 @@ use ismrmrd::{AcquisitionFlags, Image};
 use ndarray::Array2;
 use phantom::{
     Breathing, BreathingOptions, BreathingPattern, CalibrationLines, FreeBreathing, Label,
-    LineOptions, LineOrder, Molli, Motion, Noise, NoiseScan, Rhythm, Sasha, Sequence, Setup,
-    ShortAxisOptions, SignalModel, SimulatedScan, Subject, T2Prepared, Undersampling,
+    LineOptions, LineOrder, Molli, Motion, MultiEcho, Noise, NoiseScan, Rhythm, Sasha, Sequence,
+    Setup, ShortAxisOptions, SignalModel, SimulatedScan, Subject, T2Prepared, Undersampling,
 };
 use support::TestServer;
 use support::networks::has_runtime;
@@ -111,6 +111,16 @@ fn a_network_lowers_the_error_and_comes_nearer_to_the_samples_with_each_step() {
     assert!(steps.is_sorted_by(|a, b| a >= b), "{told}");
     // As far from the samples as noise is; coil maps of few lines add to it.
     assert!(steps.last().is_some_and(|last| (0.8..1.3).contains(last)), "{told}");
+    // Lines farther apart than any it has seen: reconstructed, told, and to be checked.
+    let sparse = self::scan(&molli, [160, 160], 15.0, 10, Motion::still(Rhythm::default()));
+    let (images, told) = Recording::of(&sparse).through_text(&server, &by("network"));
+    let map = with_role(&images, "T1").unwrap_or_else(|| panic!("{told:?}"));
+    assert!(
+        told.iter().any(|text| text.contains("acceleration 10: the network was trained")),
+        "{told:?}"
+    );
+    let verdict = map.meta.get("BoresideVerdict").unwrap_or_default();
+    assert!(verdict.contains("acceleration 10"), "{:?}", map.meta);
     server.stop();
 }
 
@@ -208,6 +218,43 @@ fn the_other_maps_take_undersampled_series_as_well() {
         let median = median_inside(map, &inside(&scan, Label::Myocardium));
         println!("{chain}: {median} ms");
         assert!((median / expected - 1.0).abs() < 0.08, "{chain}: {median} ms");
+    }
+    server.stop();
+}
+
+/// A chain of maps with `reconstruct_series` in the place of its own reconstruction.
+fn exchanged(chain: &str, method: &str) -> String {
+    let (before, after) = chain.split_once("[[gadget]]\nuse = \"grappa\"\n").expect("its own");
+    let (_, after) = after.split_once("[[gadget]]\n").expect("what follows");
+    let gadget = format!("[[gadget]]\nuse = \"reconstruct_series\"\nmethod = \"{method}\"\n\n");
+    format!("{before}{gadget}[[gadget]]\n{after}")
+}
+
+#[test]
+fn every_chain_of_maps_takes_undersampled_series_with_this_gadget_in_the_place_of_its_own() {
+    let server = TestServer::start(&[]);
+    let short: Molli = Molli { scheme: "5(1)1(1)1".parse().expect("a scheme"), ..Molli::default() };
+    // Echoes of one excitation have the same lines, and courses of off-resonance beside their decay:
+    // each stands for itself.
+    let together = (4, "locally_low_rank");
+    let alone = (2, "sense");
+    let cases: [(&dyn Sequence, (usize, &str), &str, &str, f32, f32); 5] = [
+        (&Molli::default(), together, include_str!("../config/molli_t1.toml"), "T1", 1000.0, 0.05),
+        (&short, together, include_str!("../config/shmolli_t1.toml"), "T1", 1000.0, 0.05),
+        (&Sasha::default(), together, include_str!("../config/sasha_t1.toml"), "T1", 1000.0, 0.1),
+        (&T2Prepared::default(), together, include_str!("../config/t2.toml"), "T2", 50.0, 0.05),
+        (&MultiEcho::default(), alone, include_str!("../config/t2_star.toml"), "T2STAR", 35.0, 0.1),
+    ];
+    for (sequence, (acceleration, method), chain, role, expected, tolerance) in cases {
+        let still = Motion::still(Rhythm::default());
+        let scan = scan(sequence, [96, 80], 25.0, acceleration, still);
+        let (images, told) = Recording::of(&scan).through_text(&server, &exchanged(chain, method));
+        let map = with_role(&images, role).unwrap_or_else(|| panic!("{role}: {told:?}"));
+        let made_by = map.meta.get("BoresideReconstruction");
+        assert_eq!(made_by, Some(method), "{role}: {told:?}");
+        let median = median_inside(map, &inside(&scan, Label::Myocardium));
+        println!("{role}: {median} ms of {expected}");
+        assert!((median / expected - 1.0).abs() < tolerance, "{role}: {median} ms, {told:?}");
     }
     server.stop();
 }

@@ -139,6 +139,8 @@ impl Sums {
                 metrics.push(("speed_over_locally_low_rank", of_low_rank / seconds));
             }
         }
+        // Of no case with a lesion there is no contrast.
+        metrics.retain(|(_, value)| value.is_finite());
         metrics
     }
 }
