@@ -45,6 +45,7 @@ MANIFEST = head(
     conditions="[conditions]\nmin_frames = 2\nmax_frames = 64\n\n",
     time_ms=5000,
     max_batch=64,
+    version="0.2.0",
     tolerance="1e-3",
 ) + """\
 [[input]]
@@ -88,8 +89,8 @@ is_sent = false
 
 [card]
 trained_on = "330 simulated series (boreside simulate dataset: MOLLI 3(3)3(3)5 and 5(3)3, an eighth of them moving, SASHA, three T2-prepared images; 1.5 and 3 T, \
-half with lesions of 4 mm to the whole wall, 4 % with one of at most 10 pixels and 125 to 175 ms; in the last 14100 steps one to four round lesions of 1.6 to 8 pixels and 5 to 35 % more or less T1 in seven of ten walls, none of 2.5 to 3.5 pixels with 9 to 18 % more), coils, lines (2- to 8-fold, 16 to 28 calibration lines) and \
-noise (SNR 7 to 60) drawn anew for each step; {steps} steps in {minutes} minutes"
+half with lesions of 4 mm to the whole wall, 4 % with one of at most 10 pixels and 125 to 175 ms; one to four round lesions of 1.6 to 7 pixels and 5 to 35 % more or less T1 in seven of ten walls, none of 2.5 to 3.5 pixels with 9 to 18 % more), coils, lines (2- to 8-fold, 16 to 28 calibration lines) and \
+noise (SNR 7 to 60) drawn anew for each step; {steps} steps in {minutes} minutes, from the weights of version 0.1.0"
 training_command = "python series_regulariser.py --boreside boreside --data DATA"
 limits = [
     "Simulated hearts: real ones were not seen.",

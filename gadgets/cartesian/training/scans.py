@@ -140,15 +140,15 @@ def middle_of(wall):
 
 
 def with_lesions(case, random):
-    """The same with one to four round lesions of any size and relaxation time in the wall, but none like those of the test."""
+    """The same with two to nine round lesions of any size and relaxation time in the wall, but none like those of the test."""
     number = lambda low, high: low + (high - low) * float(torch.rand(1, generator=random))
     rows, columns = middle_of(case[1])
-    for _ in range(1 + int(torch.randint(4, (1,), generator=random))):
+    for _ in range(2 + int(torch.randint(8, (1,), generator=random))):
         at = int(torch.randint(len(rows), (1,), generator=random))
         radius, change = TESTED_RADIUS[0], TESTED_CHANGE[0]
         while TESTED_RADIUS[0] <= radius <= TESTED_RADIUS[1] and TESTED_CHANGE[0] <= change <= TESTED_CHANGE[1]:
-            radius = float(np.exp(number(np.log(0.8), np.log(3.5))))
-            change = number(0.05, 0.35) * (1 if number(0, 1) < 0.75 else -1)
+            radius = float(np.exp(number(np.log(0.9), np.log(2.8))))
+            change = float(np.exp(number(np.log(0.06), np.log(0.3)))) * (1 if number(0, 1) < 0.5 else -1)
         case = round_lesion(case, rows[at] + number(-0.5, 0.5), columns[at] + number(-0.5, 0.5), radius, change)
     return case
 

@@ -1,1 +1,1 @@
-BtrustJ¼ªs@
+BtrustJ@A
