@@ -13,7 +13,11 @@ use support::recording::{Recording, inside, median_inside, with_role};
 const WHOLE: Undersampling = Undersampling::Regular { acceleration: 1 };
 
 /// A still heart.
-fn heart(sequence: &Sasha, undersampling: Undersampling) -> SimulatedScan {
+fn heart(
+    sequence: &Sasha,
+    undersampling: Undersampling,
+    signal_model: SignalModel,
+) -> SimulatedScan {
     let is_whole = undersampling == WHOLE;
     let calibration =
         if is_whole { CalibrationLines::None } else { CalibrationLines::Embedded(20) };
@@ -27,7 +31,7 @@ fn heart(sequence: &Sasha, undersampling: Undersampling) -> SimulatedScan {
             ..LineOptions::default()
         },
         motion: Motion::still(Rhythm::default()),
-        signal_model: SignalModel::Ideal,
+        signal_model,
         noise: Noise::SignalToNoise(30.0),
         noise_scan: Some(NoiseScan { n_readouts: 64, sample_time_us: 5.0 }),
         ..Setup::new(Subject::ShortAxis(ShortAxisOptions::default()))
@@ -42,7 +46,7 @@ fn t1_and_t2_of_one_breath_hold_are_those_of_the_tissue() {
         (WHOLE, "sasha_t1_t2"),
         (Undersampling::Interleaved { acceleration: 4 }, "sasha_t1_t2_accelerated"),
     ] {
-        let scan = heart(&Sasha::t1_and_t2(), undersampling);
+        let scan = heart(&Sasha::t1_and_t2(), undersampling, SignalModel::Ideal);
         let wall = inside(&scan, Label::Myocardium);
         let (images, told) = Recording::of(&scan).through(&server, chain);
         // Ringing and what lies around the wall, and noise, which T2 feels more.
@@ -59,9 +63,24 @@ fn t1_and_t2_of_one_breath_hold_are_those_of_the_tissue() {
 }
 
 #[test]
+fn balanced_readouts_that_change_what_they_read_keep_t1_and_t2_near() {
+    let server = TestServer::start(&[]);
+    let scan = heart(&Sasha::t1_and_t2(), WHOLE, SignalModel::Bloch);
+    let wall = inside(&scan, Label::Myocardium);
+    let (images, told) = Recording::of(&scan).through(&server, "sasha_t1_t2");
+    for (role, truth, tolerance) in [("T1", 1000.0, 0.05), ("T2", 50.0, 0.08)] {
+        let map = with_role(&images, role).unwrap_or_else(|| panic!("{told:?}"));
+        let median = median_inside(map, &wall);
+        println!("bloch: {role} {median} ms");
+        assert!((median / truth - 1.0).abs() < tolerance, "{role} {median} ms");
+    }
+    server.stop();
+}
+
+#[test]
 fn a_scan_without_t2_preparations_keeps_its_images_and_says_what_is_missing() {
     let server = TestServer::start(&[]);
-    let scan = heart(&Sasha::default(), WHOLE);
+    let scan = heart(&Sasha::default(), WHOLE, SignalModel::Ideal);
     let (images, told) = Recording::of(&scan).through(&server, "sasha_t1_t2");
     assert!(with_role(&images, "T2").is_none());
     assert!(!images.is_empty(), "{told:?}");

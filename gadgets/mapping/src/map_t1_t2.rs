@@ -281,7 +281,7 @@ mod tests {
     fn a_series_without_t2_preparations_is_refused_with_what_is_missing() {
         let refused = |scan: &Scan| {
             let result = run_gadget::<MapT1T2>(Config::default(), scan, [joint_series()]);
-            result.err().expect("no maps").to_string()
+            result.expect_err("no maps").to_string()
         };
         let none = refused(&scan_of(&[], None));
         assert!(none.contains("no T2 preparation times for 7 images"), "{none}");

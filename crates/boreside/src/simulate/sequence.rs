@@ -25,6 +25,7 @@ pub enum SequenceOptions {
     /// T1 by SASHA
     Sasha(Box<SashaOptions>),
     /// T1 and T2 in one by SASHA with T2 preparations
+    #[command(name = "sasha-t1-t2")]
     SashaT1T2(Box<SashaT1T2Options>),
     /// T2 by T2-prepared balanced images
     T2(Box<T2Options>),
