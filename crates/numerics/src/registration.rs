@@ -24,8 +24,8 @@ pub use inverse::inverse_fields;
 pub use pair::{PairMotion, register_pair};
 pub use rigid::{PredictMoved, RigidMotion, RigidOptions, register_rigid, rigid_fields};
 pub use series::{
-    LEAST_OF_LOW_RANK, Predict, SeriesMotion, SeriesOptions, TwinModel, refine_series, register_predicted,
-    register_series,
+    LEAST_OF_LOW_RANK, Predict, SeriesMotion, SeriesOptions, TwinModel, refine_series,
+    register_predicted, register_series,
 };
 pub use signs::signed_images;
 pub use spline_warp::{BSplineImage, least_jacobian};

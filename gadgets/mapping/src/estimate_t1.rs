@@ -197,8 +197,7 @@ impl Network {
         let noise_sd = fitted.noise_sd.max(source.noise_sd.unwrap_or(0.0));
         let model = self.model()?;
         let tissue = fitted.tissue.view();
-        let (estimates, version) =
-            estimate(&model, &few, images, noise_sd, tissue, self.session)?;
+        let (estimates, version) = estimate(&model, &few, images, noise_sd, tissue, self.session)?;
         let mut replaced = explained(images, &source.times_ms, estimates, fitted);
         let factor = self.correction_factor;
         replaced.fit.value_ms.mapv_inplace(|value| factor * value);
