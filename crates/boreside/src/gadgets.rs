@@ -79,6 +79,7 @@ pub fn registry() -> Registry {
         .with::<mapping::MapEcv>()
         .with::<mapping::MapT1>()
         .with::<mapping::MapT1Saturation>()
+        .with::<mapping::MapT1T2>()
         .with::<mapping::MapT2>()
         .with::<mapping::MapT2Star>()
         .with::<mapping::ReportMyocardium>()
@@ -164,6 +165,8 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "sasha_t1.toml"
     "sasha_t1_accelerated.toml"
     "sasha_t1_segments.toml"
+    "sasha_t1_t2.toml"
+    "sasha_t1_t2_accelerated.toml"
     "savedataonly.toml"
     "shmolli_t1.toml"
     "simplefft.toml"

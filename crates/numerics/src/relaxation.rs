@@ -6,7 +6,8 @@
 //!
 //! A [`Plan`] is built once for the times of a series. [`Plan::fit`] gives values with their
 //! standard deviations and how good the fit is, [`Plan::twins`] the images that the model would
-//! have given, which motion correction registers to.
+//! have given, which motion correction registers to. A [`T1T2Plan`] finds T1 and T2 together, of
+//! images after saturations and T2 preparations.
 
 mod conditional;
 mod extracellular_volume;
@@ -16,6 +17,7 @@ mod noise_floor;
 mod plan;
 mod polarity;
 mod polynomial;
+mod recovery_and_decay;
 mod refine;
 mod search;
 #[cfg(test)]
@@ -32,5 +34,6 @@ pub use model::{Model, SearchRange};
 pub use noise_floor::NoiseFloor;
 pub use plan::{FitOptions, Noise, Plan, PlanError, Polarity};
 pub use polarity::restore_polarity;
+pub use recovery_and_decay::{PreparedImage, PreparedPlanError, T1T2Fit, T1T2Plan};
 pub use truncation::Truncation;
 pub use uncertainty::cramer_rao_sd_ms;

@@ -1,6 +1,6 @@
 //! Why no map can be made.
 
-use numerics::relaxation::PlanError;
+use numerics::relaxation::{PlanError, PreparedPlanError};
 use pipeline::times::TimesError;
 use pipeline::{Remedy, SeriesShapeError};
 
@@ -13,6 +13,9 @@ pub enum Error {
     /// Too few images that differ.
     #[error("{0}")]
     Plan(#[from] PlanError),
+    /// Times that do not tell both T1 and T2.
+    #[error("{0}")]
+    PreparedPlan(#[from] PreparedPlanError),
     /// Parts that do not belong together.
     #[error("{0}")]
     Shape(#[from] SeriesShapeError),
@@ -37,6 +40,12 @@ impl Remedy for Error {
         match self {
             Self::Times(error) => error.remedy(),
             Self::Plan(_) => "repeat the scan: it needs more images at different times",
+            Self::PreparedPlan(PreparedPlanError::Times { .. }) => {
+                "correct the times in the data or their header, or set `delay_ms`"
+            }
+            Self::PreparedPlan(_) => {
+                "acquire images after saturations with and without T2 preparation; for T1 or T2 alone there are `map_t1_saturation` and `map_t2`"
+            }
             Self::Shape(_) => "correct the gadget or the client that made the series",
             Self::Empty(_) => "repeat the scan",
             Self::Channels(_) => "put `combine_channels` before it",

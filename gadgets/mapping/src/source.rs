@@ -30,11 +30,14 @@ pub enum Signs {
 }
 
 /// What a map is made of: one slice.
+#[derive(Clone)]
 pub(crate) struct Source {
     /// `[image, z, y, x]` in the order of the times.
     pub images: Array4<Complex32>,
     pub times_ms: Vec<f64>,
     pub inversions: Vec<i32>,
+    /// Which image of the stack each was, before they were put into the order of the times.
+    pub frames: Vec<usize>,
     /// Header and meta attributes for the map: those of the image with the most signal.
     pub header: ImageHeader,
     pub meta: Meta,
@@ -180,6 +183,7 @@ fn source(
         images: pixels.select(Axis(0), &kept),
         times_ms: kept.iter().map(|&frame| times.times_ms[frame]).collect(),
         inversions: kept.iter().map(|&frame| times.inversions[frame]).collect(),
+        frames: kept,
         header: series.frame_header(stack, shown),
         meta,
         motion_px,

@@ -24,6 +24,9 @@ pub enum SequenceOptions {
     Molli(Box<MolliOptions>),
     /// T1 by SASHA
     Sasha(Box<SashaOptions>),
+    /// T1 and T2 in one by SASHA with T2 preparations
+    #[command(name = "sasha-t1-t2")]
+    SashaT1T2(Box<SashaT1T2Options>),
     /// T2 by T2-prepared balanced images
     T2(Box<T2Options>),
     /// T2* by a gradient echo with several echoes
@@ -133,6 +136,25 @@ pub struct SashaOptions {
     /// Times after saturation in ms, of the images after the first
     #[arg(long, value_delimiter = ',', value_name = "MS,...")]
     saturation_times: Vec<f64>,
+    /// Magnetisation that the saturation leaves
+    #[arg(long, default_value_t = 0.0, value_name = "PART")]
+    residual: f64,
+    #[command(flatten)]
+    readout: ReadoutOptions,
+    #[command(flatten)]
+    scan: ScanOptions,
+}
+
+#[derive(Args)]
+pub struct SashaT1T2Options {
+    /// Times after saturation in ms, of the images after the first [default: 120,240,360,480, and 600
+    /// for the other six]
+    #[arg(long, value_delimiter = ',', value_name = "MS,...", requires = "preparation_times")]
+    saturation_times: Vec<f64>,
+    /// Echo times of these images' T2 preparations in ms; 0 is none
+    /// [default: 0,0,0,0,0,25,40,55,70,80]
+    #[arg(long, value_delimiter = ',', value_name = "MS,...")]
+    preparation_times: Vec<f64>,
     /// Magnetisation that the saturation leaves
     #[arg(long, default_value_t = 0.0, value_name = "PART")]
     residual: f64,
@@ -310,6 +332,21 @@ impl SequenceOptions {
                 };
                 if !options.saturation_times.is_empty() {
                     sequence.saturation_times_ms.clone_from(&options.saturation_times);
+                }
+                (Box::new(sequence), options.scan.setup(single_shot())?, &options.scan)
+            }
+            Self::SashaT1T2(options) => {
+                let usual = Sasha::t1_and_t2();
+                let mut sequence = Sasha {
+                    residual: options.residual,
+                    readout: options.readout.readout(usual.readout),
+                    ..usual
+                };
+                if !options.saturation_times.is_empty() {
+                    sequence.saturation_times_ms.clone_from(&options.saturation_times);
+                }
+                if !options.preparation_times.is_empty() {
+                    sequence.t2_preparation_times_ms.clone_from(&options.preparation_times);
                 }
                 (Box::new(sequence), options.scan.setup(single_shot())?, &options.scan)
             }

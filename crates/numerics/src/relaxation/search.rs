@@ -66,8 +66,10 @@ impl Table {
     }
 }
 
+/// For each pixel the row of `basis`, `[entry, image]`, that its samples have most of, and how much
+/// that is.
 #[multiversion::multiversion(targets("x86_64+avx2+fma", "x86_64+avx"))]
-fn search(
+pub(super) fn search(
     basis: &[f32],
     n_images: usize,
     samples: &[[f32; LANES]],

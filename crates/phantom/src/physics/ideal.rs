@@ -13,11 +13,14 @@ pub(super) struct Ideal {
     longitudinal: f64,
     /// Whether it waits for a readout as a T2 preparation has left it: models of T2 know no T1.
     is_kept: bool,
+    /// Whether a saturation was played since the last readout. Models of both relaxations know what
+    /// a T2 preparation meets then, and what recovers after it.
+    is_saturated: bool,
 }
 
 impl Ideal {
     pub(super) fn equilibrium() -> Self {
-        Self { longitudinal: 1.0, is_kept: false }
+        Self { longitudinal: 1.0, is_kept: false, is_saturated: false }
     }
 
     pub(super) fn longitudinal(&self) -> f64 {
@@ -36,7 +39,15 @@ impl Ideal {
         match block {
             Block::Wait { duration_ms } => self.recover(*duration_ms, tissue),
             Block::Inversion { factor } => self.longitudinal = -factor,
-            Block::Saturation { residual } => self.longitudinal = *residual,
+            Block::Saturation { residual } => {
+                self.longitudinal = *residual;
+                self.is_saturated = true;
+            }
+            Block::T2Preparation { echo_time_ms, efficiency, offset } if self.is_saturated => {
+                self.longitudinal =
+                    self.longitudinal * efficiency * (-echo_time_ms / tissue.t2_ms).exp()
+                        + offset * (1.0 - (-echo_time_ms / tissue.t1_ms).exp());
+            }
             Block::T2Preparation { echo_time_ms, efficiency, offset } => {
                 self.longitudinal = if *echo_time_ms == 0.0 {
                     1.0
@@ -56,7 +67,7 @@ impl Ideal {
                     echoes.push((self.longitudinal * sin(train.flip_angle_deg)).into());
                     self.recover(train.repetition_time_ms - train.echo_time_ms, tissue);
                 }
-                self.is_kept = false;
+                (self.is_kept, self.is_saturated) = (false, false);
             }
             Block::SpoiledTrain(train) => self.play_spoiled(train, tissue, sin, echoes),
             Block::SpinEcho { echo_time_ms } => {
@@ -91,7 +102,7 @@ impl Ideal {
             }
             self.recover(train.repetition_time_ms, tissue);
         }
-        self.is_kept = false;
+        (self.is_kept, self.is_saturated) = (false, false);
     }
 
     fn recover(&mut self, duration_ms: f64, tissue: &Tissue) {

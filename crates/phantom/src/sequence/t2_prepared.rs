@@ -32,7 +32,7 @@ pub struct T2Prepared {
 const MAX_RECOVERY_BEATS: usize = 100;
 
 /// Nothing is left after longer preparations.
-const MAX_PREPARATION_MS: f64 = 2000.0;
+pub(super) const MAX_PREPARATION_MS: f64 = 2000.0;
 
 impl Default for T2Prepared {
     fn default() -> Self {
