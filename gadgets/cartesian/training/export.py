@@ -89,11 +89,13 @@ is_sent = false
 
 [card]
 trained_on = "330 simulated series (boreside simulate dataset: MOLLI 3(3)3(3)5 and 5(3)3, an eighth of them moving, SASHA, three T2-prepared images; 1.5 and 3 T, \
-half with lesions of 4 mm to the whole wall, 4 % with one of at most 10 pixels and 125 to 175 ms; one to four round lesions of 1.6 to 7 pixels and 5 to 35 % more or less T1 in seven of ten walls, none of 2.5 to 3.5 pixels with 9 to 18 % more), coils, lines (2- to 8-fold, 16 to 28 calibration lines) and \
+half with lesions of 4 mm to the whole wall, 4 % with one of at most 10 pixels and 125 to 175 ms; one to four, in the last 2800 steps two to nine round lesions of 1.6 to 7 pixels and 5 to 35 % more or less T1 in most walls, none of 2.5 to 3.5 pixels with 9 to 18 % more), coils, lines (2- to 8-fold, 16 to 28 calibration lines) and \
 noise (SNR 7 to 60) drawn anew for each step; {steps} steps in {minutes} minutes, from the weights of version 0.1.0"
 training_command = "python series_regulariser.py --boreside boreside --data DATA"
 limits = [
     "Simulated hearts: real ones were not seen.",
+    "Of a lesion of three pixels and 150 ms more T1, 71 % of the contrast is kept at acceleration 4 and SNR 20, 59 % at acceleration 8, 94 % at SNR 60 (boreside evaluate accelerated).",
+    "Situs inversus, walls of 16 to 24 mm and a device in the right ventricle, none of them in the training, stay within the error of usual hearts (1.5 to 1.8 %, six of each); the guard does not tell them.",
     "Four time courses: a series that is made of more loses what the others hold.",
     "Other lines missing in each image; where the same are missing in all, its aliasing was not seen.",
     "Pixels of 1.2 to 2.5 mm; motion between images only as small as in a breath-hold.",
