@@ -135,6 +135,9 @@ def train(options):
     done = {"steps": 0, "minutes": 0.0}
     if options.begin_from:
         model.load_state_dict(state_of(options.begin_from))
+        with torch.no_grad():
+            # It was packed with more.
+            model.log_trust[0] -= np.log(MORE_TRUST)
     for number, plan in enumerate(ROUNDS):
         path = Path(options.data) / f"series_regulariser-{number}.pt"
         if number < options.begin_with:
