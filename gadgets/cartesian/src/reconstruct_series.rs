@@ -5,6 +5,7 @@ mod method;
 mod motion;
 mod network;
 mod notes;
+mod told;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -25,13 +26,14 @@ use serde::Deserialize;
 use crate::coil_combination::{CoilMapAlgorithm, CoilMapOptions};
 use crate::suitability::{Suitability, Takes};
 pub use crate::unaliasing::Error;
-use crate::unaliasing::{Job, Kept, Unaliasing, empty_images, scale, slice_of};
+use crate::unaliasing::{Kept, Unaliasing, empty_images, scale, slice_of};
 use frames::{Frames, courses_of};
 pub use method::Method;
 use method::Noise;
 use motion::Motion;
 use network::Network;
 use notes::Notes;
+use told::{Told, not_used};
 
 /// What is assumed about the series, and how the images are found.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -45,7 +47,7 @@ pub struct Config {
     pub network: String,
     /// How much noise is suppressed: 1 suits each method, 2 is twice its threshold, 0 none. The
     /// threshold is in units of the noise, which is estimated from the outermost lines. `network` is
-    /// trusted so many times as much as it says itself.
+    /// told that noise is so many times as large.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub regularisation: f32,
     /// Most steps; 0 for as many as the method needs as a rule. Without effect on `network`.
@@ -149,18 +151,6 @@ pub struct ReconstructSeries {
     told: Told,
 }
 
-/// What is said once in a scan.
-#[derive(Default)]
-struct Told {
-    single: bool,
-    nothing_common: bool,
-    network: bool,
-    motion: bool,
-    acceleration: bool,
-    structure: bool,
-    misfit: bool,
-}
-
 /// Pixels of the images as the header has them: of the encoded grid, which they are on here.
 fn spacings_mm(scan: &Scan) -> Vec<Option<[f64; 2]>> {
     let encodings = scan.header.as_ref().map_or(&[][..], |header| &header.encoding[..]);
@@ -198,20 +188,9 @@ struct Solution {
     provenance: Option<Provenance>,
 }
 
-/// Of what a network says of its trust.
-const LEAST_TRUST: f32 = 1e-2;
-
-/// Samples are this many times farther from the images than noise would put them where something
-/// is wrong: coil maps of another position, motion within an image.
-const SUSPICIOUS_MISFIT: f64 = 10.0;
-
-/// Images that leave so much of an object in the samples lack something: still scans leave 3 to 4
-/// standard deviations of the noise. Where there is next to no noise, the model's own error stands
-/// out of it: part of the signal.
-const SUSPICIOUS_STRUCTURE: Structure = Structure { noise_sds: 8.0, of_signal: 0.03 };
-
-/// The network has seen no lines that are farther apart.
-const MOST_ACCELERATION: usize = 8;
+/// Times the noise that a network is told at least: where it were none, it would not be trusted at
+/// all, and what no line tells undetermined.
+const LEAST_NOISE: f32 = 1e-2;
 
 impl Gadget for ReconstructSeries {
     const NAME: &str = "reconstruct_series";
@@ -360,11 +339,6 @@ fn of_neighbourhoods(
     images.into_shape_with_order(shape).unwrap_or_else(|_| Array2::zeros(shape))
 }
 
-/// Says of images that a network did not make them.
-fn not_used(network: &str, why: String) -> Provenance {
-    Provenance { model: network.to_owned(), fallback: Some(why), ..Provenance::default() }
-}
-
 /// What made the images, for people.
 fn made_by(solution: &Solution, method: Method) -> String {
     match &solution.provenance {
@@ -404,7 +378,13 @@ fn report(
     if !report.misfits.is_empty() {
         let misfits = report.misfits.iter().map(|misfit| noise.misfit(*misfit));
         let misfits: Vec<_> = misfits.map(|misfit| format!("{misfit:.3}")).collect();
-        text += &format!(", {} step by step", misfits.join(" "));
+        let apart: Vec<_> =
+            report.disagreements.iter().map(|apart| format!("{apart:.4}")).collect();
+        text += &format!(
+            ", network and samples {} apart, {} step by step",
+            apart.join(" "),
+            misfits.join(" ")
+        );
     }
     let misfit = noise.misfit(report.misfit);
     text + &format!(", distance from the samples over that of noise {misfit:.2}")
@@ -415,94 +395,6 @@ impl ReconstructSeries {
         let name = &self.config.network;
         let models = self.models.as_ref().ok_or_else(|| InferenceError::NoModels(name.clone()))?;
         models.open(name)
-    }
-
-    /// The method that suits the images of a slice; where it is another one than was asked for,
-    /// that is told once, and of a network also why.
-    fn method_for(
-        &mut self,
-        frames: &Frames,
-        out: &mut Sink<Self>,
-    ) -> (Method, Option<Provenance>) {
-        let Config { method: wanted, ref network, .. } = self.config;
-        let mut tell = |told: &mut bool, method, text: String, remedy: &str| {
-            if !std::mem::replace(told, true) {
-                out.warn(text.clone(), remedy);
-            }
-            let instead = (wanted == Method::Network).then(|| not_used(network, text));
-            (method, instead)
-        };
-        if frames.places.len() == 1 && wanted.shares_courses() {
-            let text = format!(
-                "the slice has one image, `{}` needs a series: it is reconstructed by `sense`",
-                wanted.name(),
-            );
-            let remedy = "let `sort_k_space` put the images of a series along `n` or `s`, and \
-                          `collect_readouts` wait for all of them, with `trigger_dimension = \
-                          \"slice\"`";
-            return tell(&mut self.told.single, Method::Sense, text, remedy);
-        }
-        if wanted == Method::Network && !frames.have_lines_in_common() {
-            let text = "the images have no lines in common, as all have that the network has \
-                        seen: `subspace` is used instead";
-            let remedy = "acquire calibration lines in every image";
-            let told = &mut self.told.nothing_common;
-            return tell(told, Method::Subspace, text.to_owned(), remedy);
-        }
-        (wanted, None)
-    }
-
-    /// Why images have to be looked at: told once, and for each slice in their meta attributes.
-    fn faults(
-        &mut self,
-        solution: &Solution,
-        method: Method,
-        job: &Job,
-        noise: &Noise,
-        out: &mut Sink<Self>,
-    ) -> Vec<String> {
-        let mut faults = Vec::new();
-        let mut fault = |told: &mut bool, text: String, remedy: &str| {
-            if !std::mem::replace(told, true) {
-                out.warn(text.clone(), remedy);
-            }
-            faults.push(text);
-        };
-        let acceleration = job.acceleration[0] * job.acceleration[1];
-        if method == Method::Network && acceleration > MOST_ACCELERATION {
-            let text = format!(
-                "acceleration {acceleration}: the network was trained with 2 to {MOST_ACCELERATION}"
-            );
-            fault(
-                &mut self.told.acceleration,
-                text,
-                "acquire more lines, or look at small things twice",
-            );
-        }
-        if let Some(structure) = solution.structure
-            && structure.noise_sds > SUSPICIOUS_STRUCTURE.noise_sds
-            && structure.of_signal > SUSPICIOUS_STRUCTURE.of_signal
-        {
-            let text = format!(
-                "what the images leave of the samples stands {:.0} standard deviations out of the \
-                 noise, {:.0} % of the signal: something is not in the images",
-                structure.noise_sds,
-                100.0 * structure.of_signal
-            );
-            let remedy = "look for motion (`correct_motion = true` puts it into the model), \
-                          artefacts and devices; compare with `method = \"locally_low_rank\"`";
-            fault(&mut self.told.structure, text, remedy);
-        }
-        let misfit = noise.misfit(solution.report.misfit);
-        if misfit > SUSPICIOUS_MISFIT {
-            let text = format!(
-                "the images are {misfit:.0} times as far from the samples as noise explains"
-            );
-            let remedy = "look for artefacts: calibration lines of another position, motion \
-                          within an image, or spikes";
-            fault(&mut self.told.misfit, text, remedy);
-        }
-        faults
     }
 
     /// The motion of the images, where it is to be in the model and there is any. Where it cannot
@@ -600,9 +492,8 @@ impl ReconstructSeries {
             modes(network::N_MODES.min(right.len_of(Axis(0))));
         let subspace = Subspace::new(*normal, &modes);
         let reduced = subspace.reduce(right.view());
-        // Nothing at all would leave what no line tells undetermined.
-        let trusted = self.config.regularisation.max(LEAST_TRUST);
-        let network = Network { model, session: self.session, trusted };
+        let noise_factor = self.config.regularisation.max(LEAST_NOISE);
+        let network = Network { model, session: self.session, noise_factor };
         let (found, report, provenance) =
             network.reconstruct(&subspace, &reduced, *squares, noise, &energies, *gain)?;
         let images = subspace.expand(found.view());

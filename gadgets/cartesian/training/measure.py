@@ -38,7 +38,7 @@ def measure(model, test, accelerations, snr=20.0, cases=16):
                 lesion = (case[2] > 0) & (before == 0)
                 shown = (case[6][1] / tau - 1)[lesion].mean()
                 scan = Scan(case, snr, [acceleration], [0], n_x, random, 0.003)
-                images, _ = reconstruct(model, scan)
+                images = reconstruct(model, scan)
                 misfits.append(torch.stack([scan.misfit(image)[0] for image in images]))
                 for step, image in enumerate(images):
                     off = (scan.slope * ((image - scan.truth) * scan.phase.conj()).real).sum(1)

@@ -3,10 +3,12 @@
 import torch
 from torch.nn import functional
 
-from network import N_MODES, N_UNROLLS
-from scans import Agreement, damped
+from network import N_MODES, TRUSTS
+from scans import agreement, damped
 
 N_FIRST, N_INNER = 20, 5
+# Which way round it is shown the images in each step, mirrored along these axes. What it makes of them differs a little, as by noise of its own.
+VIEWS = [()], [(2,)], [(), (2,), (3,), (2, 3)]
 
 
 def first(scan):
@@ -24,18 +26,18 @@ def denoise(model, scan, images, step):
     missing = N_MODES - n_modes
     values = functional.pad(values, (0, 0, 0, 0, 0, 2 * missing))
     noise = functional.pad(noise, (0, 0, 0, 0, 0, missing))
-    steps = torch.full((batch, 1, n_y, n_x), step / N_UNROLLS)
+    steps = torch.full((batch, 1, n_y, n_x), step / len(TRUSTS))
     with torch.autocast("cpu", torch.bfloat16, enabled=torch.is_grad_enabled()):
         out, trust = model(values, noise, steps)
     out = out[:, : 2 * n_modes].float().reshape(batch, n_modes, 2, n_y, n_x).permute(0, 1, 3, 4, 2).contiguous()
     return torch.view_as_complex(out) * size * phase, trust.float()
 
 
-def reconstruct(model, scan, n_unrolls=N_UNROLLS):
-    """The images after each agreement with the samples, and what was denoised before."""
-    images, denoised = [first(scan)], []
-    for step in range(n_unrolls):
-        better, trust = denoise(model, scan, images[-1], step)
-        denoised.append(better)
-        images.append(Agreement.apply(better, trust, scan, N_INNER))
-    return images, denoised
+def reconstruct(model, scan):
+    """The first images, and those after each agreement with the samples."""
+    images = [first(scan)]
+    for step, views in enumerate(VIEWS):
+        answers = [denoise(model, scan, images[-1].flip(axes), step) for axes in views]
+        better = sum(answer.flip(axes) for (answer, _), axes in zip(answers, views)) / len(views)
+        images.append(agreement(better, answers[0][1], scan, N_INNER))
+    return images

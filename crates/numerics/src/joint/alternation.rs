@@ -35,7 +35,8 @@ pub struct Denoised {
 }
 
 /// Starts from (EᴴE + Λ) X = Eᴴ y, then denoises and solves (EᴴE + Λ + μ) X = Eᴴ y + (Λ + μ) D(X)
-/// in turn; the samples have the last word.
+/// in turn; the samples have the last word. Trust may grow from turn to turn: what is denoised a
+/// little shows better what is no noise.
 ///
 /// * `right`, `squares_of_data`: Eᴴ y, `[unknown, z, y, x]`, and ‖y‖².
 /// * `damping`: Λ, of each unknown: noise over signal, in units of EᴴE, is right (Wiener).
@@ -62,6 +63,7 @@ pub fn alternate<E>(
     let mut side = Array4::zeros(right.raw_dim());
     for step in 0..options.n_iterations {
         let Denoised { images: denoised, trust } = denoise(&images, step)?;
+        report.disagreements.push(relative_distance(&denoised, &images));
         Zip::from(&mut side).and(right).and(&denoised).for_each(|side, right, denoised| {
             *side = right + denoised * trust;
         });
@@ -79,6 +81,16 @@ pub fn alternate<E>(
         None => misfit(normal, right, squares_of_data, &images),
     };
     Ok((images, report))
+}
+
+/// ‖`images` − `others`‖ over ‖`others`‖; 0 where there are none.
+fn relative_distance(images: &Array4<Complex32>, others: &Array4<Complex32>) -> f64 {
+    let (mut distance, mut size) = (0.0, 0.0);
+    Zip::from(images).and(others).for_each(|image, other| {
+        distance += f64::from((image - other).norm_sqr());
+        size += f64::from(other.norm_sqr());
+    });
+    if size > 0.0 { (distance / size).sqrt() } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -105,6 +117,10 @@ mod tests {
             })
             .unwrap_or_else(|never| match never {});
         assert_eq!(report.misfits.len(), 4);
+        for apart in &report.disagreements {
+            assert!((apart - 0.5).abs() < 1e-5, "{:?}", report.disagreements);
+        }
+        assert_eq!(report.disagreements.len(), 4);
         assert!(report.misfits.is_sorted_by(|a, b| a > b), "{:?}", report.misfits);
         assert!(report.misfit < 1e-3, "{:?}", report.misfits);
     }

@@ -63,6 +63,9 @@ pub struct Report {
     pub misfit: f64,
     /// The same after each time that [`alternate`] denoised.
     pub misfits: Vec<f64>,
+    /// ‖D(X) − X‖ over ‖X‖ of each time that [`alternate`] denoised: how far the denoiser and
+    /// images that agree with the samples are apart.
+    pub disagreements: Vec<f64>,
 }
 
 /// Reconstructs a series.

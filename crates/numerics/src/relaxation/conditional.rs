@@ -88,7 +88,7 @@ impl Conditional {
     pub fn fit(&self, images: ArrayView3<'_, f32>, options: &FitOptions<'_>) -> RelaxationFit {
         let (_, height, width) = images.dim();
         let [first, later @ ..] = &self.plans[..] else {
-            return RelaxationFit::new(Model::Recovery, Vec::new(), (0, 0));
+            return RelaxationFit::new(Vec::new(), (0, 0));
         };
         let mut best = first.0.fit(images.select(Axis(0), &first.1).view(), options);
         let mut is_open = Array2::from_elem((height, width), true);

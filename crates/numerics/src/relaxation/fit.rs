@@ -3,8 +3,6 @@
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
-use super::model::Model;
-
 /// The fit of one pixel; all 0 where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct PixelFit {
@@ -40,7 +38,7 @@ pub struct RelaxationFit {
 }
 
 impl RelaxationFit {
-    pub(super) fn new(_model: Model, fits: Vec<PixelFit>, shape: (usize, usize)) -> Self {
+    pub(super) fn new(fits: Vec<PixelFit>, shape: (usize, usize)) -> Self {
         let map = |value: fn(&PixelFit) -> f32| {
             let values = fits.iter().map(value).collect();
             Array2::from_shape_vec(shape, values).unwrap_or_else(|_| Array2::zeros(shape))

@@ -81,7 +81,7 @@ impl NoiseFloor {
                 *fit = self.fit_pixel(&samples, noise_sd, [amplitude, time_ms]).unwrap_or_default();
             }
         });
-        RelaxationFit::new(Model::Decay, fits, (height, width))
+        RelaxationFit::new(fits, (height, width))
     }
 
     fn fit_pixel(

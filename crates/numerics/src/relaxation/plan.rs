@@ -187,7 +187,7 @@ impl Plan {
                 }
             }
         });
-        RelaxationFit::new(self.model, fits, (height, width))
+        RelaxationFit::new(fits, (height, width))
     }
 
     /// The images that the model would have given: each pixel's samples, projected on what the

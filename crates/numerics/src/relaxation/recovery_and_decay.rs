@@ -206,7 +206,7 @@ impl T1T2Plan {
         });
         let of = |which: usize| {
             let fits: Vec<PixelFit> = fits.iter().map(|both| both[which]).collect();
-            RelaxationFit::new(Model::Recovery, fits, (height, width))
+            RelaxationFit::new(fits, (height, width))
         };
         T1T2Fit { t1: of(0), t2: of(1) }
     }

@@ -78,6 +78,6 @@ impl Truncation {
                 break;
             }
         }
-        best.unwrap_or_else(|| RelaxationFit::new(Model::Decay, Vec::new(), (0, 0)))
+        best.unwrap_or_else(|| RelaxationFit::new(Vec::new(), (0, 0)))
     }
 }

@@ -1,1 +1,1 @@
-BtrustJ@A
+BtrustJëÃA

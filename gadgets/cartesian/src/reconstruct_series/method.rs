@@ -31,8 +31,10 @@ pub enum Method {
     PatchLowRank,
 }
 
-/// Little is left of what is damped so much, and more makes conjugate gradients slow.
-const MOST_DAMPING: f32 = 3.0;
+/// How much of an image the body fills, or rather what of it is bright.
+const BODY_SHARE: f64 = 0.25;
+/// Of modes that do not stand out of the noise. What more holds down a small lesion may be part of.
+const MOST_DAMPING: f32 = 0.75;
 
 /// Noise of the samples, and what it does to images.
 pub(super) struct Noise {
@@ -82,10 +84,11 @@ impl Noise {
     }
 
     /// λ of each mode that keeps it as small as it is, noise over signal (Wiener), in units of EᴴE.
+    /// Signal is where the body is, in [`BODY_SHARE`] of an image.
     ///
     /// * `energies`: Σ|samples|² of each, of an image of `n_pixels`.
     pub(super) fn damping(&self, energies: &[f64], n_pixels: usize) -> Vec<f32> {
-        let variance = f64::from(self.of_mode()).powi(2) * f64::from(self.share);
+        let variance = f64::from(self.of_mode()).powi(2) * f64::from(self.share) * BODY_SHARE;
         let damping = |energy: &f64| (variance * n_pixels as f64 / energy) as f32;
         energies.iter().map(|energy| damping(energy).min(MOST_DAMPING)).collect()
     }

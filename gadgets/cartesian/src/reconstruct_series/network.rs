@@ -12,14 +12,45 @@ use super::method::Noise;
 pub(super) const N_MODES: usize = 4;
 
 /// As it was trained.
-const OPTIONS: AlternationOptions = AlternationOptions { n_iterations: 4, n_inner: 5, n_first: 20 };
+const OPTIONS: AlternationOptions =
+    AlternationOptions { n_iterations: VIEWS.len(), n_inner: 5, n_first: 20 };
+
+/// Which way round it is shown the images, in each step. Its answers differ a little by that, as by
+/// noise of its own: another way in each step, and in the last, which says the most, the mean of
+/// all four.
+const VIEWS: [&[View]; 3] = [
+    &[View { mirrored_y: false, mirrored_x: false }],
+    &[View { mirrored_y: true, mirrored_x: false }],
+    &[
+        View { mirrored_y: false, mirrored_x: false },
+        View { mirrored_y: true, mirrored_x: false },
+        View { mirrored_y: false, mirrored_x: true },
+        View { mirrored_y: true, mirrored_x: true },
+    ],
+];
+
+/// One way round.
+#[derive(Clone, Copy)]
+struct View {
+    mirrored_y: bool,
+    mirrored_x: bool,
+}
+
+impl View {
+    /// Where a pixel of the images, `[y, x]`, lies in what is shown, of so many rows and columns.
+    /// It is its own inverse.
+    fn of(self, [y, x]: [usize; 2], [n_y, n_x]: [usize; 2]) -> [usize; 2] {
+        let place = |at, n: usize, mirrored| if mirrored { n - 1 - at } else { at };
+        [place(y, n_y, self.mirrored_y), place(x, n_x, self.mirrored_x)]
+    }
+}
 
 /// A network and a session that asks it.
 pub(super) struct Network<'a> {
     pub(super) model: &'a Model,
     pub(super) session: u64,
-    /// How many times as much as it says itself it is trusted.
-    pub(super) trusted: f32,
+    /// How many times as large as it is it is told the noise is, above 0.
+    pub(super) noise_factor: f32,
 }
 
 impl Network<'_> {
@@ -54,21 +85,26 @@ impl Network<'_> {
         let damping: Vec<f32> = damping.iter().map(|of| of / gain).collect();
         let mut sizes: Vec<f32> = Vec::new();
         let mut whole = Provenance::default();
-        // Trust that grew would take the images away from the samples again.
-        let mut most_trust = f32::INFINITY;
         let (images, report) =
             alternate(normal, right, squares_of_data, &damping, &OPTIONS, |images, step| {
                 if step == 0 {
                     sizes = sizes_of(images, &noise_sds);
                 }
-                let (denoised, provenance) = self.denoise(images, &sizes, &noise_sds, step)?;
-                whole = Provenance {
-                    time_ms: whole.time_ms + provenance.time_ms,
-                    waited_ms: whole.waited_ms + provenance.waited_ms,
-                    ..provenance
-                };
-                most_trust = most_trust.min(denoised.trust);
-                Ok(Denoised { trust: self.trusted * most_trust / gain, ..denoised })
+                let views = VIEWS.get(step).copied().unwrap_or_default();
+                let share = 1.0 / views.len() as f32;
+                let mut mean = Denoised { images: Array4::zeros(images.raw_dim()), trust: 0.0 };
+                for view in views {
+                    let (denoised, provenance) =
+                        self.denoise(images, &sizes, &noise_sds, step, *view)?;
+                    mean.images.scaled_add(share.into(), &denoised.images);
+                    mean.trust += share * denoised.trust / gain;
+                    whole = Provenance {
+                        time_ms: whole.time_ms + provenance.time_ms,
+                        waited_ms: whole.waited_ms + provenance.waited_ms,
+                        ..provenance
+                    };
+                }
+                Ok(mean)
             })?;
         Ok((images, report, whole))
     }
@@ -79,6 +115,7 @@ impl Network<'_> {
         sizes: &[f32],
         noise_sds: &[f32],
         step: usize,
+        view: View,
     ) -> Result<(Denoised, Provenance), InferenceError> {
         let (n_modes, n_z, n_y, n_x) = images.dim();
         // The network halves the resolution: an odd edge is repeated.
@@ -102,12 +139,14 @@ impl Network<'_> {
                         let value = images[[mode, z, from_y, from_x]]
                             * turn(z, from_y, from_x).conj()
                             * scale;
+                        let [y, x] = view.of([y, x], [even_y, even_x]);
                         let pixel = y * even_x + x;
                         modes[real + pixel] = value.re;
                         modes[real + n_pixels + pixel] = value.im;
                     }
                 }
-                noise[(z * N_MODES + mode) * n_pixels..][..n_pixels].fill(noise_sd * scale);
+                let noise_sd = self.noise_factor * noise_sd * scale;
+                noise[(z * N_MODES + mode) * n_pixels..][..n_pixels].fill(noise_sd);
             }
         }
         let step = vec![step as f32 / OPTIONS.n_iterations as f32; n_z * n_pixels];
@@ -132,7 +171,8 @@ impl Network<'_> {
             .filter(|trust| trust.is_finite() && *trust > 0.0)
             .ok_or_else(|| self.unfit(&"it does not say how much it is to be trusted"))?;
         let images = Array4::from_shape_fn((n_modes, n_z, n_y, n_x), |(mode, z, y, x)| {
-            let real = (z * 2 * N_MODES + 2 * mode) * n_pixels + y * even_x + x;
+            let [shown_y, shown_x] = view.of([y, x], [even_y, even_x]);
+            let real = (z * 2 * N_MODES + 2 * mode) * n_pixels + shown_y * even_x + shown_x;
             let value = Complex32::new(denoised[real], denoised[real + n_pixels]);
             value * turn(z, y, x) * sizes[mode]
         });
