@@ -28,6 +28,15 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// That of several answers of a model, as one: the last one's, with the times of all.
+    pub fn followed_by(&self, last: Self) -> Self {
+        Self {
+            time_ms: self.time_ms + last.time_ms,
+            waited_ms: self.waited_ms + last.waited_ms,
+            ..last
+        }
+    }
+
     /// What a person should read, in one line.
     pub fn summary(&self) -> String {
         let Self { model, version, .. } = self;

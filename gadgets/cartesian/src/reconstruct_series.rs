@@ -27,7 +27,7 @@ use crate::coil_combination::{CoilMapAlgorithm, CoilMapOptions};
 use crate::suitability::{Suitability, Takes};
 pub use crate::unaliasing::Error;
 use crate::unaliasing::{Kept, Unaliasing, empty_images, scale, slice_of};
-use frames::{Frames, courses_of};
+use frames::{Frames, courses_of_neighbourhoods};
 pub use method::Method;
 use method::Noise;
 use motion::Motion;
@@ -43,11 +43,12 @@ pub struct Config {
     pub image_series: i64,
     /// What images of a series have in common.
     pub method: Method,
-    /// The network.
+    /// Model that `method = "network"` asks, by name; one that takes the same as `series_regulariser`
+    /// and is asked in as many turns.
     pub network: String,
     /// How much noise is suppressed: 1 suits each method, 2 is twice its threshold, 0 none. The
     /// threshold is in units of the noise, which is estimated from the outermost lines. `network` is
-    /// told that noise is so many times as large.
+    /// told that noise is so many times as large; its trust in itself follows from that too.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub regularisation: f32,
     /// Most steps; 0 for as many as the method needs as a rule. Without effect on `network`.
@@ -188,8 +189,7 @@ struct Solution {
     provenance: Option<Provenance>,
 }
 
-/// Times the noise that a network is told at least: where it were none, it would not be trusted at
-/// all, and what no line tells undetermined.
+/// Part of the noise that a network is told at least: it divides by what it is told.
 const LEAST_NOISE: f32 = 1e-2;
 
 impl Gadget for ReconstructSeries {
@@ -281,8 +281,7 @@ impl Gadget for ReconstructSeries {
                 None => {
                     let modes = |n| {
                         frames.modes(&samples, noise, n).unwrap_or_else(|| {
-                            let variance = f64::from(noise.of_mode()).powi(2);
-                            courses_of(by_neighbourhoods().view(), variance, n)
+                            courses_of_neighbourhoods(by_neighbourhoods().view(), noise, n)
                         })
                     };
                     let right = right.clone();
@@ -381,7 +380,7 @@ fn report(
         let apart: Vec<_> =
             report.disagreements.iter().map(|apart| format!("{apart:.4}")).collect();
         text += &format!(
-            ", network and samples {} apart, {} step by step",
+            ", denoised images and samples {} apart, {} step by step",
             apart.join(" "),
             misfits.join(" ")
         );

@@ -44,7 +44,6 @@ class Series:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         load = lambda what: np.load(folder / f"{what}.npy", mmap_mode="r")
         self.images, self.wall, self.labels = load("images"), load("myocardium_mask"), load("labels")
-        self.t1_map_ms = load("t1_map_ms")
         self.times = next(load(time) for time in TIMES if (folder / f"{time}.npy").exists())
         self.has_offset = not (folder / "preparation_time_ms.npy").exists()
         self.is_inversion = (folder / "inversion_time_ms.npy").exists()
@@ -204,6 +203,8 @@ def modes_of(frames, n_calibration):
     middle = spectrum[:, n_y // 2 - n_calibration // 2 : n_y // 2 + n_calibration // 2].flatten(1)
     values, vectors = torch.linalg.eigh((middle @ middle.mH).real.double())
     n_modes = min(N_MODES, len(frames))
+    # Of either sign: their sum is positive, as in the server.
+    vectors = vectors * torch.where(vectors.sum(0) < 0, -1.0, 1.0)
     return vectors.flip(1).T[:n_modes].float(), values.flip(0)[:n_modes].float() / (n_y * n_x)
 
 
@@ -301,7 +302,7 @@ class Scan:
     """
 
     def __init__(self, case, snr, accelerations, columns, width, random, map_error=None):
-        frames, wall, lesion, near, slope, value, _ = case
+        frames, wall, lesion, near, slope, *_ = case
         n_frames, n_y, n_x = frames.shape
         number = lambda most: int(torch.randint(most, (1,), generator=random))
         maps, brightness = known_coils(n_y, n_x, number(N_ARRAYS))
@@ -312,13 +313,12 @@ class Scan:
         frames = frames * torch.polar(brightness, smooth(n_y, n_x, random, 1.0))
         n_calibration = 2 * (8 + number(7))
         self.modes, energies = modes_of(frames, n_calibration)
-        self.modes = self.modes * torch.sign(torch.randn(len(self.modes), 1, generator=random))
         n_modes = len(self.modes)
         self.noise_sd = float(frames.abs().amax(0)[wall > 0].median()) / snr
         of_modes = images_of(self.modes, frames)
         window = lambda image: torch.stack([image[..., first : first + width] for first in columns])
         self.truth, self.wall, self.lesion = window(of_modes), window(wall), window(lesion)
-        self.near, self.value = window(near), window(value)
+        self.near = window(near)
         # Along the phase of the signal, as a fit sees it; what a change of each mode does to the time: `[batch, mode, y, x]`.
         brightest = frames.abs().amax((1, 2)).argmax()
         self.phase = window(torch.sgn(frames[brightest] + 1e-20))[:, None]

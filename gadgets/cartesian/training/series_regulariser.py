@@ -12,7 +12,7 @@ from torch.nn import functional
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "model" / "training"))
 
-from export import state_of, write
+from export import manifest_of, state_of, trained_on, write
 from measure import measure, show
 from network import N_MODES, TRUSTS, SeriesRegulariser
 from scans import LEAST_WALL, TEST, TRAINING, Noisy, Scan, Series, images_of, noise_field, with_lesions
@@ -85,7 +85,7 @@ ROUNDS = [
     Round(10000, "coloured", 8e-4, 1.5),
     Round(2800, "coloured", 4e-4, 1),
 ]
-TOLD = 0.55  # what it takes noise for, of what it is: chosen by `boreside evaluate accelerated --seed 7 --regularisation`
+TOLD = 0.55  # what it takes noise for, of what it is: chosen by `boreside evaluate accelerated --seed 7` of models packed with several
 FIRST_SHARE = 0.25  # of the coloured steps: the first images of scans, their signal too
 N_FIELDS = 160
 
@@ -182,11 +182,18 @@ def main():
         "--begin-with", type=int, default=0, metavar="ROUND", help=f"from the checkpoint of the round before; {len(ROUNDS)}: only measure and pack"
     )
     parser.add_argument("--begin-from", metavar="MODEL.onnx", help="weights to begin with, of a model that this packed")
+    parser.add_argument("--pack", metavar="MODEL.onnx", help="no training: measure and pack the weights of this anew")
     parser.add_argument("-o", "--output", default=str(Path(__file__).resolve().parents[1] / "models"))
     options = parser.parse_args()
-    model, done, test = train(options)
+    if options.pack:
+        model, test = SeriesRegulariser(), Series(options.boreside, options.data, *TEST[0])
+        model.load_state_dict(state_of(options.pack))
+        history = manifest_of(options.pack)["card"]["trained_on"]
+    else:
+        model, done, test = train(options)
+        history = trained_on(done["steps"], done["minutes"], options.begin_from)
     model.told = TOLD
-    write(model.eval(), test, done["steps"], done["minutes"], options)
+    write(model.eval(), test, history, options)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-//! MOLLI series of a fraction of their lines: T1 against that of all lines, lesions, and time.
+//! Series of a fraction of their lines: T1 or T2 against that of all lines, lesions, and time.
 //!
-//! Each case is a random heart with a lesion of three pixels and 150 ms more T1, 192 x 160 pixels,
-//! 16 channels, other lines in every image and 24 calibration lines. Errors are against the fit of
+//! Each case is a random heart with a lesion of three pixels and 150 ms more T1, or 7.5 ms more T2,
+//! 192 x 160 pixels, 16 channels, other lines in every image and 24 calibration lines. Errors are against the fit of
 //! images of all lines without noise; the row `all_lines` is what noise alone does.
 
+mod scanned;
 mod series;
 
 use std::collections::BTreeMap;
@@ -17,17 +18,17 @@ use cartesian::{CgSense, Grappa, ReconstructSeries, grappa, reconstruct_series};
 use clap::{Args, ValueEnum};
 use ndarray::{Array2, Array3};
 use num_complex::Complex32;
-use numerics::relaxation::{FitOptions, Model, Noise, Plan, RelaxationFit, restore_polarity};
 use phantom::{
-    Anatomy, Attachment, Ellipse, FieldStrength, Label, LesionKind, Molli, MolliScheme, PixelGrid,
+    Anatomy, Attachment, Ellipse, FieldStrength, Label, LesionKind, MolliScheme, PixelGrid,
     RandomOptions, Region, Setup, Subject, Tissue, TissueMaps, random_anatomy,
 };
 use pipeline::image_notes::NOISE_SD_KEY;
 use pipeline::{Gadget, KSpace, Message, Scan, Services, run_gadget};
 
-use super::averages::{mean, median};
+use super::averages::{mean, median, standard_error};
 use super::similarity::{structural_similarity, window_means};
 use super::{CaseOptions, Methods};
+use scanned::Scanned;
 use series::Series;
 
 use crate::models::{Place, service};
@@ -42,10 +43,13 @@ pub struct AcceleratedOptions {
     /// Signal of the myocardium in the brightest image over its noise, of all lines and channels
     #[arg(long, default_value_t = 20.0, value_name = "RATIO")]
     snr: f64,
+    /// What is mapped
+    #[arg(long, value_enum, default_value_t)]
+    map: Scanned,
     /// Images and pauses of the MOLLI
     #[arg(long, default_value = "3(3)3(3)5", value_name = "SCHEME")]
     scheme: MolliScheme,
-    /// How the images are reconstructed [default: all]
+    /// How the images are reconstructed [default: all but patch-low-rank]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "METHOD,...")]
     methods: Vec<Reconstruction>,
     /// `regularisation` of `reconstruct_series` [default: the gadget's own]
@@ -75,6 +79,8 @@ enum Reconstruction {
     LocallyLowRank,
     Subspace,
     Network,
+    /// Takes some ten times as long as the others: only where it is named
+    PatchLowRank,
 }
 
 /// What hearts are like.
@@ -93,20 +99,19 @@ enum Body {
 
 const MATRIX: [usize; 2] = [192, 160];
 const FIELD_OF_VIEW_MM: [f64; 2] = [360.0, 300.0];
-/// Diameter and T1 of a lesion.
+/// Diameter of a lesion.
 const LESION_PIXELS: f64 = 3.0;
-const LESION_MORE_MS: f64 = 150.0;
 /// Where a device takes all signal.
 const DEVICE_RADIUS_MM: f64 = 4.0;
 
 /// What a method gave, over all cases.
 #[derive(Default)]
 struct Sums {
-    /// |T1 − truth| / truth of all pixels of all walls.
+    /// |value − truth| / truth of all pixels of all walls.
     errors: Vec<f64>,
-    /// Pixels of all walls whose error is below the standard deviation of their T1.
+    /// Pixels of all walls whose error is below its standard deviation.
     n_covered: usize,
-    /// Median of T1 over a wall less that of the truth, over the latter, of each case.
+    /// Median over a wall less that of the truth, over the latter, of each case.
     bias: Vec<f64>,
     similarity: Vec<f64>,
     /// Lesion less rest over the same of the truth, of each case.
@@ -122,15 +127,16 @@ impl Sums {
         let n_cases = self.seconds.len().max(1) as f64;
         let covered_percent = 100.0 * self.n_covered as f64 / self.errors.len().max(1) as f64;
         let mut metrics = vec![
-            ("t1_error_median_percent", 100.0 * median(self.errors)),
+            ("error_median_percent", 100.0 * median(self.errors)),
             (
-                "t1_of_wall_error_percent",
+                "wall_error_percent",
                 100.0 * median(self.bias.iter().map(|bias| bias.abs()).collect()),
             ),
-            ("t1_of_wall_bias_percent", 100.0 * mean(&self.bias)),
+            ("wall_bias_percent", 100.0 * mean(&self.bias)),
             ("covered_by_one_sd_percent", covered_percent),
             ("ssim", mean(&self.similarity)),
             ("lesion_contrast_percent", 100.0 * mean(&self.contrast)),
+            ("lesion_contrast_standard_error_percent", 100.0 * standard_error(&self.contrast)),
         ];
         if seconds > 0.0 {
             metrics.push(("told_of_percent", 100.0 * self.n_warned as f64 / n_cases));
@@ -159,6 +165,7 @@ pub fn evaluate(n_cases: u64, options: &AcceleratedOptions) -> Result<Methods<St
     let mut methods = options.methods.clone();
     if methods.is_empty() {
         methods = Reconstruction::value_variants().to_vec();
+        methods.retain(|method| *method != Reconstruction::PatchLowRank);
     }
     let mut models = None;
     if methods.contains(&Reconstruction::Network) {
@@ -227,6 +234,7 @@ impl Reconstruction {
             Self::LocallyLowRank => "locally_low_rank",
             Self::Subspace => "subspace",
             Self::Network => "network",
+            Self::PatchLowRank => "patch_low_rank",
         }
     }
 
@@ -249,6 +257,7 @@ impl Reconstruction {
             Self::LocallyLowRank => Method::LocallyLowRank,
             Self::Subspace => Method::Subspace,
             Self::Network => Method::Network,
+            Self::PatchLowRank => Method::PatchLowRank,
         };
         let correct_motion = options.correct_motion;
         let mut config =
@@ -291,15 +300,16 @@ struct Case {
     series: Series,
     /// `[frame, y, x]`: of all lines without noise, as the channels together show them.
     images: Array3<Complex32>,
-    t1_map_ms: Array2<f32>,
+    map_ms: Array2<f32>,
     myocardium: Array2<bool>,
     lesion: Array2<bool>,
     times_ms: Vec<f64>,
+    scanned: Scanned,
 }
 
 impl Case {
     fn new(seed: u64, index: u64, options: &AcceleratedOptions) -> Result<Self> {
-        let AcceleratedOptions { scheme, snr, body: kind, .. } = options;
+        let AcceleratedOptions { map: scanned, scheme, snr, body: kind, .. } = options;
         let options = RandomOptions {
             mirror_probability: f64::from(u8::from(*kind == Body::SitusInversus)),
             thick_wall_probability: f64::from(u8::from(*kind == Body::ThickWall)),
@@ -311,33 +321,34 @@ impl Case {
         };
         let body = random_anatomy(seed, index, &options)?;
         let mut anatomy = body.anatomy;
-        add_lesion(&mut anatomy, index)?;
+        add_lesion(&mut anatomy, index, *scanned)?;
         if *kind == Body::Device {
             add_device(&mut anatomy)?;
         }
         let grid = PixelGrid { matrix_size: MATRIX, field_of_view_mm: FIELD_OF_VIEW_MM };
         let maps = TissueMaps::new(&anatomy, grid);
         let seed = seed.wrapping_mul(1000).wrapping_add(index);
-        let sequence = Molli { scheme: scheme.clone(), ..Molli::default() };
+        let sequence = scanned.sequence(scheme);
         let setup = Setup {
             field_strength: body.field_strength,
             seed,
             ..Setup::new(Subject::Anatomies(vec![anatomy]))
         };
-        let series = Series::new(&sequence, setup, *snr, &maps.myocardium())?;
+        let series = Series::new(&*sequence, setup, *snr, &maps.myocardium())?;
         let images = series.truth();
-        let times_ms = series.times_ms();
+        let times_ms = scanned.times_ms(series.inversion_times_ms());
         let myocardium = maps.myocardium();
-        let t1_map_ms = t1(&images, &times_ms, &myocardium, None)?.value_ms;
-        Ok(Self { series, images, t1_map_ms, myocardium, lesion: maps.lesions(), times_ms })
+        let map_ms = scanned.fit(&images, &times_ms, &myocardium, None)?.value_ms;
+        let lesion = maps.lesions();
+        Ok(Self { series, images, map_ms, myocardium, lesion, times_ms, scanned: *scanned })
     }
 
     /// Adds what a method made of the samples.
     fn add(&self, sums: &mut Sums, found: &Found, seconds: f64) -> Result<()> {
         let Found { images, noise_sd, .. } = found;
-        let fit = t1(images, &self.times_ms, &self.myocardium, *noise_sd)?;
-        let t1_map_ms = fit.value_ms;
-        let pixels = t1_map_ms.iter().zip(&fit.sd_ms).zip(&self.t1_map_ms).zip(&self.myocardium);
+        let fit = self.scanned.fit(images, &self.times_ms, &self.myocardium, *noise_sd)?;
+        let map_ms = fit.value_ms;
+        let pixels = map_ms.iter().zip(&fit.sd_ms).zip(&self.map_ms).zip(&self.myocardium);
         let pixels = pixels.filter(|((_, truth), is_wall)| **is_wall && **truth > 0.0);
         let before = sums.errors.len();
         let (mut found, mut truth) = (Vec::new(), Vec::new());
@@ -365,7 +376,7 @@ impl Case {
         };
         let has_lesion = self.lesion.iter().zip(&self.myocardium).any(|(is, wall)| *is && *wall);
         if has_lesion {
-            sums.contrast.push(contrast(&t1_map_ms) / contrast(&self.t1_map_ms));
+            sums.contrast.push(contrast(&map_ms) / contrast(&self.map_ms));
         }
         sums.similarity.push(similarity_of_series(images, &self.images));
         sums.seconds.push(seconds);
@@ -391,7 +402,7 @@ fn similarity_of_series(found: &Array3<Complex32>, truth: &Array3<Complex32>) ->
 }
 
 /// A round lesion in the middle of the wall's thickness, elsewhere in each case.
-fn add_lesion(anatomy: &mut Anatomy, index: u64) -> Result<()> {
+fn add_lesion(anatomy: &mut Anatomy, index: u64, scanned: Scanned) -> Result<()> {
     let ring = anatomy.left_ventricle.context("no left ventricle")?;
     let is_wall = |region: &Region| region.label == Label::Myocardium;
     let parent = anatomy.regions.iter().position(is_wall).context("no myocardium")?;
@@ -401,7 +412,7 @@ fn add_lesion(anatomy: &mut Anatomy, index: u64) -> Result<()> {
     let at_mm = 0.5 * (ring.epicardial_radius_mm + ring.endocardial_radius_mm);
     let (sin, cos) = angle_rad.sin_cos();
     let mut tissue = anatomy.regions[parent].tissue;
-    tissue.t1_ms += LESION_MORE_MS;
+    scanned.prolong(&mut tissue);
     anatomy.regions.push(Region {
         label: Label::Lesion(LesionKind::Fibrosis),
         ellipse: Ellipse {
@@ -453,29 +464,6 @@ fn add_device(anatomy: &mut Anatomy) -> Result<()> {
     Ok(())
 }
 
-/// T1 of the wall; its standard deviation as the gadget has it, by what the fit leaves and not less
-/// than by what the samples allow.
-fn t1(
-    images: &Array3<Complex32>,
-    times_ms: &[f64],
-    wall: &Array2<bool>,
-    noise_sd: Option<f32>,
-) -> Result<RelaxationFit> {
-    let longest = (0..times_ms.len()).max_by(|&a, &b| times_ms[a].total_cmp(&times_ms[b]));
-    let signed = restore_polarity(images.view(), longest.unwrap_or(0));
-    let model = Model::LookLocker { inversion_factor: 1.0 };
-    let plan = Plan::new(model, times_ms, model.usual_range())?;
-    let by = |noise| {
-        let options = FitOptions { mask: Some(wall.view()), noise, ..FitOptions::default() };
-        plan.fit(signed.view(), &options)
-    };
-    let mut fit = by(Noise::Residuals);
-    if let Some(noise_sd) = noise_sd {
-        fit.sd_ms.zip_mut_with(&by(Noise::Known(noise_sd)).sd_ms, |sd, least| *sd = sd.max(*least));
-    }
-    Ok(fit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -493,9 +481,16 @@ mod tests {
 
     #[test]
     fn together_images_need_fewer_lines() {
+        for map in [Scanned::Molli, Scanned::Sasha, Scanned::T2] {
+            fewer_lines(map);
+        }
+    }
+
+    fn fewer_lines(map: Scanned) {
         let options = AcceleratedOptions {
             cases: CaseOptions { cases: Some(1), seed: 3, json: false },
             acceleration: vec![4],
+            map,
             snr: 20.0,
             scheme: MolliScheme::native(),
             methods: vec![Reconstruction::Grappa, Reconstruction::LocallyLowRank],
@@ -509,11 +504,13 @@ mod tests {
             let metrics = methods.get(method).expect(method);
             metrics.iter().find(|(metric, _)| *metric == name).expect(name).1
         };
-        let error = |method| value(method, "t1_error_median_percent");
+        let error = |method| value(method, "error_median_percent");
         assert!(error("r4_locally_low_rank") < 0.6 * error("r4_grappa"), "{methods:?}");
         assert!(value("r4_locally_low_rank", "ssim") > value("r4_grappa", "ssim"), "{methods:?}");
         let contrast = value("all_lines", "lesion_contrast_percent");
-        // A mean over some seven pixels of a noisy map.
-        assert!((60.0..140.0).contains(&contrast), "{methods:?}");
+        // A mean over some seven pixels of a noisy map, of which those of SASHA and T2 have more
+        // noise than that tells anything.
+        let is_near = (60.0..140.0).contains(&contrast);
+        assert!(is_near || map != Scanned::Molli, "{methods:?}");
     }
 }

@@ -5,6 +5,13 @@ pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
+/// Standard error of the mean; not a number of less than two.
+pub(super) fn standard_error(values: &[f64]) -> f64 {
+    let (mean, n) = (mean(values), values.len() as f64);
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / (n - 1.0) / n).sqrt()
+}
+
 /// The upper of the two in the middle where their number is even; not a number of none.
 pub(super) fn median(values: Vec<f64>) -> f64 {
     quantile(values, 0.5)
@@ -27,6 +34,9 @@ mod tests {
     fn averages_of_few() {
         let values = vec![4.0, 1.0, 7.0, 2.0];
         assert_eq!(mean(&values), 3.5);
+        // Squares of 0.5, 2.5, 3.5 and 1.5, over three and four.
+        assert!((standard_error(&values) - 1.75_f64.sqrt()).abs() < 1e-12);
+        assert!(standard_error(&[1.0]).is_nan());
         assert_eq!(median(values.clone()), 4.0);
         assert_eq!(quantile(values.clone(), 0.0), 1.0);
         assert_eq!(quantile(values, 1.0), 7.0);

@@ -29,14 +29,14 @@ impl Default for AlternationOptions {
 pub struct Denoised {
     /// As they were, `[frame, z, y, x]`.
     pub images: Array4<Complex32>,
-    /// How much it is trusted, above 0: μ of [`alternate`]. Samples that were acquired are moved by
-    /// the denoiser by μ/(1 + μ) of what it does.
+    /// How much it is trusted, above 0: μ of [`alternate`]. Where samples were acquired the denoiser
+    /// has (Λ + μ)/(1 + Λ + μ) of the say.
     pub trust: f32,
 }
 
 /// Starts from (EᴴE + Λ) X = Eᴴ y, then denoises and solves (EᴴE + Λ + μ) X = Eᴴ y + (Λ + μ) D(X)
-/// in turn; the samples have the last word. Trust may grow from turn to turn: what is denoised a
-/// little shows better what is no noise.
+/// in turn. Trust may grow from turn to turn: what is denoised a little shows better what is no
+/// noise.
 ///
 /// * `right`, `squares_of_data`: Eᴴ y, `[unknown, z, y, x]`, and ‖y‖².
 /// * `damping`: Λ, of each unknown: noise over signal, in units of EᴴE, is right (Wiener).
@@ -123,6 +123,27 @@ mod tests {
         assert_eq!(report.disagreements.len(), 4);
         assert!(report.misfits.is_sorted_by(|a, b| a > b), "{:?}", report.misfits);
         assert!(report.misfit < 1e-3, "{:?}", report.misfits);
+    }
+
+    #[test]
+    fn a_denoiser_that_is_trusted_more_and_more_has_the_last_word() {
+        let mut scan = Scan::new([3, 1, 24, 10], 4, 5);
+        scan.sample_every(2);
+        let encoding = SeriesEncoding::new(scan.sampled.view(), scan.maps.view());
+        let (right, squares) = encoding.adjoint(scan.samples().view());
+        let options = AlternationOptions { n_iterations: 3, n_inner: 40, ..Default::default() };
+        let half = &scan.images * Complex32::new(0.5, 0.0);
+        let trusts = [0.1, 1.0, 1e4];
+        let (images, report) =
+            alternate(&encoding, &right, squares, &[0.01; 3], &options, |_, step| {
+                Ok::<_, Infallible>(Denoised { images: half.clone(), trust: trusts[step] })
+            })
+            .unwrap_or_else(|never| match never {});
+        assert!(report.misfits.is_sorted(), "{:?}", report.misfits);
+        let largest = half.iter().map(|value| value.norm()).fold(0.0, f32::max);
+        for (image, half) in images.iter().zip(&half) {
+            assert!((image - half).norm() < 1e-3 * largest, "{image} {half}");
+        }
     }
 
     #[test]

@@ -89,8 +89,13 @@ pub fn principal_modes(
         n => n,
     };
     order.truncate(count.clamp(1, n_frames));
+    // Of either sign; what is made of them shall not depend on which the solver takes.
+    let sign_of = |mode: usize| {
+        let sum: f64 = eigen.eigenvectors.column(mode).iter().sum();
+        if sum < 0.0 { -1.0 } else { 1.0 }
+    };
     let courses = Array2::from_shape_fn((order.len(), n_frames), |(mode, frame)| {
-        eigen.eigenvectors[(frame, order[mode])] as f32
+        (sign_of(order[mode]) * eigen.eigenvectors[(frame, order[mode])]) as f32
     });
     let energy =
         |mode: &usize| (eigen.eigenvalues[*mode] - of_noise).max(LEAST_SHARE_OF_NOISE * of_noise);
@@ -122,6 +127,7 @@ mod tests {
         });
         let PrincipalModes { courses: modes, energies } = principal_modes(samples.view(), 1e-6, 0);
         assert_eq!(modes.dim(), (2, 4));
+        assert!(modes.rows().into_iter().all(|course| course.sum() >= 0.0), "{modes}");
         let whole: f64 = samples.iter().map(|sample| f64::from(sample.norm_sqr())).sum();
         assert!(energies[0] > energies[1] && (energies[0] + energies[1]) / whole > 0.999);
         let unit = modes.dot(&modes.t());

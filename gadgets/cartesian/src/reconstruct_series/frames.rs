@@ -90,15 +90,27 @@ impl Frames {
     }
 }
 
+/// The courses that images by `locally_low_rank` are made of.
+///
+/// * `images`: `[frame, pixel]`.
+pub(super) fn courses_of_neighbourhoods(
+    images: ArrayView2<'_, Complex32>,
+    noise: &Noise,
+    n_modes: usize,
+) -> PrincipalModes {
+    let variance = f64::from(NOISE_LEFT * noise.of_mode()).powi(2);
+    courses_of(images, variance, n_modes)
+}
+
+/// Part of the noise that `locally_low_rank` leaves in its images, as the errors of T1 are of those
+/// that `sense` leaves (`boreside evaluate accelerated`).
+const NOISE_LEFT: f32 = 0.5;
+
 /// The courses that samples or pixels are made of.
 ///
 /// * `values`: `[frame, sample]`, with noise of `variance` in both parts together.
 /// * `n_modes`: so many; 0: those that stand out of the noise, [`LEAST_MODES`] at least.
-pub(super) fn courses_of(
-    values: ArrayView2<'_, Complex32>,
-    variance: f64,
-    n_modes: usize,
-) -> PrincipalModes {
+fn courses_of(values: ArrayView2<'_, Complex32>, variance: f64, n_modes: usize) -> PrincipalModes {
     let modes = principal_modes(values, variance, n_modes);
     if n_modes == 0 && modes.courses.nrows() < LEAST_MODES {
         return principal_modes(values, variance, LEAST_MODES);

@@ -31,9 +31,10 @@ pub enum Method {
     PatchLowRank,
 }
 
-/// How much of an image the body fills, or rather what of it is bright.
+/// Part of an image that is bright.
 const BODY_SHARE: f64 = 0.25;
-/// Of modes that do not stand out of the noise. What more holds down a small lesion may be part of.
+/// λ of modes that do not stand out of the noise. A larger one would hold down small lesions, which
+/// lie in weak modes.
 const MOST_DAMPING: f32 = 0.75;
 
 /// Noise of the samples, and what it does to images.
@@ -189,5 +190,31 @@ impl Method {
             },
             threshold: config.threshold,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+
+    #[test]
+    fn weak_modes_are_damped_more_and_none_beyond_the_limit() {
+        // A quarter of the lines of noise 2: of a pixel of a mode 2² · 2 / ¼ = 32.
+        let sampled = Array3::from_shape_fn((4, 1, 16), |(frame, _, line)| (frame + line) % 4 == 0);
+        let noise = Noise::new(2.0, sampled.view(), 1.0, 16);
+        assert!((noise.of_mode() - 32.0_f32.sqrt()).abs() < 1e-4);
+        // λ is noise over signal, 32 · ¼ over the mean square of what is bright: with a mean square
+        // of 200 over all pixels, of 800 over a quarter of them.
+        let n_pixels = 256;
+        let energies = [200.0, 20.0, 1e-3].map(|mean_square| mean_square * n_pixels as f64);
+        let damping = noise.damping(&energies, n_pixels);
+        for (found, expected) in damping.iter().zip([0.01, 0.1, MOST_DAMPING]) {
+            assert!((found - expected).abs() < 1e-5, "{damping:?}");
+        }
+        // Of a mode without signal a quarter is left of ¼ / (¼ + ¾).
+        let left = noise.of_damped_mode(damping[2]) / noise.of_mode();
+        assert!((left - 0.25).abs() < 1e-5, "{left}");
     }
 }

@@ -7,7 +7,7 @@ use numerics::registration::{
     BSplineImage, SeriesOptions, extent_px, inverse_fields, register_series, signed_images,
 };
 
-use super::frames::courses_of;
+use super::frames::courses_of_neighbourhoods;
 use super::method::Noise;
 
 /// Less is none, px.
@@ -56,6 +56,6 @@ impl Motion {
 
     /// The courses of the images in one pose.
     pub(super) fn modes(&self, noise: &Noise, n_modes: usize) -> PrincipalModes {
-        courses_of(self.resting.view(), f64::from(noise.of_mode()).powi(2), n_modes)
+        courses_of_neighbourhoods(self.resting.view(), noise, n_modes)
     }
 }

@@ -1,7 +1,7 @@
 //! A network that says what series look like.
 
 use inference::{EngineError, InferenceError, Model, Provenance, Request, ShapeError, Tensor};
-use ndarray::{Array4, ArrayView1, ArrayView3, Axis};
+use ndarray::{Array3, Array4, ArrayView1, ArrayView3, Axis};
 use num_complex::Complex32;
 use numerics::joint::{AlternationOptions, Denoised, Normal, Report, alternate};
 use numerics::percentile::percentile;
@@ -29,6 +29,9 @@ const VIEWS: [&[View]; 3] = [
     ],
 ];
 
+/// Images that it is shown at once, so that a volume needs no more memory and time than that.
+const MOST_SHOWN: usize = 16;
+
 /// One way round.
 #[derive(Clone, Copy)]
 struct View {
@@ -49,7 +52,7 @@ impl View {
 pub(super) struct Network<'a> {
     pub(super) model: &'a Model,
     pub(super) session: u64,
-    /// How many times as large as it is it is told the noise is, above 0.
+    /// What the noise that it is told is multiplied by, above 0.
     pub(super) noise_factor: f32,
 }
 
@@ -90,93 +93,106 @@ impl Network<'_> {
                 if step == 0 {
                     sizes = sizes_of(images, &noise_sds);
                 }
-                let views = VIEWS.get(step).copied().unwrap_or_default();
-                let share = 1.0 / views.len() as f32;
-                let mut mean = Denoised { images: Array4::zeros(images.raw_dim()), trust: 0.0 };
-                for view in views {
-                    let (denoised, provenance) =
-                        self.denoise(images, &sizes, &noise_sds, step, *view)?;
-                    mean.images.scaled_add(share.into(), &denoised.images);
-                    mean.trust += share * denoised.trust / gain;
-                    whole = Provenance {
-                        time_ms: whole.time_ms + provenance.time_ms,
-                        waited_ms: whole.waited_ms + provenance.waited_ms,
-                        ..provenance
-                    };
-                }
-                Ok(mean)
+                let (denoised, provenance) = self.denoise(images, &sizes, &noise_sds, step)?;
+                whole = whole.followed_by(provenance);
+                Ok(Denoised { trust: denoised.trust / gain, ..denoised })
             })?;
         Ok((images, report, whole))
     }
 
+    /// The mean of its answers to all views of a step.
     fn denoise(
         &self,
         images: &Array4<Complex32>,
         sizes: &[f32],
         noise_sds: &[f32],
         step: usize,
-        view: View,
     ) -> Result<(Denoised, Provenance), InferenceError> {
-        let (n_modes, n_z, n_y, n_x) = images.dim();
-        // The network halves the resolution: an odd edge is repeated.
-        let (even_y, even_x) = (n_y.next_multiple_of(2), n_x.next_multiple_of(2));
-        let at = |y: usize, x: usize| (y.min(n_y - 1), x.min(n_x - 1));
-        let turn = |z: usize, y: usize, x: usize| {
-            let first = images[[0, z, y, x]];
-            let size = first.norm();
-            if size > 0.0 { first / size } else { Complex32::ONE }
-        };
-        let n_pixels = even_y * even_x;
-        let mut modes = vec![0.0_f32; n_z * 2 * N_MODES * n_pixels];
-        let mut noise = vec![0.0_f32; n_z * N_MODES * n_pixels];
-        for z in 0..n_z {
-            for (mode, (size, noise_sd)) in sizes.iter().zip(noise_sds).enumerate() {
-                let scale = if *size > 0.0 { size.recip() } else { 0.0 };
-                let real = (z * 2 * N_MODES + 2 * mode) * n_pixels;
-                for y in 0..even_y {
-                    for x in 0..even_x {
-                        let (from_y, from_x) = at(y, x);
-                        let value = images[[mode, z, from_y, from_x]]
-                            * turn(z, from_y, from_x).conj()
-                            * scale;
-                        let [y, x] = view.of([y, x], [even_y, even_x]);
-                        let pixel = y * even_x + x;
-                        modes[real + pixel] = value.re;
-                        modes[real + n_pixels + pixel] = value.im;
+        let (_, n_z, n_y, n_x) = images.dim();
+        let views = VIEWS[step];
+        let shown: Vec<(View, usize)> =
+            views.iter().flat_map(|view| (0..n_z).map(|z| (*view, z))).collect();
+        let modes = Modes { images, phases: phases(images), sizes, noise_sds };
+        let mut mean = Denoised { images: Array4::zeros(images.raw_dim()), trust: 0.0 };
+        let mut whole = Provenance::default();
+        for shown in shown.chunks(MOST_SHOWN) {
+            // The network halves the resolution: an odd edge is repeated.
+            let edges = [n_y.next_multiple_of(2), n_x.next_multiple_of(2)];
+            let inputs = self.inputs(&modes, step, shown, edges)?;
+            let answer = self.model.run(Request { inputs, session: self.session, time: None })?;
+            let shape = [shown.len(), 2 * N_MODES, edges[0], edges[1]];
+            let denoised = answer
+                .output("denoised")
+                .filter(|tensor| tensor.shape() == shape)
+                .map(Tensor::to_f32)
+                .filter(|values| values.iter().all(|value| value.is_finite()))
+                .ok_or_else(|| self.unfit(&"its output is no image of each mode"))?;
+            mean.trust = answer
+                .output("trust")
+                .and_then(|tensor| tensor.to_f32().first().copied())
+                .filter(|trust| trust.is_finite() && *trust > 0.0)
+                .ok_or_else(|| self.unfit(&"it does not say how much it is to be trusted"))?;
+            let n_pixels = edges[0] * edges[1];
+            for ((view, z), of_image) in shown.iter().zip(denoised.chunks(2 * N_MODES * n_pixels)) {
+                let parts = of_image.chunks(2 * n_pixels).zip(mean.images.outer_iter_mut());
+                for ((parts, mut mean), size) in parts.zip(sizes) {
+                    let scale = size / views.len() as f32;
+                    for ((y, x), mean) in mean.index_axis_mut(Axis(0), *z).indexed_iter_mut() {
+                        let [shown_y, shown_x] = view.of([y, x], edges);
+                        let pixel = shown_y * edges[1] + shown_x;
+                        let value = Complex32::new(parts[pixel], parts[n_pixels + pixel]);
+                        *mean += value * modes.phases[[*z, y, x]] * scale;
                     }
                 }
-                let noise_sd = self.noise_factor * noise_sd * scale;
-                noise[(z * N_MODES + mode) * n_pixels..][..n_pixels].fill(noise_sd);
+            }
+            whole = whole.followed_by(answer.provenance);
+        }
+        Ok((mean, whole))
+    }
+
+    /// What it is shown of images: values without the first mode's phase and over the modes' sizes,
+    /// noise over the same, and the step.
+    fn inputs(
+        &self,
+        of: &Modes<'_>,
+        step: usize,
+        shown: &[(View, usize)],
+        edges: [usize; 2],
+    ) -> Result<Vec<(String, Tensor)>, InferenceError> {
+        let (_, _, n_y, n_x) = of.images.dim();
+        let n_pixels = edges[0] * edges[1];
+        let mut modes = vec![0.0_f32; shown.len() * 2 * N_MODES * n_pixels];
+        let mut noise = vec![0.0_f32; shown.len() * N_MODES * n_pixels];
+        let of_images = modes.chunks_mut(2 * N_MODES * n_pixels);
+        let of_images = of_images.zip(noise.chunks_mut(N_MODES * n_pixels)).zip(shown);
+        for ((modes, noise), (view, z)) in of_images {
+            let of_modes = modes.chunks_mut(2 * n_pixels).zip(noise.chunks_mut(n_pixels));
+            let of_modes =
+                of_modes.zip(of.images.outer_iter()).zip(of.sizes.iter().zip(of.noise_sds));
+            for (((parts, noise), images), (size, noise_sd)) in of_modes {
+                let scale = if *size > 0.0 { size.recip() } else { 0.0 };
+                for y in 0..edges[0] {
+                    for x in 0..edges[1] {
+                        let at = [*z, y.min(n_y - 1), x.min(n_x - 1)];
+                        let value = images[at] * of.phases[at].conj() * scale;
+                        let [shown_y, shown_x] = view.of([y, x], edges);
+                        let pixel = shown_y * edges[1] + shown_x;
+                        parts[pixel] = value.re;
+                        parts[n_pixels + pixel] = value.im;
+                    }
+                }
+                noise.fill(self.noise_factor * noise_sd * scale);
             }
         }
-        let step = vec![step as f32 / OPTIONS.n_iterations as f32; n_z * n_pixels];
+        let step = vec![step as f32 / VIEWS.len() as f32; shown.len() * n_pixels];
         let tensor = |channels: usize, values: Vec<f32>| {
-            Tensor::from_f32(&[n_z, channels, even_y, even_x], values)
+            Tensor::from_f32(&[shown.len(), channels, edges[0], edges[1]], values)
         };
-        let inputs = [("modes", 2 * N_MODES, modes), ("noise", N_MODES, noise), ("step", 1, step)]
+        [("modes", 2 * N_MODES, modes), ("noise", N_MODES, noise), ("step", 1, step)]
             .into_iter()
             .map(|(name, channels, values)| Ok((name.to_owned(), tensor(channels, values)?)))
             .collect::<Result<Vec<_>, ShapeError>>()
-            .map_err(|error| self.unfit(&error))?;
-        let answer = self.model.run(Request { inputs, session: self.session, time: None })?;
-        let denoised = answer
-            .output("denoised")
-            .filter(|tensor| tensor.shape() == [n_z, 2 * N_MODES, even_y, even_x])
-            .map(Tensor::to_f32)
-            .filter(|values| values.iter().all(|value| value.is_finite()))
-            .ok_or_else(|| self.unfit(&"its output is no image of each mode"))?;
-        let trust = answer
-            .output("trust")
-            .and_then(|tensor| tensor.to_f32().first().copied())
-            .filter(|trust| trust.is_finite() && *trust > 0.0)
-            .ok_or_else(|| self.unfit(&"it does not say how much it is to be trusted"))?;
-        let images = Array4::from_shape_fn((n_modes, n_z, n_y, n_x), |(mode, z, y, x)| {
-            let [shown_y, shown_x] = view.of([y, x], [even_y, even_x]);
-            let real = (z * 2 * N_MODES + 2 * mode) * n_pixels + shown_y * even_x + shown_x;
-            let value = Complex32::new(denoised[real], denoised[real + n_pixels]);
-            value * turn(z, y, x) * sizes[mode]
-        });
-        Ok((Denoised { images, trust }, answer.provenance))
+            .map_err(|error| self.unfit(&error))
     }
 
     fn unfit(&self, what: &dyn std::fmt::Display) -> InferenceError {
@@ -185,6 +201,24 @@ impl Network<'_> {
             error: EngineError::Call(what.to_string()),
         }
     }
+}
+
+/// Images of the modes, `[mode, z, y, x]`, and what is known of them.
+struct Modes<'a> {
+    images: &'a Array4<Complex32>,
+    /// [`phases`] of the images.
+    phases: Array3<Complex32>,
+    /// Of each mode.
+    sizes: &'a [f32],
+    noise_sds: &'a [f32],
+}
+
+/// The phase of the first mode, `[z, y, x]`, as numbers of length 1.
+fn phases(images: &Array4<Complex32>) -> Array3<Complex32> {
+    images.index_axis(Axis(0), 0).mapv(|value| {
+        let size = value.norm();
+        if size > 0.0 { value / size } else { Complex32::ONE }
+    })
 }
 
 /// How many times the noise the first mode of what counts as tissue is.
@@ -205,4 +239,36 @@ fn sizes_of(modes: &Array4<Complex32>, noise_sds: &[f32]) -> Vec<f32> {
         percentile(ArrayView1::from(&amounts), 0.5).unwrap_or(0.0).max(*noise_sd)
     };
     modes.outer_iter().zip(noise_sds).map(of_mode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_step_sees_all_four_ways_round_and_each_leads_back() {
+        let edges = [4, 6];
+        let mut corners: Vec<[usize; 2]> = Vec::new();
+        for view in VIEWS[VIEWS.len() - 1] {
+            for at in [[0, 0], [1, 4], [3, 5]] {
+                assert_eq!(view.of(view.of(at, edges), edges), at);
+            }
+            corners.push(view.of([0, 0], edges));
+        }
+        corners.sort_unstable();
+        assert_eq!(corners, [[0, 0], [0, 5], [3, 0], [3, 5]]);
+    }
+
+    #[test]
+    fn a_size_is_that_of_what_stands_out_and_not_less_than_noise() {
+        let mut modes = Array4::zeros((2, 1, 4, 4));
+        for x in 0..4 {
+            modes[[0, 0, 1, x]] = Complex32::new(0.0, 10.0);
+            modes[[1, 0, 1, x]] = Complex32::new(0.5, 0.0);
+        }
+        // Bright, but little of it: a median does not see it.
+        modes[[0, 0, 1, 0]] = Complex32::new(1e3, 0.0);
+        assert_eq!(sizes_of(&modes, &[1.0, 0.2]), [10.0, 0.5]);
+        assert_eq!(sizes_of(&modes, &[1.0, 0.9]), [10.0, 0.9]);
+    }
 }

@@ -1,4 +1,4 @@
-//! One simulated MOLLI, of which any share of the lines can be taken.
+//! One simulated series, of which any share of the lines can be taken.
 
 use acquisition::{
     CollectReadouts, RemoveOversampling, SortKSpace, collect_readouts, sort_k_space,
@@ -10,8 +10,8 @@ use ismrmrd::{Acquisition, AcquisitionFlags};
 use ndarray::{Array2, Array3, Axis};
 use num_complex::Complex32;
 use phantom::{
-    CalibrationLines, LineOptions, LineOrder, LinePattern, LineRole, Molli, Motion, Noise, Rhythm,
-    Setup, SignalModel, SimulatedScan, Undersampling,
+    CalibrationLines, LineOptions, LineOrder, LinePattern, LineRole, Motion, Noise, Rhythm,
+    Sequence, Setup, SignalModel, SimulatedScan, Undersampling,
 };
 use pipeline::{Accept, Gadget, KSpace, Message, Scan, run_gadget};
 use rand_distr::{Distribution, StandardNormal};
@@ -37,7 +37,7 @@ impl Series {
     /// * `setup`: who lies in the scanner, its field, and the seed.
     /// * `snr`: of `myocardium` in the brightest image of all lines and channels.
     pub(super) fn new(
-        sequence: &Molli,
+        sequence: &dyn Sequence,
         setup: Setup,
         snr: f64,
         myocardium: &Array2<bool>,
@@ -68,8 +68,8 @@ impl Series {
         Ok(Self { scan, readouts, brightness, noise_sd, seed })
     }
 
-    /// Inversion times of the images.
-    pub(super) fn times_ms(&self) -> Vec<f64> {
+    /// Inversion times of the images, as the header has them.
+    pub(super) fn inversion_times_ms(&self) -> Vec<f64> {
         let parameters = self.scan.header().sequence_parameters.as_ref();
         parameters.map_or_else(Vec::new, |p| p.ti.iter().map(|ti| f64::from(*ti)).collect())
     }
