@@ -417,10 +417,7 @@ impl ApplyModel {
                 };
                 let answer = model.run(request)?;
                 joined.add(&prepared, [*y, *x], &answer.outputs)?;
-                let (time_ms, waited_ms) = (total.time_ms, total.waited_ms);
-                total = answer.provenance;
-                total.time_ms += time_ms;
-                total.waited_ms += waited_ms;
+                total = total.followed_by(answer.provenance);
             }
         }
         total.guards.clone_from(&prepared.guards);

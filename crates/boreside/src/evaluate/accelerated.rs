@@ -1,8 +1,9 @@
 //! Series of a fraction of their lines: T1 or T2 against that of all lines, lesions, and time.
 //!
 //! Each case is a random heart with a lesion of three pixels and 150 ms more T1, or 7.5 ms more T2,
-//! 192 x 160 pixels, 16 channels, other lines in every image and 24 calibration lines. Errors are against the fit of
-//! images of all lines without noise; the row `all_lines` is what noise alone does.
+//! 192 x 160 pixels, 16 channels, other lines in every image and 24 calibration lines. Errors are
+//! against the fit of images of all lines without noise; the row `all_lines` is what noise alone
+//! does.
 
 mod scanned;
 mod series;
@@ -278,7 +279,9 @@ where
         bail!("no images came out");
     };
     if let Some(instead) = told.iter().find(|text| text.contains("is used instead")) {
-        bail!("{instead}");
+        bail!(
+            "the row would not be the network's: {instead}. Where it was late, let nothing run beside"
+        );
     }
     let n = series.data.shape().get(2).copied().unwrap_or(0);
     let noise_sd = series.meta.first().and_then(|meta| meta.get_f64(NOISE_SD_KEY));

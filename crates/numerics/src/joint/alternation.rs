@@ -4,7 +4,7 @@ use ndarray::{Array4, Zip};
 use num_complex::Complex32;
 
 use super::Normal;
-use super::conjugate_gradients::{StopRule, conjugate_gradients};
+use super::conjugate_gradients::{StopRule, conjugate_gradients, relative_distance};
 use super::damping::Damped;
 use super::proximal::{Report, misfit};
 
@@ -81,16 +81,6 @@ pub fn alternate<E>(
         None => misfit(normal, right, squares_of_data, &images),
     };
     Ok((images, report))
-}
-
-/// ‖`images` − `others`‖ over ‖`others`‖; 0 where there are none.
-fn relative_distance(images: &Array4<Complex32>, others: &Array4<Complex32>) -> f64 {
-    let (mut distance, mut size) = (0.0, 0.0);
-    Zip::from(images).and(others).for_each(|image, other| {
-        distance += f64::from((image - other).norm_sqr());
-        size += f64::from(other.norm_sqr());
-    });
-    if size > 0.0 { (distance / size).sqrt() } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -84,6 +84,14 @@ pub fn conjugate_gradients(
 }
 
 /// Σ|x|².
-pub(super) fn squares(values: &Array4<Complex32>) -> f64 {
+fn squares(values: &Array4<Complex32>) -> f64 {
     values.iter().map(|value| f64::from(value.norm_sqr())).sum()
+}
+
+/// ‖`images` − `others`‖ over ‖`others`‖; 0 where there are none.
+pub(super) fn relative_distance(images: &Array4<Complex32>, others: &Array4<Complex32>) -> f64 {
+    let pairs = images.iter().zip(others);
+    let distance: f64 = pairs.map(|(image, other)| f64::from((image - other).norm_sqr())).sum();
+    let size = squares(others);
+    if size > 0.0 { (distance / size).sqrt() } else { 0.0 }
 }
